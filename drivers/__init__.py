@@ -1,0 +1,1 @@
+"""Bytes to readings and back, one package per protocol."""

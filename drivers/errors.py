@@ -1,0 +1,84 @@
+"""What can go wrong with a meter, by what the caller should do.
+
+::
+
+    DriverError
+    ├── LinkError               the line: try again later
+    │   ├── Unreachable             no connection could be made
+    │   ├── Refused                 somebody answered that nobody listens there
+    │   ├── TimedOut                connected, and then no answer in time
+    │   └── Broken                  closed or reset in the middle
+    ├── ProtocolError           the bytes
+    │   ├── RemoteProtocolError     the meter said something that the standard does not allow
+    │   └── LocalProtocolError      we did: a defect of ours
+    ├── MeterRefused            the meter understood and said no: do not hammer
+    │   ├── WrongKey                authentication or decryption failed
+    │   ├── CounterOutOfSync        the invocation counter is too low
+    │   ├── AccessDenied            not allowed for this client
+    │   └── NotOffered              the meter has no such object, register or feature
+    └── WrongMeter              somebody else answered: the identity is not the expected one
+
+The class alone decides the retry (``headend.retry``).
+"""
+
+from __future__ import annotations
+
+
+class DriverError(Exception):
+    """A meter could not be read; the message says which, what happened and what to do."""
+
+
+class LinkError(DriverError):
+    """The line failed; the meter may be well. Try again later."""
+
+
+class Unreachable(LinkError):
+    """No connection could be made in time."""
+
+
+class Refused(LinkError):
+    """The address answers, but nobody listens at the port."""
+
+
+class TimedOut(LinkError):
+    """The connection stands, and the answer did not come in time."""
+
+
+class Broken(LinkError):
+    """The connection was closed or reset in the middle of an exchange."""
+
+
+class ProtocolError(DriverError):
+    """Bytes that the protocol does not allow."""
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer sent bytes that the protocol does not allow."""
+
+
+class LocalProtocolError(ProtocolError):
+    """We asked for something that the protocol does not allow: a defect of ours."""
+
+
+class MeterRefused(DriverError):
+    """The meter understood and said no. Asking again will not help."""
+
+
+class WrongKey(MeterRefused):
+    """The meter does not accept our key, or its answer does not decrypt with it."""
+
+
+class CounterOutOfSync(MeterRefused):
+    """The meter refuses our invocation counter as already used."""
+
+
+class AccessDenied(MeterRefused):
+    """The meter does not let this client see or do that."""
+
+
+class NotOffered(MeterRefused):
+    """The meter has no such object, register or feature."""
+
+
+class WrongMeter(DriverError):
+    """Another meter than the expected one answered."""

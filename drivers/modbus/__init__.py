@@ -1,0 +1,1 @@
+"""Modbus meters, described by register maps."""

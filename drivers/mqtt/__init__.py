@@ -1,0 +1,1 @@
+"""Meters and gateways that publish over MQTT."""

@@ -1,0 +1,1 @@
+"""Collection: who is due, fetch, land, diagnose."""

@@ -1,0 +1,1 @@
+"""The record: usage points, versions, determinants, delivery."""

@@ -1,0 +1,1 @@
+"""The shared language: types, codes, settings, the database and its migrations."""

@@ -1,0 +1,156 @@
+"""The database: connections, migrations, and what is known about the server.
+
+Nothing else in the project opens a connection.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from importlib import resources
+
+import procrastinate.schema
+import psycopg
+from psycopg import sql
+from psycopg.rows import TupleRow
+
+from schemas import facts
+
+Connection = psycopg.Connection[TupleRow]
+AsyncConnection = psycopg.AsyncConnection[TupleRow]
+
+# Any number serves, so long as every migration takes the same lock.
+_MIGRATION_LOCK = 7_105_021
+_FACTS = {
+    "reading_type": "reading_types.csv",
+    "quality_code": "quality_codes.csv",
+    "sector": "sectors.csv",
+}
+_OPTIONS = "-c timezone=UTC -c application_name=miqyas"
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a database server says of itself.
+
+    ``timescaledb`` is the extension's version in this database, None without it; ``edition`` is
+    ``apache`` or ``timescale``; ``migrations`` are the names of those that have run.
+    """
+
+    server_version: str
+    timescaledb: str | None
+    edition: str | None
+    timescaledb_available: bool
+    migrations: tuple[str, ...]
+
+
+@contextmanager
+def connect(url: str, *, autocommit: bool = False) -> Iterator[Connection]:
+    """Open a connection; commit when the block ends well, roll back when it does not.
+
+    Raises
+    ------
+    psycopg.OperationalError
+        if the server cannot be reached.
+    """
+    with psycopg.connect(url, autocommit=autocommit, options=_OPTIONS) as connection:
+        yield connection
+
+
+@asynccontextmanager
+async def connect_async(url: str, *, autocommit: bool = False) -> AsyncIterator[AsyncConnection]:
+    """Open a connection for asyncio code; commit and roll back as ``connect`` does."""
+    async with await psycopg.AsyncConnection.connect(
+        url, autocommit=autocommit, options=_OPTIONS
+    ) as connection:
+        yield connection
+
+
+def migrate(url: str) -> list[str]:
+    """Bring a database to the newest schema and fill the tables of facts.
+
+    Each migration runs in a transaction of its own, once; two processes that migrate at the same
+    time wait for each other.
+
+    Returns
+    -------
+    names of the migrations that ran now
+    """
+    with connect(url, autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", [_MIGRATION_LOCK])
+        _enable_timescaledb(connection)
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS migration ("
+            "name text PRIMARY KEY, ran_at timestamptz NOT NULL DEFAULT now())"
+        )
+        done = set(_ran(connection))
+        pending = [(name, body) for name, body in _migrations() if name not in done]
+        for name, body in pending:
+            with connection.transaction():
+                connection.execute(body.encode())
+                connection.execute("INSERT INTO migration (name) VALUES (%s)", [name])
+        with connection.transaction():
+            for table, file in _FACTS.items():
+                _fill(connection, table, facts.rows(file))
+    return [name for name, _ in pending]
+
+
+def about(connection: Connection) -> About:
+    """Tell the server's version, its TimescaleDB, and which migrations have run."""
+    version = connection.execute("SHOW server_version").fetchone()
+    extension = connection.execute(
+        "SELECT installed_version, current_setting('timescaledb.license', true)"
+        " FROM pg_available_extensions WHERE name = 'timescaledb'"
+    ).fetchone()
+    has_table = connection.execute("SELECT to_regclass('migration') IS NOT NULL").fetchone()
+    return About(
+        server_version=str(version[0]) if version else "unknown",
+        timescaledb=extension[0] if extension else None,
+        edition=extension[1] if extension else None,
+        timescaledb_available=extension is not None,
+        migrations=tuple(_ran(connection)) if has_table and has_table[0] else (),
+    )
+
+
+def _migrations() -> list[tuple[str, str]]:
+    """List migrations in order; the task queue's own tables come first."""
+    folder = resources.files("schemas").joinpath("migrations")
+    files = sorted(
+        entry.name for entry in folder.iterdir() if re.match(r"\d{4}_.*\.sql$", entry.name)
+    )
+    ours = [(name.removesuffix(".sql"), folder.joinpath(name).read_text("utf-8")) for name in files]
+    return [("0000_procrastinate", procrastinate.schema.SchemaManager.get_schema()), *ours]
+
+
+def _ran(connection: Connection) -> list[str]:
+    return [row[0] for row in connection.execute("SELECT name FROM migration ORDER BY name")]
+
+
+def _enable_timescaledb(connection: Connection) -> None:
+    """Create the extension where the server has it loaded; without it tables stay plain."""
+    loaded = connection.execute(
+        "SELECT current_setting('shared_preload_libraries') LIKE '%timescaledb%'"
+        " AND EXISTS (SELECT FROM pg_available_extensions WHERE name = 'timescaledb')"
+    ).fetchone()
+    if loaded and loaded[0]:
+        connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
+
+
+def _fill(connection: Connection, table: str, rows: list[dict[str, str]]) -> None:
+    """Make a table of facts equal to its CSV file; rows that others refer to are updated."""
+    columns = list(rows[0])
+    statement = sql.SQL(
+        "INSERT INTO {table} ({columns}) VALUES ({values}) ON CONFLICT ({key}) DO UPDATE SET {sets}"
+    ).format(
+        table=sql.Identifier(table),
+        columns=sql.SQL(", ").join(map(sql.Identifier, columns)),
+        values=sql.SQL(", ").join(sql.Placeholder() * len(columns)),
+        key=sql.Identifier(columns[0]),
+        sets=sql.SQL(", ").join(
+            sql.SQL("{0} = excluded.{0}").format(sql.Identifier(column)) for column in columns[1:]
+        ),
+    )
+    with connection.cursor() as cursor:
+        cursor.executemany(statement, [[row[c] or None for c in columns] for row in rows])

@@ -1,0 +1,1 @@
+"""Validation, estimation and scaling as arithmetic on arrays."""
