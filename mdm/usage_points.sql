@@ -1,0 +1,30 @@
+-- name: usage_points
+SELECT id, mrid, commodity, sector, time_zone, tariff, billing_group
+FROM usage_point
+WHERE %(billing_group)s::text IS NULL OR billing_group = %(billing_group)s
+ORDER BY id
+
+-- name: usage_point_named
+SELECT id, mrid, commodity, sector, time_zone, tariff, billing_group
+FROM usage_point
+WHERE mrid = %(mrid)s
+
+-- name: installations
+SELECT id, usage_point_id, end_device_id, starts_at, ends_at, multiplier
+FROM installation
+WHERE usage_point_id = ANY(%(usage_points)s)
+ORDER BY usage_point_id, starts_at
+
+-- name: channels
+SELECT c.id, c.usage_point_id, t.name, c.interval_seconds
+FROM channel c JOIN reading_type t ON t.id = c.reading_type_id
+WHERE %(usage_points)s::integer[] IS NULL OR c.usage_point_id = ANY(%(usage_points)s)
+ORDER BY c.id
+
+-- name: add_channels
+INSERT INTO channel (usage_point_id, reading_type_id, interval_seconds)
+SELECT w.usage_point_id, t.id, w.interval_seconds
+FROM unnest(%(usage_points)s::integer[], %(reading_types)s::text[], %(intervals)s::integer[])
+    AS w (usage_point_id, reading_type, interval_seconds)
+JOIN reading_type t ON t.name = w.reading_type
+ON CONFLICT (usage_point_id, reading_type_id, interval_seconds) DO NOTHING
