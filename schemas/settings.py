@@ -13,14 +13,20 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="MIQYAS_", frozen=True)
 
-    home: Path = Field(Path(".miqyas"), description="folder of the private database and keys")
-    database_url: SecretStr | None = Field(
-        None, description="PostgreSQL to use instead of a private one: postgresql://user@host/name"
+    home: Path = Field(
+        default=Path(".miqyas"), description="folder of the private database and keys"
     )
-    broker_url: str | None = Field(None, description="MQTT broker: mqtt://host:port")
-    shared: Path = Field(Path("../shared"), description="folder of data used by some tests only")
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="PostgreSQL to use instead of a private one: postgresql://user@host/name",
+    )
+    broker_url: str | None = Field(default=None, description="MQTT broker: mqtt://host:port")
+    shared: Path = Field(
+        default=Path("../shared"), description="folder of data used by some tests only"
+    )
     master_key_file: Path | None = Field(
-        None, description="file with the 32-byte key (hex) that seals meter keys in the database"
+        default=None,
+        description="file with the 32-byte key (hex) that seals meter keys in the database",
     )
 
     def key_file(self) -> Path:
