@@ -76,7 +76,7 @@ def _rows(lines: TextIO) -> Iterator[RegistryRow | Rejected]:
         )
     for cells in reader:
         if None in cells:
-            extra = ",".join(cells[None])  # type: ignore[call-overload]  # csv's key of the rest
+            extra = ",".join(cells[None])  # csv keeps the rest under None
             yield Rejected(reader.line_num, "(after the last)", extra, "more cells than columns")
         else:
             yield parse(reader.line_num, cells)
