@@ -1,0 +1,149 @@
+"""The input of a validation run: a cube of channels × consecutive local days × slots."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from validation.days import Days
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spans:
+    """Stretches between two register readings, one row a span.
+
+    Attributes
+    ----------
+    channel : shape (s,), row of the channel in the cube
+    start : shape (s,), first slot, counted on the cube's flattened day × slot axis
+    end : shape (s,), slot after the last one, on the same axis
+    energy : shape (s,), register difference after rollover and multiplier [scaled unit]
+
+    Raises
+    ------
+    ValueError
+        if shapes differ, a span is empty, or two spans of a channel overlap or are out of order.
+        A register read in between splits a span in two; it doesn't make a third.
+    """
+
+    channel: NDArray[np.int32]
+    start: NDArray[np.int32]
+    end: NDArray[np.int32]
+    energy: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        shape = self.channel.shape
+        if len(shape) != 1 or any(
+            column.shape != shape for column in (self.start, self.end, self.energy)
+        ):
+            raise ValueError("spans: channel, start, end and energy have one entry a span")
+        if np.any(self.end <= self.start):
+            raise ValueError("spans: every span ends after it starts")
+        same = self.channel[1:] == self.channel[:-1]
+        if np.any(self.channel[1:] < self.channel[:-1]) or np.any(
+            same & (self.start[1:] < self.end[:-1])
+        ):
+            raise ValueError("spans: ordered by channel and start, and none overlaps the next")
+
+    def __len__(self) -> int:
+        return len(self.channel)
+
+
+def spans(
+    channel: NDArray[np.int32],
+    start: NDArray[np.int32],
+    end: NDArray[np.int32],
+    energy: NDArray[np.int64],
+) -> Spans:
+    """Make register spans from columns in any order; shapes, units and errors as in ``Spans``."""
+    order = np.lexsort((start, channel))
+    return Spans(channel[order], start[order], end[order], energy[order])
+
+
+def no_spans() -> Spans:
+    """Give an empty table of register spans."""
+    none = np.empty(0, dtype=np.int32)
+    return Spans(none, none, none, np.empty(0, dtype=np.int64))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cube:
+    """Channels of one interval length and one time zone over consecutive local days.
+
+    Attributes
+    ----------
+    values : shape (c, d, n), int32 or int64 [scaled unit]; 0 where quality is missing
+    quality : shape (c, d, n), int16, codes of ``schemas.quality``; MISSING where nothing came
+        and at the padding past a day's length
+    target : shape (c, d), True for the days to validate; the others are history: they are read
+        and never changed
+    days : the d days
+    interval_seconds : length of a slot [s]
+    one_way : shape (c,), True where a negative value can't be
+    spans : register differences, each within one channel's days
+    duplicate : shape (c, d, n), True where a second and different value came for the slot;
+        None for nowhere
+    misfit : shape (c, d, n), True where the value came with another interval length or off the
+        grid; None for nowhere
+
+    Raises
+    ------
+    ValueError
+        if a shape or a type is another one, or a span lies outside.
+    """
+
+    values: NDArray[np.int32] | NDArray[np.int64]
+    quality: NDArray[np.int16]
+    target: NDArray[np.bool_]
+    days: Days
+    interval_seconds: int
+    one_way: NDArray[np.bool_]
+    spans: Spans
+    duplicate: NDArray[np.bool_] | None = None
+    misfit: NDArray[np.bool_] | None = None
+
+    def __post_init__(self) -> None:
+        self._check_shapes()
+        if self.values.dtype not in (np.int32, np.int64) or self.quality.dtype != np.int16:
+            raise ValueError(
+                f"cube: values are int32 or int64 and quality int16, "
+                f"not {self.values.dtype} and {self.quality.dtype}"
+            )
+        if self.interval_seconds <= 0:
+            raise ValueError(f"cube: interval_seconds is {self.interval_seconds}, not positive")
+        channels, days, slots = self.shape
+        if len(self.spans) and (
+            self.spans.channel[0] < 0
+            or self.spans.channel[-1] >= channels
+            or self.spans.start.min() < 0
+            or self.spans.end.max() > days * slots
+        ):
+            raise ValueError(
+                f"cube: a span lies outside of {channels} channels × {days * slots} slots"
+            )
+
+    def _check_shapes(self) -> None:
+        if self.values.ndim != 3:
+            raise ValueError(f"cube: values are {self.values.shape}, not (channels, days, slots)")
+        channels, days, slots = self.shape
+        expected = {
+            "quality": (self.quality.shape, self.shape),
+            "target": (self.target.shape, (channels, days)),
+            "days.clock": (self.days.clock.shape, (days, slots)),
+            "one_way": (self.one_way.shape, (channels,)),
+        }
+        for name in ("duplicate", "misfit"):
+            mask = getattr(self, name)
+            if mask is not None:
+                expected[name] = (mask.shape, self.shape)
+        for name, (shape, wanted) in expected.items():
+            if shape != wanted:
+                raise ValueError(f"cube: {name} is {shape}, not {wanted}")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, days and slots a day."""
+        channels, days, slots = self.values.shape
+        return channels, days, slots
