@@ -1,0 +1,41 @@
+"""The ``miqyas`` command."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+import psycopg
+import typer
+
+from console import doctor, registry_import, show
+from schemas.cluster import ServerError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help=(
+        "Miqyas: smart-meter head-end and meter data management.\n\n"
+        "From the meter's register to a bill that can be traced back. "
+        "Start with: [bold]miqyas doctor[/bold]"
+    ),
+)
+app.command()(doctor.doctor)
+app.add_typer(registry_import.app, name="import")
+
+
+def main() -> None:
+    """Run the command; show a failure of the world as one message, not as a traceback."""
+    try:
+        app()
+    except psycopg.OperationalError as error:
+        show.problem(f"The database did not answer: {error}".strip())
+        show.problem("What to do: run `miqyas doctor`.")
+        sys.exit(1)
+    except ServerError as error:
+        show.problem(str(error))
+        sys.exit(1)
+    except click.Abort:
+        sys.exit(130)
