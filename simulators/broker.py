@@ -1,0 +1,146 @@
+"""An MQTT broker for the length of a block: mosquitto where it is installed, else amqtt.
+
+It listens on one port of 127.0.0.1 only, keeps nothing on disk and lets anybody on this machine in:
+it is for simulated meters.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Kind = Literal["mosquitto", "amqtt"]
+
+_HOST = "127.0.0.1"
+_START_SECONDS = 30
+_STOP_SECONDS = 10
+
+
+class BrokerError(RuntimeError):
+    """The broker is not installed or did not start; the message shows what it printed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """A running broker; ``process`` is stopped by whoever started it."""
+
+    kind: Kind
+    host: str
+    port: int
+    process: subprocess.Popen[bytes]
+
+    @property
+    def url(self) -> str:
+        """Where clients connect: mqtt://host:port."""
+        return f"mqtt://{self.host}:{self.port}"
+
+
+def available() -> list[Kind]:
+    """List the brokers that can run here, the better one first."""
+    return ["mosquitto", "amqtt"] if _mosquitto() else ["amqtt"]
+
+
+@contextmanager
+def running(kind: Kind | None = None, port: int | None = None) -> Iterator[Broker]:
+    """Run a broker, by default the best there is on a free port, and stop it at the end.
+
+    A ``port`` of a broker that was stopped before lets its clients come back to the same address.
+
+    Raises
+    ------
+    BrokerError
+        if that kind is not installed, or the broker does not take connections in time.
+    """
+    kind = kind or available()[0]
+    port = port or _free_port()
+    with tempfile.TemporaryDirectory(prefix="miqyas-broker-") as folder:
+        log = Path(folder, "log")
+        with log.open("wb") as sink:
+            process = subprocess.Popen(
+                _command(kind, port, Path(folder)),
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=sink,
+            )
+        try:
+            _wait_for(process, port, kind, log)
+            yield Broker(kind, _HOST, port, process)
+        finally:
+            _stop(process)
+
+
+def _command(kind: Kind, port: int, folder: Path) -> list[str]:
+    if kind == "amqtt":
+        configuration = folder / "amqtt.yaml"
+        configuration.write_text(_amqtt_configuration(port), "utf-8")
+        return [sys.executable, "-m", "amqtt.scripts.broker_script", "-c", str(configuration)]
+    program = _mosquitto()
+    if program is None:
+        raise BrokerError("mosquitto is not installed here. As root: make services.")
+    configuration = folder / "mosquitto.conf"
+    configuration.write_text(_mosquitto_configuration(port), "utf-8")
+    return [program, "-c", str(configuration)]
+
+
+def _mosquitto() -> str | None:
+    # Debian puts it where only root's search path looks.
+    return shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+
+
+def _mosquitto_configuration(port: int) -> str:
+    """Write mosquitto's settings.
+
+    By default it drops a client's messages beyond 1,000 waiting ones, even at QoS 1: a fleet's
+    push on the hour is more.
+    """
+    return (
+        f"listener {port} {_HOST}\n"
+        "allow_anonymous true\npersistence false\nlog_dest stderr\nset_tcp_nodelay true\n"
+        "max_queued_messages 0\nmax_inflight_messages 0\n"
+    )
+
+
+def _amqtt_configuration(port: int) -> str:
+    """Write amqtt's settings, in JSON, which is YAML."""
+    anonymous = {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}}
+    listener = {"type": "tcp", "bind": f"{_HOST}:{port}"}
+    return json.dumps({"listeners": {"default": listener}, "plugins": anonymous})
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((_HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_for(process: subprocess.Popen[bytes], port: int, kind: Kind, log: Path) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            socket.create_connection((_HOST, port), timeout=1).close()
+        except OSError:
+            time.sleep(0.02)
+        else:
+            return
+    said = log.read_text("utf-8", errors="replace")[-2000:]
+    raise BrokerError(f"{kind} takes no connections on {_HOST}:{port}. It said:\n{said}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
