@@ -1,0 +1,1 @@
+"""Billing determinants: pure, exact arithmetic over thousands of usage points at once."""

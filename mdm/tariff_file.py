@@ -1,0 +1,162 @@
+"""Reading of tariffs from TOML, with errors that say which entry is wrong.
+
+A file has ``[terms.NAME]`` tables with what tariffs share, and ``[[tariff]]`` entries that name
+their terms and add or replace keys.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, get_args
+
+from mdm.determinants.rounding import MODES, UNITS, Rounding
+from mdm.tariff import DETERMINANTS, Gates, Tariff, TariffError, Tariffs, collected
+from schemas import reading_type
+from schemas.reading_type import Commodity
+
+_KEYS = {
+    "name", "commodity", "effective_from", "calendar", "register", "interval", "determinants",
+    "sources", "unit", "rounding", "demand", "gates", "note",
+}  # fmt: skip
+_GATES = ("missing", "estimated", "edited", "questionable", "register_difference")
+
+
+@cache
+def standing() -> Tariffs:
+    """Read every tariff that comes with the program."""
+    folder = resources.files("mdm").joinpath("tariffs")
+    files = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".toml"))
+    texts = [(f"tariffs/{name}", folder.joinpath(name).read_text("utf-8")) for name in files]
+    return collected(tariff for source, text in texts for tariff in parse(text, source))
+
+
+def load(folder: Path) -> Tariffs:
+    """Read every tariff of a folder of TOML files instead.
+
+    Raises
+    ------
+    TariffError
+        naming the file and entry that is wrong.
+    """
+    files = sorted(folder.glob("*.toml"))
+    return collected(t for file in files for t in parse(file.read_text("utf-8"), file.name))
+
+
+def parse(text: str, source: str) -> list[Tariff]:
+    """Make tariffs of a TOML text.
+
+    Raises
+    ------
+    TariffError
+        naming the source and the entry that is wrong.
+    """
+    try:
+        content = tomllib.loads(text, parse_float=Decimal)
+    except tomllib.TOMLDecodeError as problem:
+        raise TariffError(f"{source}: {problem}") from problem
+    terms, tariffs = content.get("terms", {}), []
+    for number, entry in enumerate(content.get("tariff", []), 1):
+        place = f"{source}: tariff {number} ({entry.get('name', 'without a name')})"
+        wanted = entry.pop("terms", None)
+        if wanted is not None and wanted not in terms:
+            raise TariffError(f"{place}: no [terms.{wanted}]; known: {', '.join(terms)}")
+        whole = {**terms.get(wanted, {}), **entry}
+        tariffs.append(restored(json.dumps(whole, default=str), place))
+    return tariffs
+
+
+def restored(definition: str, place: str = "stored tariff") -> Tariff:
+    """Make a tariff again from its ``definition``.
+
+    Raises
+    ------
+    TariffError
+        naming the place and what is wrong.
+    """
+    content = json.loads(definition)
+    try:
+        return _tariff(content)
+    except KeyError as problem:
+        raise TariffError(f"{place}: {problem} is missing") from problem
+    except (TypeError, ValueError, InvalidOperation) as problem:
+        raise TariffError(f"{place}: {problem}") from problem
+
+
+def _tariff(content: dict[str, Any]) -> Tariff:
+    if unknown := sorted(content.keys() - _KEYS):
+        raise ValueError(f"unknown key {unknown[0]!r}; known: {', '.join(sorted(_KEYS))}")
+    rounding, demand = content["rounding"], content.get("demand", {})
+    tariff = Tariff(
+        name=content["name"],
+        commodity=content["commodity"],
+        effective_from=date.fromisoformat(content["effective_from"]),
+        calendar=content["calendar"],
+        register=content.get("register"),
+        interval=content.get("interval"),
+        determinants=frozenset(content["determinants"]),
+        sources=tuple(content["sources"]),
+        unit=content["unit"],
+        quantity_rounding=_rounding(rounding["quantity"]),
+        demand_rounding=_rounding(rounding["demand"]),
+        ratio_rounding=_rounding(rounding["ratio"]),
+        block_seconds=60 * int(demand.get("block_minutes", 30)),
+        rolling_seconds=tuple(60 * int(minutes) for minutes in demand.get("rolling_minutes", [])),
+        gates=_gates(content.get("gates", {})),
+        definition=json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":")),
+    )
+    _check(tariff)
+    return tariff
+
+
+def _rounding(entry: Mapping[str, Any]) -> Rounding:
+    places, mode = int(entry["places"]), entry.get("mode", "half_up")
+    if not 0 <= places <= 9 or mode not in MODES:
+        raise ValueError(f"rounding needs places 0 … 9 and a mode of {', '.join(MODES)}")
+    return Rounding(places, mode)
+
+
+def _gates(entry: Mapping[str, Any]) -> Gates:
+    if unknown := sorted(entry.keys() - set(_GATES)):
+        raise ValueError(f"unknown gate {unknown[0]!r}; known: {', '.join(_GATES)}")
+    limits = {name: Decimal(str(entry[name])) for name in _GATES if name in entry}
+    if any(not 0 <= limit <= 100 for limit in limits.values()):
+        raise ValueError("a gate is a percentage from 0 to 100")
+    return Gates(**{name: limits.get(name) for name in _GATES})
+
+
+def _check(tariff: Tariff) -> None:
+    """Refuse what does not fit together."""
+    if tariff.commodity not in get_args(Commodity):
+        raise ValueError(f"commodity {tariff.commodity!r} must be electricity or water")
+    if unknown := sorted(tariff.determinants - DETERMINANTS.keys()):
+        raise ValueError(f"no determinant {unknown[0]!r}; known: {', '.join(DETERMINANTS)}")
+    if not tariff.sources or not set(tariff.sources) <= {"register", "interval"}:
+        raise ValueError("sources must list register, interval or both")
+    for source, name, kind in (
+        ("register", tariff.register, "cumulative"),
+        ("interval", tariff.interval, "delta"),
+    ):
+        _check_type(tariff, source, name, kind)
+    if min((tariff.block_seconds, *tariff.rolling_seconds)) <= 0:
+        raise ValueError("demand windows must be longer than 0 minutes")
+
+
+def _check_type(tariff: Tariff, source: str, name: str | None, accumulation: str) -> None:
+    """Refuse a reading type that is of another kind, or cannot be billed in the tariff's unit."""
+    if name is None:
+        if source in tariff.sources:
+            raise ValueError(f"sources name {source}, but there is no {source} reading type")
+        return
+    found = reading_type.table().get(name)
+    if found is None or (found.accumulation, found.commodity) != (accumulation, tariff.commodity):
+        raise ValueError(f"{source} {name!r} is no {accumulation} {tariff.commodity} reading type")
+    if tariff.unit not in UNITS.get(found.unit, {}):
+        known = ", ".join(UNITS.get(found.unit, {}))
+        raise ValueError(f"{found.unit} cannot be billed in {tariff.unit!r}; known: {known}")
