@@ -1,0 +1,141 @@
+"""The key store: meter keys from files into the database, sealed; never shown, never logged."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from headend.vault import Vault, VaultError
+from schemas import statements
+from schemas.database import Connection
+from schemas.settings import Settings
+
+_SQL = statements.load("headend", "keys.sql")
+_COLUMNS = ("end_device", "kind", "key_hex")
+# A suite 0 key is an AES-128 key; an LLS password may have any length a meter allows.
+_LENGTHS = {"password": range(1, 65), "encryption": (16,), "authentication": (16,)}
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A row that was not taken: what is wrong, where. A key's value is never shown."""
+
+    line: int
+    column: str
+    value: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"line {self.line}, {self.column} {self.value!r}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyReport:
+    """What an import of keys did."""
+
+    added: int
+    changed: int
+    unchanged: int
+    rejected: tuple[Rejected, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    end_device_id: int
+    name: str
+    kind: str
+    key: bytes
+
+
+def open_vault() -> Vault:
+    """Open the vault of this installation's master key, making the key the first time.
+
+    Raises
+    ------
+    VaultError
+    """
+    return Vault.open(Settings().key_file())
+
+
+def sealed_name(end_device: str, kind: str) -> str:
+    """Name what a key is sealed for: a key copied to another meter's row does not open."""
+    return f"{kind} key of {end_device}"
+
+
+def import_keys(
+    connection: Connection,
+    rows: Iterable[Mapping[str, str]],
+    *,
+    now: datetime,
+    vault: Vault | None = None,
+) -> KeyReport:
+    """Put keys into the store, sealed; every good row lands, each bad one is reported.
+
+    A meter that was held because of its key or its counter is tried again. Importing the same
+    rows again changes nothing.
+
+    Parameters
+    ----------
+    rows : ``end_device`` (mRID), ``kind`` (password, encryption, authentication), ``key_hex``
+    vault : the installation's own when None
+
+    Raises
+    ------
+    VaultError
+        if the master key cannot be used.
+    """
+    vault = vault or open_vault()
+    numbered = list(enumerate(rows, start=2))
+    known = _known(connection, [row.get("end_device") or "" for _, row in numbered])
+    done: Counter[str] = Counter()
+    rejected: list[Rejected] = []
+    for line, row in numbered:
+        read = _read(line, row, known)
+        if isinstance(read, Rejected):
+            rejected.append(read)
+        else:
+            done[_put(connection, read, vault, now)] += 1
+    return KeyReport(done["added"], done["changed"], done["unchanged"], tuple(rejected))
+
+
+def _known(connection: Connection, mrids: list[str]) -> dict[str, int]:
+    rows = connection.execute(_SQL["end_device_ids"], {"mrids": mrids})
+    return {mrid.strip(): number for mrid, number in rows}
+
+
+def _read(line: int, row: Mapping[str, str], known: Mapping[str, int]) -> _Row | Rejected:
+    texts = {column: (row.get(column) or "").strip() for column in _COLUMNS}
+    name, kind = texts["end_device"], texts["kind"]
+    if name not in known:
+        return Rejected(line, "end_device", name, "no such end device; import the registry first")
+    if kind not in _LENGTHS:
+        return Rejected(line, "kind", kind, f"must be one of {', '.join(_LENGTHS)}")
+    try:
+        key = bytes.fromhex(texts["key_hex"])
+    except ValueError:
+        return Rejected(line, "key_hex", "…", "must be hexadecimal digits, two a byte")
+    if len(key) not in _LENGTHS[kind]:
+        wanted = "1 to 64 bytes" if kind == "password" else "16 bytes (32 digits)"
+        return Rejected(line, "key_hex", "…", f"has {len(key)} bytes; a key of {kind} has {wanted}")
+    return _Row(known[name], name, kind, key)
+
+
+def _put(connection: Connection, row: _Row, vault: Vault, now: datetime) -> str:
+    name = sealed_name(row.name, row.kind)
+    place = {"end_device": row.end_device_id, "kind": row.kind}
+    before = connection.execute(_SQL["sealed_key"], place).fetchone()
+    if before is not None and _opens_to(vault, name, before[0]) == row.key:
+        return "unchanged"
+    connection.execute(_SQL["put_key"], {**place, "sealed": vault.seal(name, row.key), "now": now})
+    connection.execute(_SQL["release_key_hold"], {"end_device": row.end_device_id, "now": now})
+    return "added" if before is None else "changed"
+
+
+def _opens_to(vault: Vault, name: str, sealed: bytes) -> bytes | None:
+    """Open a key that is to be replaced; one sealed with a lost master key is just replaced."""
+    try:
+        return vault.unseal(name, sealed)
+    except VaultError:
+        return None

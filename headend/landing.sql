@@ -1,0 +1,95 @@
+-- name: create_block_staging
+CREATE TEMPORARY TABLE IF NOT EXISTS landing_block (
+    end_device_id integer NOT NULL,
+    reading_type_id smallint NOT NULL,
+    starts_at timestamptz NOT NULL,
+    interval_seconds integer NOT NULL,
+    digest bigint NOT NULL,
+    session_id bigint,
+    values integer[] NOT NULL,
+    quality smallint[],
+    annotation text
+) ON COMMIT DELETE ROWS
+
+-- name: create_register_staging
+CREATE TEMPORARY TABLE IF NOT EXISTS landing_register (
+    end_device_id integer NOT NULL,
+    reading_type_id smallint NOT NULL,
+    read_at timestamptz NOT NULL,
+    value bigint NOT NULL,
+    quality smallint NOT NULL,
+    session_id bigint
+) ON COMMIT DELETE ROWS
+
+-- name: empty_block_staging
+DELETE FROM landing_block
+
+-- name: empty_register_staging
+DELETE FROM landing_register
+
+-- name: copy_blocks
+COPY landing_block FROM STDIN (FORMAT BINARY)
+
+-- name: copy_registers
+COPY landing_register FROM STDIN (FORMAT BINARY)
+
+-- name: land_blocks
+WITH landed AS (
+    INSERT INTO raw_interval_block (
+        end_device_id, reading_type_id, starts_at, interval_seconds, digest, source, collected_at,
+        session_id, values, quality, annotation)
+    SELECT end_device_id, reading_type_id, starts_at, interval_seconds, digest, %(source)s, %(now)s,
+           session_id, values, quality, annotation
+    FROM landing_block
+    ORDER BY end_device_id, reading_type_id, starts_at, digest
+    ON CONFLICT (end_device_id, reading_type_id, starts_at, digest) DO NOTHING
+    RETURNING end_device_id, starts_at, cardinality(values) AS intervals,
+              starts_at + make_interval(secs => interval_seconds * cardinality(values)) AS ends_at
+), arrived AS (
+    INSERT INTO arrival (end_device_id, starts_at, ends_at, landed_at)
+    SELECT end_device_id, lower(stretch), upper(stretch), %(now)s
+    FROM (
+        SELECT end_device_id, unnest(range_agg(tstzrange(starts_at, ends_at))) AS stretch
+        FROM landed GROUP BY end_device_id
+    ) AS stretches
+)
+SELECT end_device_id, sum(intervals)::integer FROM landed GROUP BY end_device_id
+
+-- name: land_registers
+WITH landed AS (
+    INSERT INTO raw_register_reading (
+        end_device_id, reading_type_id, read_at, value, quality, source, collected_at, session_id)
+    SELECT end_device_id, reading_type_id, read_at, value, quality, %(source)s, %(now)s, session_id
+    FROM landing_register
+    ORDER BY end_device_id, reading_type_id, read_at, value, quality
+    ON CONFLICT (end_device_id, reading_type_id, read_at, value, quality) DO NOTHING
+    RETURNING end_device_id, read_at
+), arrived AS (
+    INSERT INTO arrival (end_device_id, starts_at, ends_at, landed_at)
+    SELECT end_device_id, min(read_at), max(read_at), %(now)s FROM landed GROUP BY end_device_id
+)
+SELECT end_device_id, count(*)::integer FROM landed GROUP BY end_device_id
+
+-- name: land_events
+WITH landed AS (
+    INSERT INTO end_device_event (
+        end_device_id, occurred_at, category, code, description, collected_at, session_id)
+    SELECT end_device_id, occurred_at, category, code, description, %(now)s, session_id
+    FROM unnest(
+        %(end_devices)s::integer[], %(occurred_at)s::timestamptz[], %(categories)s::text[],
+        %(codes)s::integer[], %(descriptions)s::text[], %(sessions)s::bigint[]
+    ) AS e (end_device_id, occurred_at, category, code, description, session_id)
+    ORDER BY 1, 2, 3, 4
+    ON CONFLICT DO NOTHING
+    RETURNING end_device_id
+)
+SELECT end_device_id, count(*)::integer FROM landed GROUP BY end_device_id
+
+-- name: quarantine
+INSERT INTO quarantine (source, subject, payload, reason, received_at)
+SELECT %(source)s, %(subject)s, %(payload)s, %(reason)s, %(now)s
+WHERE NOT EXISTS (
+    SELECT FROM quarantine
+    WHERE source = %(source)s AND subject = %(subject)s AND payload = %(payload)s
+      AND reason = %(reason)s AND resolved_at IS NULL
+)
