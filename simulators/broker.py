@@ -60,10 +60,10 @@ def running(kind: Kind | None = None, port: int | None = None) -> Iterator[Broke
     Raises
     ------
     BrokerError
-        if that kind is not installed, or the broker does not take connections in time.
+        if that kind is not installed, the port is taken, or the broker is not up in time.
     """
     kind = kind or available()[0]
-    port = port or _free_port()
+    port = _free_port(port or 0)
     with tempfile.TemporaryDirectory(prefix="miqyas-broker-") as folder:
         log = Path(folder, "log")
         with log.open("wb") as sink:
@@ -118,9 +118,15 @@ def _amqtt_configuration(port: int) -> str:
     return json.dumps({"listeners": {"default": listener}, "plugins": anonymous})
 
 
-def _free_port() -> int:
+def _free_port(port: int) -> int:
+    """Choose a port if ``port`` is 0; else make sure that nobody else answers there."""
     with socket.socket() as probe:
-        probe.bind((_HOST, 0))
+        # Connections of a broker that has just gone do not count, as they do not for a broker.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((_HOST, port))
+        except OSError as error:
+            raise BrokerError(f"Port {port} of {_HOST} cannot be had: {error.strerror}.") from error
         return int(probe.getsockname()[1])
 
 
