@@ -44,6 +44,7 @@ ensure_venv_module() {
   fail "$1 has no venv module." "On Debian or Ubuntu, as root: apt-get install $package. Then again: make setup."
 }
 
+# What .venv is made from, the folder included: the commands in it name their own place.
 sources() { cat requirements.lock pyproject.toml scripts/setup.sh; echo "$PWD"; "$1" -c 'import sys; print(sys.version, sys.base_prefix)'; }
 
 python=$(find_python)
@@ -56,7 +57,7 @@ fi
 
 ensure_venv_module "$python"
 if ! .venv/bin/python -m pip --version >/dev/null 2>&1 ||
-  [ "$(head -n 1 "$stamp.place" 2>/dev/null)" != "$PWD $("$python" -V)" ]; then
+  [ "$(cat "$stamp.place" 2>/dev/null)" != "$PWD $("$python" -V)" ]; then
   say "making .venv with $("$python" -V) ($python)"
   rm -rf .venv
   "$python" -m venv .venv
@@ -64,10 +65,20 @@ if ! .venv/bin/python -m pip --version >/dev/null 2>&1 ||
 fi
 rm -f "$stamp"
 
+errors=$(mktemp)
+trap 'rm -f "$errors"' EXIT
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
-say "installing $(grep -cE '^[a-z0-9].*==' requirements.lock) locked packages (about a minute the first time)"
-.venv/bin/python -m pip install --quiet --progress-bar off --require-hashes -r requirements.lock
+# pip says two lines a package and one for each place that it looked in; every tenth package is enough.
+progress() {
+  awk '/^Collecting|^Requirement already/ && ++n % 10 == 0 { print "setup:   " n " packages looked at"; fflush() }
+       /^Installing collected/ { print "setup:   unpacking"; fflush() }'
+}
+
+say "installing $(grep -cE '^[a-z0-9].*==' requirements.lock) locked packages (one to two minutes the first time)"
+.venv/bin/python -m pip --no-color install --progress-bar off --require-hashes -r requirements.lock \
+  2>"$errors" | progress || { cat "$errors" >&2; fail "the locked packages could not be installed; pip's messages are above."; }
 say "installing miqyas itself, editable"
-.venv/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+.venv/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable . \
+  >"$errors" 2>&1 || { cat "$errors" >&2; fail "miqyas itself could not be installed; pip's messages are above."; }
 echo "$wanted" >"$stamp"
 say "done: .venv/bin/miqyas"
