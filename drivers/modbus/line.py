@@ -21,7 +21,8 @@ logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
 
 # The library's own wait is only a net under ours.
 _NET_SECONDS: Final = 3600.0
-_BUFFER_BYTES: Final = 4096
+# It drops what comes at once beyond its buffer, unseen; asyncio reads at most 256 KiB at once.
+_BUFFER_BYTES: Final = 1 << 19
 
 
 class Line:

@@ -1,0 +1,390 @@
+"""Sessions against an independent server, and against peers that misbehave byte by byte."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import socket
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyModbusTCP.server import DataBank, ModbusServer
+
+from drivers import errors
+from drivers.driver import Endpoint
+from drivers.modbus import register_map
+from drivers.modbus.line import Line
+from drivers.modbus.register_map import Span
+from drivers.modbus.session import ModbusDriver
+from schemas.period import Period
+from schemas.reading import RegisterReading
+
+NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
+ALL = Period(datetime(2026, 6, 1, tzinfo=UTC), datetime(2026, 6, 2, tzinfo=UTC))
+Peer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+def endpoint(port: int, profile: str, **address: int | str) -> Endpoint:
+    return Endpoint("M-1", "127.0.0.1", port, profile, address, 3600, timeout=0.5)
+
+
+def floats(*values: float) -> list[int]:
+    """Words of 32-bit floats, most significant first."""
+    return list(struct.unpack(f">{2 * len(values)}H", struct.pack(f">{len(values)}f", *values)))
+
+
+@pytest.fixture
+def server() -> Iterator[tuple[int, DataBank]]:
+    """A pyModbusTCP server on a free port, and its memory."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    bank = DataBank()
+    running = ModbusServer("127.0.0.1", port, no_block=True, data_bank=bank)
+    running.start()
+    yield port, bank
+    running.stop()
+
+
+async def test_registers_of_an_eastron(server: tuple[int, DataBank]) -> None:
+    port, bank = server
+    bank.set_input_registers(0x0000, floats(230.2, 231.0, 229.9, 5.25))
+    bank.set_input_registers(0x0034, floats(-1207.5))
+    bank.set_input_registers(0x0048, floats(1234.5, 0.375))
+    wanted = [
+        "active_energy_import",
+        "active_energy_export",
+        "voltage_l1",
+        "current_l1",
+        "active_power_import",
+        "active_power_export",
+        "water_volume",
+    ]
+    async with ModbusDriver().session(endpoint(port, "eastron-sdm630")) as session:
+        readings = await session.read_registers(wanted, now=NOW)
+    # 1207.5 W of export is between two watts: to the even one.
+    assert readings == [
+        RegisterReading("active_energy_import", NOW, 1_234_500),
+        RegisterReading("active_energy_export", NOW, 375),
+        RegisterReading("voltage_l1", NOW, 2302),
+        RegisterReading("current_l1", NOW, 5250),
+        RegisterReading("active_power_import", NOW, 0),
+        RegisterReading("active_power_export", NOW, 1208),
+    ]
+
+
+async def test_registers_and_serial_of_an_abb(server: tuple[int, DataBank]) -> None:
+    port, bank = server
+    bank.set_holding_registers(0x8900, [0x0001, 0x86A0])
+    bank.set_holding_registers(0x5000, [0, 0, 1, 0xE240, 0xFFFF, 0xFFFF, 0xFFFF, 0xFFFF])
+    wanted = ["active_energy_import", "active_energy_export"]
+    async with ModbusDriver().session(endpoint(port, "abb-b23", unit=7)) as session:
+        identity = await session.identify()
+        readings = await session.read_registers(wanted, now=NOW)
+    assert (identity.serial, identity.manufacturer) == ("100000", "ABB")
+    assert readings == [RegisterReading("active_energy_import", NOW, 1_234_560)]
+
+
+async def test_words_of_a_carlo_gavazzi_stand_the_other_way(
+    server: tuple[int, DataBank],
+) -> None:
+    port, bank = server
+    bank.set_input_registers(0x0034, [0xE240, 0x0001])
+    async with ModbusDriver().session(endpoint(port, "carlo-gavazzi-em340")) as session:
+        readings = await session.read_registers(["active_energy_import"], now=NOW)
+    assert [reading.value for reading in readings] == [12_345_600]
+
+
+@pytest.mark.parametrize("profile", register_map.names())
+async def test_every_map_reads_in_one_connection(
+    server: tuple[int, DataBank], profile: str
+) -> None:
+    port, _ = server
+    meter = register_map.named(profile)
+    async with ModbusDriver().session(endpoint(port, profile)) as session:
+        readings = await session.read_registers(list(meter.registers), now=NOW)
+    assert {(reading.reading_type, reading.value) for reading in readings} == {
+        (kind, 0) for kind in meter.registers
+    }
+
+
+async def test_what_these_meters_do_not_have(server: tuple[int, DataBank]) -> None:
+    port, _ = server
+    async with ModbusDriver().session(endpoint(port, "eastron-sdm120")) as session:
+        for asked in (
+            session.identify(),
+            session.read_intervals(ALL),
+            session.read_register_history(ALL),
+            session.read_events(ALL),
+            session.read_clock(now=NOW),
+        ):
+            with pytest.raises(errors.NotOffered, match="M-1: a eastron-sdm120 meter"):
+                await asked
+        assert await session.read_registers(["water_volume"], now=NOW) == []
+
+
+@pytest.mark.parametrize(
+    ("profile", "unit", "said"),
+    [("no-such-meter", 1, "known: abb-b23"), ("abb-b23", 300, "unit=300"), ("abb-b23", "x", "x")],
+)
+async def test_an_endpoint_that_is_wrong_is_our_mistake(
+    profile: str, unit: int | str, said: str
+) -> None:
+    with pytest.raises(errors.LocalProtocolError, match=said):
+        async with ModbusDriver().session(endpoint(1, profile, unit=unit)):
+            pass
+
+
+@asynccontextmanager
+async def peer(*answers: Callable[[bytes], Sequence[bytes | float | None]]) -> AsyncIterator[int]:
+    """A scripted peer: each answer takes a request and gives bytes, pauses [s], None to close."""
+    script = iter(answers)
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with_end = False
+        while not with_end and (request := await reader.read(12)):
+            for step in next(script, lambda _: ())(request):
+                if step is None:
+                    with_end = True
+                elif isinstance(step, bytes):
+                    writer.write(step)
+                    await writer.drain()
+                else:
+                    await asyncio.sleep(step)
+        writer.close()
+
+    listening = await asyncio.start_server(talk, "127.0.0.1", 0)
+    yield listening.sockets[0].getsockname()[1]
+    listening.close()
+
+
+def frame(
+    request: bytes,
+    pdu: bytes,
+    *,
+    transaction: int | None = None,
+    unit: int | None = None,
+    protocol: int = 0,
+) -> bytes:
+    """An answer to a request, right unless told otherwise."""
+    asked = struct.unpack(">HHHB", request[:7])
+    header = (
+        asked[0] if transaction is None else transaction,
+        protocol,
+        len(pdu) + 1,
+        asked[3] if unit is None else unit,
+    )
+    return struct.pack(">HHHB", *header) + pdu
+
+
+GOOD = bytes([3, 4, 0x00, 0x01, 0xE2, 0x40])
+
+
+def good(request: bytes) -> list[bytes | float | None]:
+    return [frame(request, GOOD)]
+
+
+async def ask(port: int, seconds: float = 0.3) -> list[int]:
+    line = Line("127.0.0.1", port)
+    try:
+        return await line.read(3, Span(3, 0x10, 2), seconds)
+    finally:
+        line.close()
+
+
+@pytest.mark.parametrize("cut", range(1, 13))
+async def test_an_answer_in_two_pieces_is_the_answer(cut: int) -> None:
+    async with peer(lambda r: [frame(r, GOOD)[:cut], 0.02, frame(r, GOOD)[cut:]]) as port:
+        assert await ask(port) == [1, 0xE240]
+
+
+async def test_an_answer_byte_by_byte_is_the_answer() -> None:
+    async with peer(
+        lambda r: [part for byte in frame(r, GOOD) for part in (bytes([byte]), 0.005)]
+    ) as port:
+        assert await ask(port) == [1, 0xE240]
+
+
+async def test_a_late_answer_to_an_earlier_request_is_passed_over() -> None:
+    def late_then_good(request: bytes) -> list[bytes | float | None]:
+        return [frame(request, bytes([3, 4, 9, 9, 9, 9]), transaction=900), *good(request)]
+
+    async with peer(late_then_good) as port:
+        assert await ask(port) == [1, 0xE240]
+
+
+async def test_a_second_answer_is_not_taken_for_the_next_one() -> None:
+    def twice(request: bytes) -> list[bytes | float | None]:
+        return good(request) * 2
+
+    def other(request: bytes) -> list[bytes | float | None]:
+        return [0.05, frame(request, bytes([3, 4, 0, 2, 0, 2]))]
+
+    async with peer(twice, other) as port:
+        line = Line("127.0.0.1", port)
+        assert await line.read(3, Span(3, 0x10, 2), 0.3) == [1, 0xE240]
+        assert await line.read(3, Span(3, 0x10, 2), 0.3) == [2, 2]
+        line.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "said"),
+    [
+        (1, errors.NotOffered, "illegal function"),
+        (2, errors.NotOffered, "no such registers"),
+        (3, errors.MeterRefused, "start or count"),
+        (4, errors.MeterRefused, "has a fault"),
+        (6, errors.LinkError, "busy"),
+        (10, errors.Unreachable, "gateway"),
+        (11, errors.TimedOut, "nobody answers as this unit"),
+        (77, errors.MeterRefused, "exception 77"),
+    ],
+)
+async def test_exceptions_say_what_to_do(
+    code: int, error: type[errors.DriverError], said: str
+) -> None:
+    async with peer(lambda r: [frame(r, bytes([0x83, code]))], good) as port:
+        line = Line("127.0.0.1", port)
+        with pytest.raises(error, match=said) as raised:
+            await line.read(3, Span(3, 0x10, 2), 0.3)
+        assert raised.type is error
+        # The connection stays: other units of the gateway go on with it.
+        assert await line.read(3, Span(3, 0x10, 2), 0.3) == [1, 0xE240]
+        line.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "said"),
+    [
+        (lambda _: [], errors.TimedOut, "no answer in 0.3 s"),
+        (lambda r: [frame(r, GOOD)[:3]], errors.TimedOut, "3 bytes, not even a whole header"),
+        (lambda r: [frame(r, GOOD)[:9]], errors.TimedOut, "half an answer: 9 of 13 bytes"),
+        (
+            lambda r: [part for b in frame(r, GOOD) for part in (bytes([b]), 0.1)],
+            errors.TimedOut,
+            "half an answer",
+        ),
+        (lambda _: [None], errors.Broken, "no answer"),
+        (lambda r: [frame(r, GOOD)[:9], None], errors.Broken, "9 of 13 bytes"),
+        (lambda r: [frame(r, GOOD, unit=4)], errors.WrongMeter, "unit 4 answered .* unit 3"),
+        (lambda r: [frame(r, GOOD, transaction=77)], errors.TimedOut, "to another request only"),
+        (lambda r: [frame(r, GOOD, protocol=1)], errors.RemoteProtocolError, "no Modbus TCP"),
+        (lambda _: [b"HTTP/1.1 400 Bad\r\n\r\n"], errors.RemoteProtocolError, "48 54 54 50"),
+        (lambda _: [os.urandom(2) + b"\1" * 5000], errors.RemoteProtocolError, "no Modbus TCP"),
+        (lambda r: [frame(r, b"\x04" + GOOD[1:])], errors.RemoteProtocolError, "function 4"),
+        # What a server was seen to do past the end of its registers: success with nothing in it.
+        (lambda r: [frame(r, bytes([3, 0]))], errors.RemoteProtocolError, "0 bytes .* not 4"),
+        (lambda r: [frame(r, GOOD[:4])], errors.RemoteProtocolError, "4 bytes in a frame for 2"),
+        (lambda r: [frame(r, GOOD + b"\0\0")], errors.RemoteProtocolError, "frame for 6, not 4"),
+        (lambda r: [frame(r, bytes([3, 3, 1, 1, 1]))], errors.RemoteProtocolError, "not 4"),
+    ],
+)
+async def test_what_goes_wrong_is_told_apart(
+    answer: Callable[[bytes], Sequence[bytes | float | None]],
+    error: type[errors.DriverError],
+    said: str,
+) -> None:
+    async with peer(answer) as port:
+        with pytest.raises(error, match=said) as raised:
+            await ask(port)
+    assert raised.type is error
+
+
+async def test_nobody_there() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(errors.Refused, match=r"M-1: 127\.0\.0\.1"):
+        async with ModbusDriver().session(endpoint(port, "abb-b23")):
+            pass
+
+
+async def test_a_full_backlog_is_unreachable() -> None:
+    with socket.socket() as listening, socket.socket() as first, socket.socket() as second:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        for waiting in (first, second):
+            waiting.setblocking(False)
+            waiting.connect_ex(listening.getsockname())
+        await asyncio.sleep(0.05)
+        with pytest.raises(errors.Unreachable, match=r"no connection in 0\.3 s"):
+            await ask(listening.getsockname()[1])
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.binary(max_size=300), st.booleans())
+def test_garbage_is_a_driver_error_and_nothing_else(garbage: bytes, closes: bool) -> None:
+    async def run() -> None:
+        async with peer(lambda _: [garbage, None] if closes else [garbage]) as port:
+            with pytest.raises(errors.DriverError):
+                await ask(port, seconds=0.05)
+
+    asyncio.run(run())
+
+
+async def test_after_a_failure_the_next_read_gets_its_own_answer() -> None:
+    def half(request: bytes) -> list[bytes | float | None]:
+        return [frame(request, GOOD)[:9], 0.4, frame(request, GOOD)[9:]]
+
+    async with peer(half, good) as port:
+        line = Line("127.0.0.1", port)
+        with pytest.raises(errors.TimedOut):
+            await line.read(3, Span(3, 0x10, 2), 0.2)
+        assert await line.read(3, Span(3, 0x10, 2), 0.2) == [1, 0xE240]
+        line.close()
+
+
+async def test_units_of_a_gateway_share_a_connection() -> None:
+    connections = 0
+
+    async def gateway(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        busy = False
+        while request := await reader.read(12):
+            assert not busy, "two requests at once"
+            busy = True
+            assert len(request) == 12
+            await asyncio.sleep(0.01)
+            writer.write(frame(request, bytes([3, 8, 0, 0, 0, 0, 0, 0, 0, request[6]])))
+            busy = False
+        writer.close()
+
+    listening = await asyncio.start_server(gateway, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    driver = ModbusDriver()
+
+    async def read(unit: int) -> int:
+        async with driver.session(endpoint(port, "abb-b23", unit=unit)) as session:
+            readings = await session.read_registers(["active_energy_import"], now=NOW)
+            return readings[0].value
+
+    assert await asyncio.gather(*map(read, range(1, 9))) == [unit * 10 for unit in range(1, 9)]
+    assert connections == 1
+    assert await read(9) == 90
+    assert connections == 2, "the last one to leave closes"
+    listening.close()
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def test_failing_sessions_leave_no_socket_open() -> None:
+    async with peer(*[lambda _: [b"\xff" * 8]] * 25, *[lambda _: [None]] * 25) as port:
+        before = open_files()
+        driver = ModbusDriver()
+        for _ in range(50):
+            with pytest.raises(errors.DriverError):
+                async with driver.session(endpoint(port, "abb-b23")) as session:
+                    await session.read_registers(["active_energy_import"], now=NOW)
+        await asyncio.sleep(0.05)
+        gc.collect()
+        assert open_files() <= before + 2
