@@ -85,6 +85,7 @@ class BlockTable:
     length : shape (k,), int32, intervals in the block
     values : shape (k, w), int32 [scaled unit]; columns at or past ``length`` are 0
     quality : shape (k, w), int16; columns at or past ``length`` are MISSING
+    origin : shape (k, w), int64, provenance of each interval; None where it was not asked for
     """
 
     channel_id: NDArray[np.int32]
@@ -95,6 +96,7 @@ class BlockTable:
     length: NDArray[np.int32]
     values: NDArray[np.int32]
     quality: NDArray[np.int16]
+    origin: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.channel_id)

@@ -1,0 +1,301 @@
+"""The final record: versions of local days and of register readings, as of any moment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import metadata
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mdm import readings_columns
+from schemas import binary_copy, statements
+from schemas.binary_copy import Column
+from schemas.database import Connection
+from schemas.period import Period
+from schemas.reading import BlockTable
+
+_SQL = statements.load("mdm", "readings.sql")
+_BLOCK: Final = ("int4", "timestamptz", "int4", "int8", "int4[]", "int2[]")
+_REGISTER: Final = ("int4", "int4", "timestamptz", "int4", "int8", "int2")
+_SOFTWARE: Final = f"miqyas {metadata.version('miqyas')}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RegisterTable:
+    """Many final register readings as columns, one row a reading.
+
+    Attributes
+    ----------
+    channel_id : shape (k,), int32
+    installation_id : shape (k,), int32
+    read_at : shape (k,), int64 [s since 1970-01-01 UTC]
+    version : shape (k,), int32
+    value : shape (k,), int64, as the register showed it, before the multiplier [scaled unit]
+    quality : shape (k,), int16
+    """
+
+    channel_id: NDArray[np.int32]
+    installation_id: NDArray[np.int32]
+    read_at: NDArray[np.int64]
+    version: NDArray[np.int32]
+    value: NDArray[np.int64]
+    quality: NDArray[np.int16]
+
+    def __len__(self) -> int:
+        return len(self.channel_id)
+
+
+def current(
+    connection: Connection,
+    channel_ids: Sequence[int],
+    period: Period,
+    *,
+    known_at: datetime | None = None,
+    origins: bool = False,
+) -> BlockTable:
+    """Give the newest version of each local day that starts in a period.
+
+    Parameters
+    ----------
+    known_at : versions recorded after this moment are left out; None for none
+    origins : whether to read each interval's provenance too
+
+    Returns
+    -------
+    blocks by channel and start
+    """
+    limits = _limits(channel_ids, period, known_at)
+    if origins:
+        columns = binary_copy.read(
+            connection, _SQL["blocks_with_origin"], limits, (*_BLOCK, "int8[]")
+        )
+    else:
+        columns = binary_copy.read(connection, _SQL["blocks"], limits, _BLOCK)
+    kept = readings_columns.newest(columns[0].values, columns[1].values, version=columns[2].values)
+    return _table(connection, [readings_columns.rows_of(column, kept) for column in columns])
+
+
+def named(
+    connection: Connection,
+    channel_id: NDArray[Any],
+    starts_at: NDArray[Any],
+    version: NDArray[Any],
+) -> BlockTable:
+    """Give exactly these versions, in this order.
+
+    Parameters
+    ----------
+    channel_id, starts_at, version : shape (k,), as in ``BlockTable``
+
+    Raises
+    ------
+    KeyError
+        naming the first version that is gone.
+    """
+    moments = [readings_columns.moment(second) for second in starts_at]
+    parameters = {
+        "channels": channel_id.tolist(),
+        "starts": moments,
+        "versions": version.tolist(),
+        "start": min(moments, default=readings_columns.moment(0)),
+        "end": max(moments, default=readings_columns.moment(0)),
+    }
+    columns = binary_copy.read(connection, _SQL["named_blocks"], parameters, _BLOCK)
+    found = (columns[0].values, columns[1].values // readings_columns.SECOND, columns[2].values)
+    wanted = (channel_id, starts_at, version)
+    place = readings_columns.places(found, wanted)
+    if (place < 0).any():
+        lost = int(np.flatnonzero(place < 0)[0])
+        raise KeyError(
+            f"version {version[lost]} of channel {channel_id[lost]}, day of {moments[lost]}, "
+            "is not in the record; was its chunk dropped?"
+        )
+    return _table(connection, [readings_columns.rows_of(column, place) for column in columns])
+
+
+def registers(
+    connection: Connection,
+    channel_ids: Sequence[int],
+    period: Period,
+    *,
+    known_at: datetime | None = None,
+) -> RegisterTable:
+    """Give the newest version of each register reading from start to end, both included.
+
+    Returns
+    -------
+    readings by channel, moment and installation
+    """
+    limits = _limits(channel_ids, period, known_at)
+    columns = binary_copy.read(connection, _SQL["registers"], limits, _REGISTER)
+    channel, installation, read_at, version, value, code = (column.values for column in columns)
+    kept = readings_columns.newest(channel, read_at, installation, version=version)
+    return RegisterTable(
+        channel[kept],
+        installation[kept],
+        read_at[kept] // readings_columns.SECOND,
+        version[kept],
+        value[kept],
+        code[kept],
+    )
+
+
+def lock(connection: Connection, channel_ids: Sequence[int]) -> None:
+    """Keep others from making versions of channels until the transaction ends."""
+    connection.execute(_SQL["lock_channels"], {"channels": list(channel_ids)})
+
+
+def add_provenance(
+    connection: Connection,
+    kind: Literal["vee", "edit", "accept"],
+    *,
+    recorded_at: datetime,
+    rule_set: str | None = None,
+    rule_set_digest: str | None = None,
+    person: str | None = None,
+    reason: str | None = None,
+) -> int:
+    """Write down who or what makes versions, and why; give its id.
+
+    Raises
+    ------
+    psycopg.errors.CheckViolation
+        if a person's change has no person or no reason.
+    """
+    (made,) = connection.execute(
+        _SQL["add_provenance"],
+        {
+            "kind": kind,
+            "recorded_at": recorded_at,
+            "rule_set": rule_set,
+            "rule_set_digest": rule_set_digest,
+            "software": _SOFTWARE,
+            "person": person,
+            "reason": reason,
+        },
+    )
+    return int(made[0])
+
+
+def differing(blocks: BlockTable, previous: BlockTable) -> NDArray[np.bool_]:
+    """Tell which blocks are new or differ from the version before, shape (k,)."""
+    place = readings_columns.places(
+        (previous.channel_id, previous.starts_at), (blocks.channel_id, blocks.starts_at)
+    )
+    values, codes = readings_columns.aligned(blocks, previous, place)
+    same = (values == blocks.values) & (codes == blocks.quality)
+    return np.asarray((place < 0) | ~same.all(axis=1))
+
+
+def record(
+    connection: Connection,
+    blocks: BlockTable,
+    *,
+    provenance_id: int,
+    recorded_at: datetime,
+    previous: BlockTable | None = None,
+) -> int:
+    """Make a new version of every day whose content changed; give how many there were.
+
+    An interval that is as it was keeps its origin: the provenance of the version that first had it
+    so. A day that is as it was makes no version. The ``version`` and ``provenance_id`` of the
+    blocks count for nothing.
+
+    Parameters
+    ----------
+    previous : the newest versions of these days with their origins, if the caller has them
+
+    Raises
+    ------
+    psycopg.errors.UniqueViolation
+        if somebody else made a version at the same time; ``lock`` keeps that from happening.
+    """
+    if previous is None:
+        previous = _before(connection, blocks)
+    changed = np.flatnonzero(differing(blocks, previous))
+    if not len(changed):
+        return 0
+    kept = readings_columns.taken(blocks, changed)
+    place = readings_columns.places(
+        (previous.channel_id, previous.starts_at), (kept.channel_id, kept.starts_at)
+    )
+    version = np.where(place < 0, 0, previous.version[place]) + 1 if len(previous) else 1
+    columns = readings_columns.block_columns(kept, provenance_id, recorded_at)
+    columns["version"] = Column("int4", np.broadcast_to(version, len(kept)))
+    columns["origin"] = readings_columns.origin(kept, previous, place, provenance_id)
+    binary_copy.write(connection, "interval_block", columns)
+    return len(kept)
+
+
+def record_registers(
+    connection: Connection, table: RegisterTable, *, provenance_id: int, recorded_at: datetime
+) -> int:
+    """Make a new version of every register reading that is new or differs; give how many."""
+    if not len(table):
+        return 0
+    period = Period(
+        readings_columns.moment(table.read_at.min()), readings_columns.moment(table.read_at.max())
+    )
+    before = registers(connection, np.unique(table.channel_id).tolist(), period)
+    place = readings_columns.places(
+        (before.channel_id, before.read_at, before.installation_id),
+        (table.channel_id, table.read_at, table.installation_id),
+    )
+    known = place >= 0
+    same = np.zeros(len(table), np.bool_)
+    version = np.ones(len(table), np.int32)
+    at = place[known]
+    same[known] = (before.value[at] == table.value[known]) & (
+        before.quality[at] == table.quality[known]
+    )
+    version[known] = before.version[at] + 1
+    new = ~same
+    if new.any():
+        rows = int(new.sum())
+        columns = {
+            "channel_id": Column("int4", table.channel_id[new]),
+            "installation_id": Column("int4", table.installation_id[new]),
+            "read_at": Column("timestamptz", table.read_at[new] * readings_columns.SECOND),
+            "version": Column("int4", version[new]),
+            "recorded_at": binary_copy.constant(
+                "timestamptz", readings_columns.microseconds(recorded_at), rows
+            ),
+            "provenance_id": binary_copy.constant("int8", provenance_id, rows),
+            "value": Column("int8", table.value[new]),
+            "quality": Column("int2", table.quality[new]),
+        }
+        binary_copy.write(connection, "register_reading", columns)
+    return int(new.sum())
+
+
+def _limits(
+    channel_ids: Sequence[int], period: Period, known_at: datetime | None
+) -> dict[str, object]:
+    return {
+        "channels": list(channel_ids),
+        "start": period.start,
+        "end": period.end,
+        "known_at": known_at or "infinity",
+    }
+
+
+def _before(connection: Connection, blocks: BlockTable) -> BlockTable:
+    """Read the newest versions of the days that are to be recorded."""
+    first, last = (blocks.starts_at.min(), blocks.starts_at.max()) if len(blocks) else (0, 0)
+    period = Period(readings_columns.moment(first), readings_columns.moment(last + 1))
+    return current(connection, np.unique(blocks.channel_id).tolist(), period, origins=True)
+
+
+def _table(connection: Connection, columns: Sequence[Column]) -> BlockTable:
+    return readings_columns.table(columns, _intervals(connection, columns[0].values))
+
+
+def _intervals(connection: Connection, channel_id: NDArray[Any]) -> NDArray[np.int32]:
+    """Look the interval length of each row's channel up."""
+    distinct, place = np.unique(channel_id, return_inverse=True)
+    rows = connection.execute(_SQL["channel_intervals"], {"channels": distinct.tolist()})
+    return np.array([row[1] for row in rows], np.int32)[place]

@@ -1,0 +1,121 @@
+"""What tests of the record share: a small registry, and blocks to put into the record."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import numpy as np
+
+from mdm import readings, usage_points
+from mdm.readings import RegisterTable
+from schemas import quality
+from schemas.database import Connection
+from schemas.reading import BlockTable
+
+STATEMENT_FILES = ["readings.sql"]
+NOW = datetime(2026, 7, 1, 6, tzinfo=UTC)
+
+
+def seconds(*moment: int) -> int:
+    return int(datetime(*moment, tzinfo=UTC).timestamp())  # type: ignore[arg-type,misc]
+
+
+def usage_point(connection: Connection, mrid: str = "UP-1", zone: str = "Asia/Kuwait") -> int:
+    row = connection.execute(
+        "INSERT INTO usage_point (mrid, commodity, sector, time_zone, tariff, billing_group)"
+        " VALUES (%s, 'electricity', 'residential', %s, 'kw', 'A') RETURNING id",
+        [mrid, zone],
+    ).fetchone()
+    assert row
+    return int(row[0])
+
+
+def channel(
+    connection: Connection,
+    point: int,
+    reading_type: str = "active_energy_import_interval",
+    interval_seconds: int = 900,
+) -> int:
+    key = (point, reading_type, interval_seconds)
+    return usage_points.ensure_channels(connection, [key])[key]
+
+
+def blocks(
+    channel_ids: Sequence[int],
+    starts_at: Sequence[int],
+    values: Sequence[Sequence[int]],
+    codes: Sequence[Sequence[int]] | None = None,
+    interval_seconds: int = 900,
+) -> BlockTable:
+    length = np.array([len(row) for row in values], np.int32)
+    width = int(max(length, default=0))
+    table = np.zeros((len(values), width), np.int32)
+    quality_ = np.full((len(values), width), quality.MISSING, np.int16)
+    for i, row in enumerate(values):
+        table[i, : len(row)] = row
+        quality_[i, : len(row)] = codes[i] if codes else 0
+    rows = len(values)
+    return BlockTable(
+        channel_id=np.array(channel_ids, np.int32),
+        starts_at=np.array(starts_at, np.int64),
+        interval_seconds=np.full(rows, interval_seconds, np.int32),
+        version=np.zeros(rows, np.int32),
+        provenance_id=np.zeros(rows, np.int64),
+        length=length,
+        values=table,
+        quality=quality_,
+    )
+
+
+def registers(rows: Sequence[tuple[int, int, int, int, int]]) -> RegisterTable:
+    """Rows of channel, installation, moment, value, quality."""
+    columns = list(zip(*rows, strict=True))
+    return RegisterTable(
+        np.array(columns[0], np.int32),
+        np.array(columns[1], np.int32),
+        np.array(columns[2], np.int64),
+        np.zeros(len(rows), np.int32),
+        np.array(columns[3], np.int64),
+        np.array(columns[4], np.int16),
+    )
+
+
+def record(connection: Connection, table: BlockTable, when: datetime = NOW) -> int:
+    provenance = readings.add_provenance(connection, "vee", recorded_at=when)
+    return readings.record(connection, table, provenance_id=provenance, recorded_at=when)
+
+
+def installation(
+    connection: Connection,
+    point: int,
+    mrid: str,
+    *,
+    since: datetime = datetime(2026, 1, 1, tzinfo=UTC),
+    until: datetime | None = None,
+    multiplier: str = "1",
+    interval_seconds: int = 900,
+    register_modulus: int | None = None,
+    protocol: str = "dlms",
+) -> int:
+    """Install a new meter; give the installation's id."""
+    row = connection.execute(
+        "WITH d AS (INSERT INTO end_device (mrid, manufacturer, model, protocol, profile,"
+        " interval_seconds, register_modulus)"
+        " VALUES (%s, 'ACME', 'X1', %s, 'generic', %s, %s) RETURNING id)"
+        " INSERT INTO installation (usage_point_id, end_device_id, starts_at, ends_at, multiplier)"
+        " SELECT %s, id, %s, %s, %s FROM d RETURNING id",
+        [mrid, protocol, interval_seconds, register_modulus, point, since, until, multiplier],
+    ).fetchone()
+    assert row
+    return int(row[0])
+
+
+def prepare(connection: Connection, name: str, body: str) -> None:
+    """Let the server parse and plan a named statement; its placeholders become parameters."""
+    names: dict[str, int] = {}
+    text = re.sub(
+        r"%\((\w+)\)s", lambda found: f"${names.setdefault(found[1], len(names) + 1)}", body
+    )
+    connection.execute(f"PREPARE {name} AS {text.replace('%%', '%')}".encode())
