@@ -57,8 +57,8 @@ class Cluster:
 
     @property
     def url(self) -> str:
-        """Where the cluster's own database is reached, running or not."""
-        folder = quote(str(self._socket_folder()), safe="/")
+        """Where the cluster's own database is reached while it runs."""
+        folder = quote(self._written()[4].strip(), safe="/")
         return f"postgresql:///{DATABASE}?host={folder}&port=5432&user={DATABASE}"
 
     def ensure_running(self, settings: Mapping[str, str]) -> bool:
@@ -85,9 +85,12 @@ class Cluster:
     def shut_down(self) -> None:
         """Stop the server; open connections are ended and their transactions rolled back."""
         if self._wait_until_settled():
+            elsewhere = Path(self._written()[4].strip())
             self._run(
                 "pg_ctl", "stop", "-D", str(self.data), "-m", "fast", "-w", "-t", _STOP_SECONDS
             )
+            if elsewhere.parent != self.directory:
+                elsewhere.rmdir()
 
     def _wait_until_settled(self) -> bool:
         """Tell whether the server is up, once it is neither starting nor stopping."""
@@ -104,20 +107,23 @@ class Cluster:
         A file left by a server that was killed may name a process that is by now something else:
         that file would keep PostgreSQL from starting, so it goes.
         """
-        file = self.data / "postmaster.pid"
-        try:
-            lines = file.read_text("utf-8").splitlines()
-        except FileNotFoundError:
-            return None
+        lines = self._written()
         if not lines or not lines[0].strip().isdigit():
             return None
         process = int(lines[0])
         if not _alive(process):
             return None
         if not _serves(process, self.data):
-            file.unlink(missing_ok=True)
+            (self.data / "postmaster.pid").unlink(missing_ok=True)
             return None
         return lines[7].strip() if len(lines) > 7 else "starting"
+
+    def _written(self) -> list[str]:
+        """Read the lines of the server's own file: 1 its process, 5 its socket, 8 its state."""
+        try:
+            return (self.data / "postmaster.pid").read_text("utf-8").splitlines()
+        except FileNotFoundError:
+            return []
 
     def _initialise(self) -> None:
         """Make the data directory under another name first: a half-made one is never taken up."""
@@ -180,7 +186,8 @@ class Cluster:
         """Give a folder or file to the account; a folder is made and closed to others."""
         if not path.exists():
             path.mkdir(mode=0o700, parents=True)
-        if path.is_symlink() or (self.account is None and path.stat().st_uid != os.geteuid()):
+        ours = {os.geteuid()} | ({self.account.pw_uid} if self.account else set())
+        if path.is_symlink() or path.stat().st_uid not in ours:
             raise ServerError(f"{path} belongs to another account; choose another MIQYAS_HOME.")
         if self.account:
             os.chown(path, self.account.pw_uid, self.account.pw_gid)
