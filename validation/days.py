@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Final
+from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -119,3 +119,21 @@ def _clock(day: date, zone: ZoneInfo, interval_seconds: int) -> list[int]:
         (start.hour * 3600 + start.minute * 60 + start.second) // interval_seconds
         for start in starts
     ]
+
+
+def likeness(table: Days, like: Literal["kind", "weekday"]) -> NDArray[np.int8]:
+    """Give each day a number that it shares with the days that are like it.
+
+    Parameters
+    ----------
+    table : d days
+    like : ``kind`` compares weekday, weekend and holiday; ``weekday`` compares the weekday, with
+        all holidays as one more
+
+    Returns
+    -------
+    shape (d,)
+    """
+    if like == "kind":
+        return table.kind
+    return np.where(table.holiday, 7, table.weekday).astype(np.int8)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas import quality
-from validation import finding
+from validation import checking, failures, filling, views
 from validation.finding import Findings
 from validation.matrix import Cube
 from validation.ruleset import RuleSet
+from validation.views import Values
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class Counters:
     intervals : all of them
     missing : had no value when they came in
     replaced : had a value that a rule set aside for estimation
-    linear, like_day, register : filled by each estimator
+    filled : by each estimator of the rule set, by its name
     scaled : of the filled ones, those in a span brought to the register's difference
     left : still without a value
     suspect : kept their value and are marked suspect
@@ -33,9 +34,7 @@ class Counters:
     intervals: int
     missing: int
     replaced: int
-    linear: int
-    like_day: int
-    register: int
+    filled: Mapping[str, int]
     scaled: int
     left: int
     suspect: int
@@ -55,7 +54,7 @@ class Outcome:
     counters : what was seen and done
     """
 
-    values: NDArray[np.int32] | NDArray[np.int64]
+    values: Values
     quality: NDArray[np.int16]
     changed: NDArray[np.bool_]
     findings: Findings
@@ -72,24 +71,27 @@ def run(cube: Cube, rule_set: RuleSet) -> Outcome:
     cube : raw values with their history; it is not changed
     rule_set : what to check and how to fill
     """
-    missing = quality.classes(cube.quality) == quality.QualityClass.MISSING
-    missing &= cube.target[:, :, None] & cube.days.exists
-    seen = int(missing.sum())
+    seen = views.of(cube)
+    checked = checking.check(cube, seen, rule_set)
+    filled = filling.fill(cube, seen, checked, rule_set)
+    findings = failures.table([*checked.failures, *filled.failures], cube)
     return Outcome(
-        values=cube.values.copy(),
-        quality=cube.quality.copy(),
-        changed=np.zeros(cube.target.shape, dtype=np.bool_),
-        findings=finding.joined([], ()),
+        values=filled.values,
+        quality=filled.quality,
+        changed=filled.changed,
+        findings=findings,
         counters=Counters(
             intervals=int((cube.target * cube.days.length).sum()),
-            missing=seen,
-            replaced=0,
-            linear=0,
-            like_day=0,
-            register=0,
-            scaled=0,
-            left=seen,
-            suspect=0,
-            findings=0,
+            missing=_in_targets(cube, seen.missing),
+            replaced=len(np.setdiff1d(checked.estimate, seen.missing, assume_unique=True)),
+            filled=filled.by_estimator,
+            scaled=filled.scaled,
+            left=_in_targets(cube, filled.left),
+            suspect=len(checked.suspect),
+            findings=len(findings),
         ),
     )
+
+
+def _in_targets(cube: Cube, cells: NDArray[np.int64]) -> int:
+    return int(np.count_nonzero(cube.target.ravel()[cells // cube.shape[2]]))

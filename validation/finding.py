@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
@@ -59,16 +58,3 @@ class Findings:
 
     def __len__(self) -> int:
         return len(self.channel)
-
-
-def joined(tables: Sequence[Findings], names: tuple[str, ...]) -> Findings:
-    """Put tables that share ``names`` together, in the order that ``Findings`` promises."""
-    columns = [field.name for field in fields(Findings)[1:]]
-    kinds = (np.int32, np.int16, np.int8, np.int8, *(np.int32,) * 4, np.float64, np.float64)
-    whole = {
-        column: np.concatenate([np.empty(0, kind), *(getattr(t, column) for t in tables)])
-        for column, kind in zip(columns, kinds, strict=True)
-    }
-    keys = ("rule", "last_slot", "last_day", "first_slot", "day", "channel")
-    order = np.lexsort([whole[key] for key in keys])
-    return Findings(names=names, **{column: array[order] for column, array in whole.items()})

@@ -1,10 +1,65 @@
-"""Rule sets: which rules run, with which parameters, from which date on."""
+"""Rule sets: which rules and estimators run, with which parameters, from which date on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final
+
+from validation import parameters
+from validation.estimator import Estimator
+from validation.estimators import ESTIMATORS
+from validation.finding import Action, Severity
+from validation.parameters import Parameter, RuleSetError
+from validation.rule import Rule
+from validation.rules import RULES
+
+_TOP: Final = ("name", "effective_from", "description", "scale_to_register", "rules", "estimators")
+_SEVERITIES: Final = {each.name.lower(): each for each in Severity}
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What a failure means and what is done about it."""
+
+    severity: Severity
+    action: Action
+
+
+@dataclass(frozen=True, slots=True)
+class RuleUse:
+    """A rule in a rule set.
+
+    Attributes
+    ----------
+    rule : which
+    parameters : its keyword parameters
+    response : to a failure
+    register_agrees : response where the span's sum check passes; None for ``response``
+    register_explains : response where the span's excess over the register is what the failing
+        values have too much; None for ``response``
+    """
+
+    rule: Rule
+    parameters: Mapping[str, Parameter]
+    response: Response
+    register_agrees: Response | None = None
+    register_explains: Response | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EstimatorUse:
+    """An estimator in a rule set, with its keyword parameters."""
+
+    estimator: Estimator
+    parameters: Mapping[str, Parameter]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,12 +70,43 @@ class RuleSet:
     ----------
     name : such as ``electricity``
     effective_from : first local day that it applies to
+    description : for people
+    rules : in the file's order; the order changes nothing but the findings' order in a slot
+    estimators : in order: the first that can fill a slot does
+    scale_to_register : whether estimates are brought to the register's difference
     digest : sha256 of the canonical content, for the provenance
     """
 
     name: str
     effective_from: date
+    description: str
+    rules: tuple[RuleUse, ...]
+    estimators: tuple[EstimatorUse, ...]
+    scale_to_register: bool
     digest: str
+
+    def use(self, name: str) -> RuleUse | None:
+        """Give the rule of that name as this set uses it, None if it doesn't."""
+        return next((use for use in self.rules if use.rule.name == name), None)
+
+
+@cache
+def shipped() -> tuple[RuleSet, ...]:
+    """Read the rule sets that come with the program."""
+    folder = resources.files("validation").joinpath("rulesets")
+    files = sorted((file for file in folder.iterdir() if file.name.endswith(".toml")), key=str)
+    return tuple(parse(file.read_text(encoding="utf-8"), file.name) for file in files)
+
+
+def read(path: Path) -> RuleSet:
+    """Read a rule set from a TOML file.
+
+    Raises
+    ------
+    RuleSetError
+        saying which key of which table is wrong and what is allowed.
+    """
+    return parse(path.read_text(encoding="utf-8"), path.name)
 
 
 def select(rule_sets: Iterable[RuleSet], name: str, day: date) -> RuleSet:
@@ -33,5 +119,105 @@ def select(rule_sets: Iterable[RuleSet], name: str, day: date) -> RuleSet:
     """
     in_force = [each for each in rule_sets if each.name == name and each.effective_from <= day]
     if not in_force:
-        raise LookupError(f"no rule set {name!r} is effective on {day}")
+        raise LookupError(
+            f"no rule set {name!r} is effective on {day}; add one from an earlier day"
+        )
     return max(in_force, key=lambda each: each.effective_from)
+
+
+def parse(text: str, file: str) -> RuleSet:
+    """Make a rule set of TOML text.
+
+    Parameters
+    ----------
+    text : the file's content
+    file : its name, for messages
+
+    Raises
+    ------
+    RuleSetError
+        saying which key of which table is wrong and what is allowed.
+    """
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RuleSetError(f"{file}: not TOML: {error}") from error
+    parameters.known_keys(content, _TOP, file)
+    effective_from = _typed(content, "effective_from", date, "a date such as 2026-01-31", file)
+    if isinstance(effective_from, datetime):
+        raise RuleSetError(f"{file}: effective_from = {effective_from} has a time; write the date")
+    rules = _typed(content, "rules", dict, "a table of rules: [rules.gap] …", file)
+    estimators = _typed(content, "estimators", list, "a list: [[estimators]] …", file)
+    result = RuleSet(
+        name=_typed(content, "name", str, "a name in quotes", file),
+        effective_from=effective_from,
+        description=_typed(content, "description", str, "a sentence in quotes", file),
+        rules=tuple(_rule(name, table, file) for name, table in rules.items()),
+        estimators=tuple(
+            _estimator(table, f"{file}: [[estimators]] number {number}")
+            for number, table in enumerate(estimators, 1)
+        ),
+        scale_to_register=_typed(content, "scale_to_register", bool, "true or false", file),
+        digest=_digest(content),
+    )
+    _check_registers(result, file)
+    return result
+
+
+def _typed(table: Mapping[str, Any], key: str, kind: type, words: str, where: str) -> Any:
+    if key not in table:
+        raise RuleSetError(f"{where}: {key} is missing; it is {words}")
+    if not isinstance(table[key], kind):
+        raise RuleSetError(f"{where}: {key} = {table[key]!r} is not {words}")
+    return table[key]
+
+
+def _rule(name: str, table: object, file: str) -> RuleUse:
+    where = f"{file}: [rules.{name}]"
+    if name not in RULES:
+        raise RuleSetError(f"{where}: no such rule; allowed: {', '.join(RULES)}")
+    if not isinstance(table, dict):
+        raise RuleSetError(f"{where}: {table!r} is not a table of keys and values")
+    rest, rule = dict(table), RULES[name]
+    response = _response({key: rest.pop(key, None) for key in ("severity", "action")}, rule, where)
+    by_register: dict[str, Response] = {}
+    if rule.ceiling:
+        for key in ("register_agrees", "register_explains"):
+            if key in rest:
+                by_register[key] = answer = _response(rest.pop(key), rule, f"{where}: {key}")
+                if answer.severity is Severity.TERMINATE:
+                    raise RuleSetError(f"{where}: {key}: severity is info or issue")
+    return RuleUse(rule, parameters.checked(rule.check, rest, where), response, **by_register)
+
+
+def _response(table: object, rule: Rule, where: str) -> Response:
+    if not isinstance(table, dict):
+        raise RuleSetError(f"{where} = {table!r} is not {{ severity = …, action = … }}")
+    parameters.known_keys(table, ("severity", "action"), where)
+    severity = parameters.choice(table.get("severity"), _SEVERITIES, f"{where}: severity")
+    actions = {each.name.lower(): each for each in sorted(rule.actions)}
+    action = parameters.choice(table.get("action"), actions, f"{where}: action")
+    return Response(_SEVERITIES[severity], actions[action])
+
+
+def _estimator(table: object, where: str) -> EstimatorUse:
+    if not isinstance(table, dict):
+        raise RuleSetError(f"{where}: {table!r} is not a table of keys and values")
+    rest = dict(table)
+    method = parameters.choice(rest.pop("method", None), ESTIMATORS, f"{where}: method")
+    chosen = ESTIMATORS[method]
+    return EstimatorUse(chosen, parameters.checked(chosen.fill, rest, f"{where} ({method})"))
+
+
+def _check_registers(rule_set: RuleSet, file: str) -> None:
+    for use in rule_set.rules:
+        if (use.register_agrees or use.register_explains) and not rule_set.use("sum_check"):
+            raise RuleSetError(
+                f"{file}: [rules.{use.rule.name}] asks the register, but [rules.sum_check] with "
+                f"its tolerance is not in the file; add it"
+            )
+
+
+def _digest(content: Mapping[str, object]) -> str:
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), default=date.isoformat)
+    return hashlib.sha256(canonical.encode()).hexdigest()

@@ -1,0 +1,116 @@
+"""The first half of a run: every rule of the set, and what each failure calls for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from validation import consistency, failures, standing
+from validation.failures import Failures
+from validation.finding import Action, Severity
+from validation.matrix import Cube
+from validation.ruleset import RuleSet, RuleUse
+from validation.views import DayMatrix, DayTotals, SpanTotals, Timeline, Views
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Checked:
+    """What the rules found.
+
+    Attributes
+    ----------
+    failures : one table a rule
+    estimate : flat indices of the cells to fill, missing or set aside, ascending
+    suspect : flat indices of the cells to mark, ascending
+    sound : shape (c, d), True where a day is measured in full and failed nothing that matters
+    """
+
+    failures: tuple[Failures, ...]
+    estimate: NDArray[np.int64]
+    suspect: NDArray[np.int64]
+    sound: NDArray[np.bool_]
+
+
+def check(cube: Cube, views: Views, rule_set: RuleSet) -> Checked:
+    """Run every rule of a set over the target days.
+
+    A day that fails a rule of severity ``terminate`` is left alone: no other rule looks at it,
+    nothing in it is estimated, and its values are suspect.
+    """
+    ending = [use for use in rule_set.rules if use.response.severity is Severity.TERMINATE]
+    others = [use for use in rule_set.rules if use.response.severity is not Severity.TERMINATE]
+    found = [_failures(use, cube, views, rule_set, cube.target) for use in ending]
+    ended = _touched(found, cube) & cube.target
+    found += [_failures(use, cube, views, rule_set, cube.target & ~ended) for use in others]
+
+    estimate = _union([each.cells(Action.ESTIMATE) for each in found])
+    doubted = [each.cells(Action.SUSPECT) for each in found]
+    suspect = _doubtful(_union([*doubted, _cells_of(ended, cube)]), cube, estimate)
+    slots = cube.shape[2]
+    sound = views.totals.sound & ~_touched(
+        [each.only(each.severity >= Severity.ISSUE) for each in found], cube
+    )
+    for cells in (estimate, suspect):
+        sound.ravel()[cells // slots] = False
+    return Checked(
+        failures=tuple(failures.stretched(each, slots) for each in found),
+        estimate=estimate,
+        suspect=suspect,
+        sound=sound,
+    )
+
+
+def _failures(
+    use: RuleUse, cube: Cube, views: Views, rule_set: RuleSet, live: NDArray[np.bool_]
+) -> Failures:
+    view = {
+        DayMatrix: views.days,
+        Timeline: views.timeline,
+        DayTotals: views.totals,
+        SpanTotals: views.spans,
+    }[use.rule.view]
+    found = failures.located(use.rule(view, **use.parameters), use, cube, views)
+    found = failures.unsettled(failures.in_days(found, live, cube.shape[2]), cube)
+    if use.register_agrees or use.register_explains:
+        margin = _margin(views.spans, rule_set)
+        found = failures.judged_by_registers(found, use, cube, views, margin)
+    return found
+
+
+def _margin(spans: SpanTotals, rule_set: RuleSet) -> NDArray[np.float64]:
+    sum_check = rule_set.use("sum_check")
+    allowed: dict[str, Any] = dict(sum_check.parameters) if sum_check else {}
+    return consistency.margin(spans.energy, **allowed)
+
+
+def _touched(found: Sequence[Failures], cube: Cube) -> NDArray[np.bool_]:
+    """Give the days that failures touch, shape (c, d)."""
+    edges = np.zeros(cube.target.size + 1, dtype=np.int64)
+    for each in found:
+        np.add.at(edges, each.first // cube.shape[2], 1)
+        np.add.at(edges, each.last // cube.shape[2] + 1, -1)
+    return np.cumsum(edges[:-1]).reshape(cube.target.shape) > 0
+
+
+def _cells_of(days: NDArray[np.bool_], cube: Cube) -> NDArray[np.int64]:
+    slots = cube.shape[2]
+    return (np.flatnonzero(days)[:, None] * slots + np.arange(slots)).ravel()
+
+
+def _doubtful(
+    cells: NDArray[np.int64], cube: Cube, estimate: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Keep the cells of target days that have a value and about which nobody has decided."""
+    uses = standing.table()[cube.quality.ravel()[cells]]
+    open_ = uses & (standing.PRESENT | standing.SETTLED) == standing.PRESENT
+    open_ &= cube.target.ravel()[cells // cube.shape[2]]
+    open_ &= cube.days.exists.ravel()[cells % cube.days.clock.size]
+    return np.setdiff1d(cells[open_], estimate, assume_unique=True)
+
+
+def _union(cells: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    return np.unique(np.concatenate([np.empty(0, dtype=np.int64), *cells]))

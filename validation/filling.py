@@ -1,0 +1,157 @@
+"""The second half of a run: blanks are filled, estimates scaled, and what is left is said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas import quality
+from validation import runs, scaling
+from validation.checking import Checked
+from validation.estimators import ESTIMATORS
+from validation.failures import NOT_ESTIMATED, SCALING_REFUSED, Failures
+from validation.finding import Action, Severity
+from validation.matrix import Cube
+from validation.ruleset import EstimatorUse, RuleSet
+from validation.views import Values, Views
+from validation.work import Registers, Work, sums_by
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Filled:
+    """What filling gave.
+
+    Attributes
+    ----------
+    values, quality : shape (c, d, n), as in ``engine.Outcome``
+    changed : shape (c, d), True where a value or a quality differs from the cube's
+    failures : what couldn't be estimated, and what couldn't be scaled
+    by_estimator : cells that each estimator filled, by its name
+    scaled : cells brought to their register's difference
+    left : flat indices of the cells still without a value, history included, ascending
+    """
+
+    values: Values
+    quality: NDArray[np.int16]
+    changed: NDArray[np.bool_]
+    failures: tuple[Failures, ...]
+    by_estimator: Mapping[str, int]
+    scaled: int
+    left: NDArray[np.int64]
+
+
+def fill(cube: Cube, views: Views, checked: Checked, rule_set: RuleSet) -> Filled:
+    """Set bad values aside, estimate what is to be filled, and scale it to the registers.
+
+    The first estimator of the set that can fill a cell does.
+    """
+    work = _prepared(cube, views, checked)
+    by_estimator = {
+        use.estimator.name: _apply(work, use, checked.estimate) for use in rule_set.estimators
+    }
+    failures = [_not_estimated(work, checked.estimate, cube.shape[2])]
+    done = 0
+    if rule_set.scale_to_register and len(cube.spans):
+        result = scaling.scaled(work)
+        work.values[result.cells] = result.values
+        work.quality[result.cells] = _scaled_codes()[work.quality[result.cells]]
+        failures.append(_refused(work.registers, result.refused))
+        done = len(result.cells)
+    changed = np.zeros(cube.target.shape, dtype=np.bool_)
+    for cells in (checked.estimate, checked.suspect):
+        differs = (work.quality[cells] != cube.quality.ravel()[cells]) | (
+            work.values[cells] != cube.values.ravel()[cells]
+        )
+        changed.ravel()[cells[differs] // cube.shape[2]] = True
+    return Filled(
+        values=work.values.reshape(cube.shape),
+        quality=work.quality.reshape(cube.shape),
+        changed=changed,
+        failures=tuple(failures),
+        by_estimator=by_estimator,
+        scaled=done,
+        left=work.still_blank(),
+    )
+
+
+def _prepared(cube: Cube, views: Views, checked: Checked) -> Work:
+    values, codes = views.values.ravel(), cube.quality.ravel().copy()
+    aside = np.setdiff1d(checked.estimate, views.missing, assume_unique=True)
+    first = cube.spans.channel.astype(np.int64) * cube.days.clock.size
+    registers = Registers(
+        first=first + cube.spans.start,
+        after=first + cube.spans.end,
+        energy=cube.spans.energy,
+        measured=views.spans.total,
+    )
+    lost = sums_by(registers.span_of(aside), values[aside].astype(np.int64), len(first))
+    codes[checked.suspect] = quality.SUSPECT
+    codes[aside] = quality.MISSING
+    values[aside] = 0
+    return Work(
+        values=values,
+        quality=codes,
+        blank=np.union1d(views.missing, aside),
+        sound=checked.sound,
+        days=cube.days,
+        axis=views.axis,
+        interval_seconds=cube.interval_seconds,
+        registers=replace(registers, measured=views.spans.total - lost),
+    )
+
+
+def _apply(work: Work, use: EstimatorUse, wanted: NDArray[np.int64]) -> int:
+    """Fill what an estimator can of the cells still open; give the number of cells filled."""
+    cells = wanted[work.is_blank(wanted)]
+    if not len(cells):
+        return 0
+    estimates = use.estimator(work, cells, **use.parameters)
+    work.values[cells[estimates.filled]] = estimates.values[estimates.filled]
+    work.quality[cells[estimates.filled]] = use.estimator.quality
+    return int(np.count_nonzero(estimates.filled))
+
+
+def _scaled_codes() -> NDArray[np.int16]:
+    codes = np.arange(32768, dtype=np.int16)
+    for each in ESTIMATORS.values():
+        codes[each.quality] = each.scaled
+    return codes
+
+
+def _not_estimated(work: Work, wanted: NDArray[np.int64], slots: int) -> Failures:
+    left = wanted[work.is_blank(wanted)]
+    found = runs.of_cells(left, left // slots)
+    return _issues(
+        NOT_ESTIMATED, left[found.first], left[found.last], found.length, np.zeros_like(found.first)
+    )
+
+
+def _refused(registers: Registers, refused: NDArray[np.bool_]) -> Failures:
+    return _issues(
+        SCALING_REFUSED,
+        registers.first[refused],
+        registers.after[refused] - 1,
+        registers.measured[refused],
+        registers.energy[refused],
+    )
+
+
+def _issues(
+    name: str,
+    first: NDArray[np.int64],
+    last: NDArray[np.int64],
+    observed: NDArray[np.int64],
+    limit: NDArray[np.int64],
+) -> Failures:
+    return Failures(
+        name=name,
+        first=first,
+        last=last,
+        observed=observed.astype(np.float64),
+        limit=limit.astype(np.float64),
+        severity=np.full(len(first), Severity.ISSUE, dtype=np.int8),
+        action=np.full(len(first), Action.NOTE, dtype=np.int8),
+    )

@@ -1,0 +1,98 @@
+"""Parameters in rule-set files, checked against the signature of what takes them."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
+
+Parameter = str | int | float | bool
+
+_WORDS: Final[dict[object, str]] = {
+    int: "a whole number, 0 or more",
+    float: "a number, 0 or more",
+    bool: "true or false",
+}
+
+
+class RuleSetError(ValueError):
+    """A rule-set file says something that can't be; the message says where and what may be."""
+
+
+def checked(
+    function: Callable[..., Any], given: Mapping[str, object], where: str
+) -> dict[str, Parameter]:
+    """Check parameters against a function's keyword-only ones, all of which must be given.
+
+    Parameters
+    ----------
+    function : a rule's check or an estimator's fill
+    given : keys and values as the file has them
+    where : file and table, for messages
+
+    Raises
+    ------
+    RuleSetError
+        naming the key, the value and what is allowed.
+    """
+    hints = get_type_hints(function)
+    wanted = {
+        name: hints[name]
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    }
+    known_keys(given, wanted, where)
+    for key, hint in wanted.items():
+        if key not in given:
+            raise RuleSetError(f"{where}: {key} is missing; it is {allowed(hint)}")
+    return {key: _value(hint, given[key], f"{where}: {key}") for key, hint in wanted.items()}
+
+
+def known_keys(given: Iterable[str], wanted: Iterable[str], where: str) -> None:
+    """Refuse keys that nothing reads.
+
+    Raises
+    ------
+    RuleSetError
+        naming the first such key and the ones that are allowed.
+    """
+    names = sorted(wanted)
+    for key in given:
+        if key not in names:
+            listed = ", ".join(names) if names else "none"
+            raise RuleSetError(f"{where}: unknown key {key}; allowed: {listed}")
+
+
+def choice(value: object, choices: Iterable[str], where: str) -> str:
+    """Give a value that must be one of some words.
+
+    Raises
+    ------
+    RuleSetError
+        naming the value and the words.
+    """
+    words = list(choices)
+    if not isinstance(value, str) or value not in words:
+        raise RuleSetError(f"{where} = {value!r} is not one of {', '.join(words)}")
+    return value
+
+
+def allowed(hint: object) -> str:
+    """Say in words what a parameter of this type may be."""
+    if get_origin(hint) is Literal:
+        return "one of " + ", ".join(get_args(hint))
+    return _WORDS[hint]
+
+
+def _value(hint: object, value: object, where: str) -> Parameter:
+    if get_origin(hint) is Literal:
+        return choice(value, get_args(hint), where)
+    if hint is bool and isinstance(value, bool):
+        return value
+    kinds = (int,) if hint is int else (int, float)
+    if hint is not bool and isinstance(value, kinds) and not isinstance(value, bool):
+        number = int(value) if hint is int else float(value)
+        if number >= 0 and math.isfinite(number):
+            return number
+    raise RuleSetError(f"{where} = {value!r} is not {allowed(hint)}")

@@ -1,0 +1,83 @@
+"""What a rule is: a function from a view of the cube to a mask of what fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, get_type_hints
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from validation.finding import Action
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mask:
+    """What fails a rule, and by how much.
+
+    Attributes
+    ----------
+    fails : True = fails; shaped like the cells, days or spans of the view that the rule sees
+    cells : shape (k,), flat indices of the failing ones, ascending
+    observed : shape (k,), what was seen there
+    limit : shape (k,), what it was held against
+    """
+
+    fails: NDArray[np.bool_]
+    cells: NDArray[np.int64]
+    observed: NDArray[np.float64]
+    limit: NDArray[np.float64]
+
+
+def mask(fails: NDArray[np.bool_], observed: ArrayLike, limit: ArrayLike) -> Mask:
+    """Make a mask from arrays that broadcast to the shape of ``fails``."""
+    cells = np.flatnonzero(fails)
+    where = np.unravel_index(cells, fails.shape)
+
+    def picked(array: ArrayLike) -> NDArray[np.float64]:
+        return np.broadcast_to(np.asarray(array), fails.shape)[where].astype(np.float64)
+
+    return Mask(fails, cells, picked(observed), picked(limit))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rule:
+    """A validation rule.
+
+    Attributes
+    ----------
+    check : takes a view and the rule's parameters by keyword, gives a ``Mask``
+    view : the view that it sees
+    source : where it was published
+    actions : what a rule set may do with the values that fail
+    ceiling : True where the limit is the highest value that would have passed, so that a register
+        can tell whether a failing value was real
+    """
+
+    check: Callable[..., Mask]
+    view: type
+    source: str
+    actions: frozenset[Action]
+    ceiling: bool
+
+    @property
+    def name(self) -> str:
+        """The name in rule sets and findings."""
+        return self.check.__name__
+
+    def __call__(self, view: Any, /, **parameters: Any) -> Mask:
+        """Check a view; parameters as the function's docstring says."""
+        return self.check(view, **parameters)
+
+
+def rule(
+    *, source: str, actions: frozenset[Action], ceiling: bool = False
+) -> Callable[[Callable[..., Mask]], Rule]:
+    """Make a rule of a function whose first parameter is annotated with the view that it sees."""
+
+    def made(check: Callable[..., Mask]) -> Rule:
+        view = next(iter(get_type_hints(check).values()))
+        return Rule(check, view, source, actions, ceiling)
+
+    return made

@@ -1,0 +1,218 @@
+"""The views of a cube that rules look at: target days, whole time axes, day sums, span sums."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from validation import standing
+from validation.days import Days
+from validation.matrix import Cube
+
+Values = NDArray[np.int32] | NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DayMatrix:
+    """Target days as rows.
+
+    Attributes
+    ----------
+    values : shape (m, n) [scaled unit]
+    present : shape (m, n), True where there is a value
+    expected : shape (m, n), False at the padding past a day's length
+    one_way : shape (m,), True where a negative value can't be
+    duplicate, misfit : shape (m, n), as in the cube
+    interval_seconds : length of a slot [s]
+    """
+
+    values: Values
+    present: NDArray[np.bool_]
+    expected: NDArray[np.bool_]
+    one_way: NDArray[np.bool_]
+    duplicate: NDArray[np.bool_]
+    misfit: NDArray[np.bool_]
+    interval_seconds: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Timeline:
+    """Each channel's days one after the other, without padding.
+
+    Attributes
+    ----------
+    values : shape (c, t) [scaled unit]
+    present : shape (c, t), True where there is a value
+    interval_seconds : length of a slot [s]
+    """
+
+    values: Values
+    present: NDArray[np.bool_]
+    interval_seconds: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DayTotals:
+    """Sums over days.
+
+    Attributes
+    ----------
+    total : shape (c, d), int64, sum of what is present [scaled unit]
+    absent : shape (c, d), slots without a value
+    sound : shape (c, d), True where the day is good enough to judge others by
+    days : the d days
+    """
+
+    total: NDArray[np.int64]
+    absent: NDArray[np.int64]
+    sound: NDArray[np.bool_]
+    days: Days
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SpanTotals:
+    """Sums over register spans.
+
+    Attributes
+    ----------
+    total : shape (s,), sum of what is present [scaled unit]
+    absent : shape (s,), slots without a value
+    energy : shape (s,), register difference [scaled unit]
+    """
+
+    total: NDArray[np.int64]
+    absent: NDArray[np.int64]
+    energy: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Views:
+    """Everything that rules look at, made once a run.
+
+    Attributes
+    ----------
+    values : shape (c, d, n), a copy of the cube's with 0 at every missing slot and padding; the
+        views share its memory where they can
+    days, timeline, totals, spans : the four views
+    rows : shape (m,), flattened (channel, day) index of each row of ``days``
+    axis : shape (t,), flattened (day, slot) index of each column of ``timeline``
+    missing : flat cell indices without a value, ascending, padding apart
+    """
+
+    values: Values
+    days: DayMatrix
+    timeline: Timeline
+    totals: DayTotals
+    spans: SpanTotals
+    rows: NDArray[np.int64]
+    axis: NDArray[np.int64]
+    missing: NDArray[np.int64]
+
+
+def of(cube: Cube) -> Views:
+    """Make the views of a cube."""
+    channels, days, slots = cube.shape
+    exists = cube.days.exists
+    special, uses = _special(cube)
+    missing = special[uses & standing.PRESENT == 0]
+    values = cube.values.copy(order="C")
+    values.ravel()[missing] = 0
+    present = np.ones(cube.shape, dtype=np.bool_)
+    present.ravel()[missing] = False
+    if not exists.all():
+        values[:, ~exists] = 0
+        present[:, ~exists] = False
+    unsound = np.zeros(channels * days, dtype=np.bool_)
+    unsound[special[uses & standing.HISTORY == 0] // slots] = True
+    totals = DayTotals(
+        total=values.sum(axis=2, dtype=np.int64),
+        absent=np.bincount(missing // slots, minlength=channels * days).reshape(channels, days),
+        sound=~unsound.reshape(channels, days),
+        days=cube.days,
+    )
+    rows, axis = np.flatnonzero(cube.target), np.flatnonzero(exists)
+    return Views(
+        values=values,
+        days=_day_matrix(cube, values, present, rows),
+        timeline=_timeline(cube, values, present, axis),
+        totals=totals,
+        spans=_span_totals(cube, values, totals, present),
+        rows=rows,
+        axis=axis,
+        missing=missing,
+    )
+
+
+def _special(cube: Cube) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    # Only cells whose quality isn't plainly valid are looked up: a few in a hundred, most often.
+    exists = cube.days.exists
+    special = np.flatnonzero(cube.quality)
+    if not exists.all():
+        special = special[exists.ravel()[special % exists.size]]
+    return special, standing.table()[cube.quality.ravel()[special]]
+
+
+def _day_matrix(
+    cube: Cube, values: Values, present: NDArray[np.bool_], rows: NDArray[np.int64]
+) -> DayMatrix:
+    _, days, slots = cube.shape
+    whole = len(rows) == cube.target.size
+
+    def chosen(mask: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
+        if mask is None:
+            return np.broadcast_to(np.False_, (len(rows), slots))
+        flat = mask.reshape(-1, slots)
+        return flat if whole else flat[rows]
+
+    flat = values.reshape(-1, slots)
+    exists = cube.days.exists
+    everywhere = np.broadcast_to(np.True_, (len(rows), slots))
+    return DayMatrix(
+        values=flat if whole else flat[rows],
+        present=chosen(present),
+        expected=everywhere if exists.all() else exists[rows % days],
+        one_way=cube.one_way[rows // days],
+        duplicate=chosen(cube.duplicate),
+        misfit=chosen(cube.misfit),
+        interval_seconds=cube.interval_seconds,
+    )
+
+
+def _timeline(
+    cube: Cube, values: Values, present: NDArray[np.bool_], axis: NDArray[np.int64]
+) -> Timeline:
+    channels, days, slots = cube.shape
+    flat, there = values.reshape(channels, days * slots), present.reshape(channels, days * slots)
+    if len(axis) < days * slots:
+        flat, there = flat[:, axis], there[:, axis]
+    return Timeline(flat, there, cube.interval_seconds)
+
+
+def _span_totals(
+    cube: Cube, values: Values, totals: DayTotals, present: NDArray[np.bool_]
+) -> SpanTotals:
+    _, days, slots = cube.shape
+    table, unit = cube.spans, 1
+    amounts: NDArray[np.int64] | Values = values
+    blanks: NDArray[np.bool_] | NDArray[np.int64] = ~present & cube.days.exists
+    if not np.any(table.start % slots) and not np.any(table.end % slots):
+        # Registers read at midnight: days are added, not slots.
+        amounts, blanks, unit = totals.total, totals.absent, slots
+    first = (table.channel.astype(np.int64) * days * slots + table.start) // unit
+    after = first + (table.end - table.start) // unit
+    blank = _between(blanks.ravel(), first, after)
+    return SpanTotals(_between(amounts.ravel(), first, after), blank, table.energy)
+
+
+def _between(
+    array: NDArray[np.generic], first: NDArray[np.int64], after: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    if not len(first):
+        return np.empty(0, dtype=np.int64)
+    edges = np.column_stack([first, after]).ravel()
+    if edges[-1] == len(array):
+        edges = edges[:-1]
+    sums: NDArray[np.int64] = np.add.reduceat(array, edges, dtype=np.int64)[::2]
+    return sums
