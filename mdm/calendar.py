@@ -126,9 +126,7 @@ class Calendar:
         clock = local_seconds(day, zone, interval_seconds)
         return numbers[np.searchsorted(schedule.starts, clock, side="right") - 1]
 
-    def of_period(
-        self, period: Period, zone: ZoneInfo, interval_seconds: int
-    ) -> NDArray[np.uint8]:
+    def of_period(self, period: Period, zone: ZoneInfo, interval_seconds: int) -> NDArray[np.uint8]:
         """Give the period of every slot of a stretch of whole local days, in order.
 
         Returns

@@ -6,7 +6,7 @@ import json
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
-from functools import cache
+from functools import cache, partial
 from importlib import resources
 from typing import Any, TypeVar
 
@@ -66,13 +66,16 @@ def restored(definition: str, source: str = "stored calendar") -> Calendar:
     """
     content = json.loads(definition)
     name = _at(f"{source}: name", lambda: str(content["name"]))
+    entries = content.get("version")
     versions = [
-        _at(f"{source}: version {number}", lambda entry=entry: _version(entry))
-        for number, entry in enumerate(content.get("version", []), 1)
+        _at(f"{source}: version {number}", partial(_version, entry))
+        for number, entry in enumerate(entries if isinstance(entries, list) else [], 1)
     ]
     starts = [version.effective_from for version in versions]
     if not starts or starts != sorted(set(starts)):
-        raise CalendarError(f"{source}: needs versions with ascending effective_from, has {starts}")
+        raise CalendarError(
+            f"{source}: needs versions [[version]] with ascending effective_from, has {starts}"
+        )
     return Calendar(
         name=name,
         versions=tuple(versions),

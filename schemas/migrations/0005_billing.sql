@@ -112,9 +112,13 @@ CREATE TABLE determinant_register_input (
     register_modulus bigint,
     starts_at timestamptz NOT NULL,
     ends_at timestamptz NOT NULL CHECK (ends_at > starts_at),
+    start_read_at timestamptz,
     start_version integer,
+    end_read_at timestamptz,
     end_version integer,
-    PRIMARY KEY (determinant_set_id, installation_id)
+    PRIMARY KEY (determinant_set_id, installation_id),
+    CHECK ((start_read_at IS NULL) = (start_version IS NULL)),
+    CHECK ((end_read_at IS NULL) = (end_version IS NULL))
 );
 
 CREATE TABLE determinant_hold (
