@@ -92,7 +92,7 @@ class Lines:
         await self.catch_up()
 
     async def catch_up(self) -> int:
-        """Open and close the sockets of meters whose line refuses at times; nothing is published."""
+        """Open and close the sockets of lines that refuse at times; publish nothing."""
         for meter in filter(refuses, self.meters if OWN_ADDRESSES else ()):
             dead = meter.fault("dead_line", self.clock.seconds) is not None
             if dead and meter in self._refusing:
@@ -161,6 +161,8 @@ class _Line(asyncio.Protocol):
             return
         self._meter = meter
         dead = meter.fault("dead_line", self._lines.clock.seconds)
+        if self._lines.clock.seconds < meter.start:
+            return  # not installed yet: nobody answers
         if dead is None:
             self._conversation = self._lines.opening(meter)
             self._reset_after = self._lines.take_reset(meter)

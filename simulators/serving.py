@@ -6,11 +6,13 @@ all faults of the line, from ``line.Lines`` and only write a ``line.Conversation
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from simulators import dlms_meter
 from simulators.clock import Clock
 from simulators.meter import Meter
 
@@ -34,8 +36,8 @@ class Serving:
 
     clock: Clock
     services: Mapping[str, Service]
+    meters: Sequence[Meter]
     published: int = 0
-    meters: Mapping[str, int] = field(default_factory=dict)
 
     async def move(self, to: datetime) -> int:
         """Move the clock and let every meter do what became due.
@@ -57,10 +59,47 @@ class Serving:
         """Give a protocol's port, 0 if it has none."""
         return self.services[protocol].port if protocol in self.services else 0
 
+    def status(self) -> dict[str, object]:
+        """Tell how things stand: the clock, the meters, what is wrong with how many now."""
+        active = Counter(
+            fault.kind
+            for meter in self.meters
+            for fault in meter.faults
+            if fault.active(self.clock.seconds)
+        )
+        return {
+            "now": self.clock.now.isoformat(),
+            "meters": dict(Counter(meter.protocol for meter in self.meters)),
+            "ports": {name: service.port for name, service in self.services.items()},
+            "published": self.published,
+            "faults_active": dict(active),
+        }
+
     async def close(self) -> None:
         """Stop every meter."""
         for service in self.services.values():
             await service.close()
+
+
+async def start(
+    meters: Sequence[Meter], clock: Clock, *, ports: Mapping[str, int], broker: str | None
+) -> Serving:
+    """Start the meters of every protocol that the fleet has.
+
+    Parameters
+    ----------
+    ports : by protocol, for ``dlms`` and ``modbus``; 0 takes a free one
+    broker : URL of the MQTT broker; without it MQTT meters stay silent
+
+    Raises
+    ------
+    OSError
+        if a port is taken.
+    """
+    services: dict[str, Service] = {}
+    if chosen := of_protocol(meters, "dlms"):
+        services["dlms"] = await dlms_meter.serve(chosen, clock, port=ports["dlms"])
+    return Serving(clock, services, meters)
 
 
 def of_protocol(meters: Sequence[Meter], protocol: str) -> list[Meter]:

@@ -1,0 +1,290 @@
+"""One client's talk with one simulated DLMS meter: association, ciphering, requests, blocks.
+
+No I/O: bytes of the TCP wrapper in, bytes of the TCP wrapper out.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Final
+
+from simulators import dlms_apdu, dlms_codec, dlms_objects, keys
+from simulators.clock import Clock
+from simulators.dlms_apdu import Aarq, Access, Action, Diagnostic, Get, GetNext, ServiceError
+from simulators.dlms_codec import Malformed
+from simulators.dlms_model import DlmsModel
+from simulators.dlms_security import Undecipherable
+from simulators.line import HangUp
+
+PUBLIC_CLIENT: Final = 16
+
+_HEADER: Final = 8
+_WRAPPER: Final = b"\x00\x01"
+_LONGEST: Final = 0xFFFF - _HEADER
+_SEALED_OVERHEAD: Final = 21
+_SMALLEST_PDU: Final = 64
+
+_NONE, _LOW, _HIGH_GMAC = 0, 1, 5
+_MECHANISM: Final = {"none": _NONE, "lls": _LOW, "hls-gmac": _HIGH_GMAC}
+
+_CONFORMANCE: Final = sum(
+    1 << (23 - bit)
+    for bit in (
+        11,  # block transfer with get
+        14,  # multiple references
+        19,  # get
+        21,  # selective access
+        23,  # action
+    )
+)
+
+
+class _Answered(Exception):
+    """A request that is answered with an error; carries the answer."""
+
+    def __init__(self, answer: bytes) -> None:
+        super().__init__()
+        self.answer = answer
+
+
+class Association:
+    """The meter's end of one connection."""
+
+    def __init__(self, model: DlmsModel, clock: Clock) -> None:
+        self._model = model
+        self._clock = clock
+        self._waiting = b""
+        self._client = 0
+        self._forget()
+
+    def _forget(self) -> None:
+        """Go back to where a connection starts."""
+        self._open = False
+        self._proving = False
+        self._ciphered = False
+        self._title = b""
+        self._limit = 0
+        self._challenges = (b"", b"")
+        self._first_counter = 0
+        self._rest = b""
+        self._block = 0
+
+    def receive(self, data: bytes) -> bytes:
+        """Take bytes as they come; give the answers to whole frames.
+
+        Raises
+        ------
+        HangUp
+            if they are not frames of the wrapper.
+        """
+        self._waiting += data
+        answers = b""
+        while len(self._waiting) >= _HEADER:
+            if self._waiting[:2] != _WRAPPER:
+                raise HangUp("not a wrapper frame")
+            end = _HEADER + int.from_bytes(self._waiting[6:8], "big")
+            if len(self._waiting) < end:
+                break
+            frame, self._waiting = self._waiting[:end], self._waiting[end:]
+            answers += self._frame(frame)
+        return answers
+
+    def _frame(self, frame: bytes) -> bytes:
+        """Answer one frame; one that is for another server is passed over."""
+        client, server = frame[2:4], frame[4:6]
+        if int.from_bytes(server, "big") != int(self._model.meter.address.get("server", 1)):
+            return b""
+        sender = int.from_bytes(client, "big")
+        if sender != self._client:
+            self._forget()
+            self._client = sender
+        try:
+            apdu = self._answer(frame[_HEADER:])
+        except Malformed:
+            apdu = dlms_apdu.exception(ServiceError.NOT_SUPPORTED)
+        except _Answered as refusal:
+            apdu = refusal.answer
+        return _WRAPPER + server + client + len(apdu).to_bytes(2, "big") + apdu
+
+    def _answer(self, apdu: bytes) -> bytes:
+        tag = apdu[0] if apdu else 0
+        if tag == dlms_apdu.AARQ:
+            self._forget()
+            return self._associate(dlms_apdu.aarq(apdu))
+        if tag == dlms_apdu.RELEASE:
+            self._forget()
+            return dlms_apdu.released()
+        if tag in dlms_apdu.GLO_RESPONSE and self._ciphered:
+            answer = self._served(self._opened(apdu))
+            return self._sealed(dlms_apdu.GLO_RESPONSE[tag], answer)
+        if not self._open or self._ciphered:
+            raise _Answered(dlms_apdu.exception(ServiceError.NOT_POSSIBLE))
+        return self._served(apdu)
+
+    def _associate(self, asked: Aarq) -> bytes:
+        """Answer a request for an association."""
+        self._ciphered = asked.context == dlms_apdu.LN_CIPHERED
+        self._title = asked.title
+        self._check_mechanism(asked)
+        data = asked.initiate
+        if self._ciphered:
+            data = self._opened_initiate(data)
+        proposed = dlms_apdu.initiate(data)
+        if proposed.version < 6:
+            raise _Answered(dlms_apdu.initiate_error(1))
+        if 0 < proposed.pdu_size < _SMALLEST_PDU:
+            raise _Answered(dlms_apdu.initiate_error(3))
+        own = int(self._model.meter.options.get("pdu_size", 1024))
+        self._limit = min(proposed.pdu_size or _LONGEST, own, _LONGEST)
+        information = dlms_apdu.initiate_response(_CONFORMANCE & proposed.conformance, own)
+        return self._accepted(asked, information)
+
+    def _accepted(self, asked: Aarq, information: bytes) -> bytes:
+        if not self._ciphered:
+            self._open = True
+            return dlms_apdu.aare(
+                asked.context,
+                Diagnostic.NONE,
+                mechanism=asked.mechanism,
+                user_information=information,
+            )
+        self._proving = True
+        self._challenges = (asked.authentication, secrets.token_bytes(16))
+        return dlms_apdu.aare(
+            asked.context,
+            Diagnostic.AUTHENTICATION_REQUIRED,
+            title=self._model.title,
+            mechanism=asked.mechanism,
+            challenge=self._challenges[1],
+            user_information=self._sealed(0x28, information),
+        )
+
+    def _check_mechanism(self, asked: Aarq) -> None:
+        """Refuse what this client may not do, in the order of the standard's diagnostics."""
+        public = self._client == PUBLIC_CLIENT
+        if not public and self._client != int(self._model.meter.address.get("client", 1)):
+            raise self._refusal(asked, Diagnostic.NO_REASON)
+        needed = _NONE if public else _MECHANISM[self._model.meter.security]
+        context = dlms_apdu.LN_CIPHERED if needed == _HIGH_GMAC else dlms_apdu.LN
+        if asked.context != context:
+            raise self._refusal(asked, Diagnostic.CONTEXT_NOT_SUPPORTED)
+        if asked.mechanism != needed:
+            raise self._refusal(asked, Diagnostic.MECHANISM_NOT_RECOGNISED)
+        if needed == _HIGH_GMAC and not 8 <= len(asked.authentication) <= 64:
+            raise self._refusal(asked, Diagnostic.AUTHENTICATION_FAILED)
+        if needed == _LOW and not secrets.compare_digest(
+            asked.authentication, keys.of(self._model.meter, "password")
+        ):
+            raise self._refusal(asked, Diagnostic.AUTHENTICATION_FAILED)
+
+    def _refusal(self, asked: Aarq, diagnostic: Diagnostic) -> _Answered:
+        self._ciphered = False
+        return _Answered(dlms_apdu.aare(asked.context or dlms_apdu.LN, diagnostic))
+
+    def _opened_initiate(self, data: bytes) -> bytes:
+        """Decipher the proposal; a key that does not fit refuses the association."""
+        sealed = _content(data) if data[:1] == bytes((dlms_apdu.GLO_INITIATE,)) else b""
+        try:
+            plain, counter = self._model.suite.opened(sealed, self._title)
+        except Undecipherable:
+            self._ciphered = False
+            failed = dlms_apdu.aare(dlms_apdu.LN_CIPHERED, Diagnostic.AUTHENTICATION_FAILED)
+            raise _Answered(failed) from None
+        self._take_counter(counter)
+        self._first_counter = counter
+        return plain
+
+    def _opened(self, data: bytes) -> bytes:
+        """Decipher a request and take its counter."""
+        try:
+            plain, counter = self._model.suite.opened(_content(data), self._title)
+        except Undecipherable:
+            raise _Answered(dlms_apdu.exception(ServiceError.DECIPHERING)) from None
+        self._take_counter(counter)
+        return plain
+
+    def _take_counter(self, counter: int) -> None:
+        """Refuse a counter that was used already: somebody may be repeating old frames."""
+        if counter <= self._model.accepted_counter:
+            expected = self._model.accepted_counter + 1
+            raise _Answered(dlms_apdu.exception(ServiceError.COUNTER, expected))
+        self._model.accepted_counter = counter
+
+    def _sealed(self, tag: int, plain: bytes) -> bytes:
+        sealed = self._model.suite.sealed(plain, self._model.next_counter())
+        return bytes((tag,)) + dlms_codec.length(len(sealed)) + sealed
+
+    def _served(self, plain: bytes) -> bytes:
+        """Answer a plain request."""
+        request = dlms_apdu.request(plain)
+        if isinstance(request, Action):
+            return self._act(request)
+        if self._proving or not self._open:
+            raise _Answered(dlms_apdu.exception(ServiceError.NOT_POSSIBLE))
+        if isinstance(request, Get):
+            return self._get(request)
+        if isinstance(request, GetNext):
+            return self._next(request)
+        return dlms_apdu.refused_set(request.invoke)
+
+    def _act(self, request: Action) -> bytes:
+        """Answer an action: the client's proof of its key is the only one there is."""
+        target = (request.method.class_id, request.method.name)
+        if not self._proving or target != dlms_objects.ASSOCIATION or request.method.index != 1:
+            return dlms_apdu.acted(request.invoke, Access.DENIED)
+        from_client, from_us = self._challenges
+        answer = request.parameter if isinstance(request.parameter, bytes) else b""
+        fresh = int.from_bytes(answer[1:5], "big") > self._first_counter
+        if not fresh or not self._model.suite.proves(answer, from_us, self._title):
+            return dlms_apdu.acted(request.invoke, Access.SCOPE_VIOLATED)
+        self._proving, self._open = False, True
+        proof = self._model.suite.proof(from_client, self._model.next_counter())
+        return dlms_apdu.acted(request.invoke, dlms_codec.octets(proof))
+
+    def _get(self, request: Get) -> bytes:
+        """Answer a GET, in blocks if it is longer than the client takes."""
+        public = self._client == PUBLIC_CLIENT
+        outcomes = [
+            dlms_objects.answer(
+                self._model, attribute, selection, self._clock.seconds, public=public
+            )
+            for attribute, selection in request.items
+        ]
+        if request.listed:
+            body = dlms_codec.length(len(outcomes))
+            body += b"".join(dlms_apdu.result(outcome) for outcome in outcomes)
+            whole = dlms_apdu.got_list(request.invoke, body)
+        else:
+            body = outcomes[0] if isinstance(outcomes[0], bytes) else b""
+            whole = dlms_apdu.got(request.invoke, outcomes[0])
+        if len(whole) <= self._room:
+            return whole
+        self._rest, self._block = body, 0
+        return self._next_block(request.invoke)
+
+    @property
+    def _room(self) -> int:
+        """Bytes that a plain APDU may have."""
+        return self._limit - (_SEALED_OVERHEAD if self._ciphered else 0)
+
+    def _next(self, request: GetNext) -> bytes:
+        if not self._rest:
+            reason = Access.NO_BLOCK_TRANSFER
+        elif request.block != self._block:
+            reason = Access.BLOCK_NUMBER_INVALID
+        else:
+            return self._next_block(request.invoke)
+        self._rest = b""
+        return dlms_apdu.got_block(request.invoke, request.block, reason, last=True)
+
+    def _next_block(self, invoke: int) -> bytes:
+        size = self._room - dlms_apdu.BLOCK_OVERHEAD
+        part, self._rest = self._rest[:size], self._rest[size:]
+        self._block += 1
+        return dlms_apdu.got_block(invoke, self._block, part, last=not self._rest)
+
+
+def _content(apdu: bytes) -> bytes:
+    """Take a ciphered APDU's content behind its tag and length."""
+    reader = dlms_codec.Reader(apdu[1:])
+    return reader.take(reader.length())
