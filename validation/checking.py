@@ -75,7 +75,7 @@ def _failures(
     }[use.rule.view]
     found = failures.located(use.rule(view, **use.parameters), use, cube, views)
     found = failures.unsettled(failures.in_days(found, live, cube.shape[2]), cube)
-    if use.register_agrees or use.register_explains:
+    if use.by_register:
         margin = _margin(views.spans, rule_set)
         found = failures.judged_by_registers(found, use, cube, views, margin)
     return found

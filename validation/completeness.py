@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from validation.finding import Action
-from validation.rule import Mask, mask, rule
+from validation.rule import AGREEMENT, Mask, mask, rule
 from validation.views import DayMatrix
 
 _ANY = frozenset(Action)
@@ -24,7 +24,7 @@ def gap(block: DayMatrix) -> Mask:
     return mask(fails, np.count_nonzero(fails, axis=1)[:, None], 0)
 
 
-@rule(source="Oracle Utilities MDM, Duplicate IMD Check", actions=_ANY)
+@rule(source="Oracle Utilities MDM, Duplicate IMD Check", actions=_ANY, registers=AGREEMENT)
 def duplicate(block: DayMatrix) -> Mask:
     """Mark every slot for which a second and different value came.
 
@@ -34,7 +34,7 @@ def duplicate(block: DayMatrix) -> Mask:
     return mask(block.duplicate & block.present, block.values, 0)
 
 
-@rule(source="Oracle Utilities MDM, Interval Size Validation", actions=_ANY)
+@rule(source="Oracle Utilities MDM, Interval Size Validation", actions=_ANY, registers=AGREEMENT)
 def interval_size(block: DayMatrix) -> Mask:
     """Mark every slot whose value came with another interval length or off the grid.
 

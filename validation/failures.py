@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from validation import runs, standing
 from validation.finding import Action, Findings
 from validation.matrix import Cube
-from validation.rule import Mask
+from validation.rule import Mask, Verdict
 from validation.rules import RULES
-from validation.ruleset import Response, RuleUse
+from validation.ruleset import RuleUse
 from validation.views import DayMatrix, DayTotals, Timeline, Views
 from validation.work import span_of, sums_by
 
@@ -111,14 +111,15 @@ def judged_by_registers(
 ) -> Failures:
     r"""Answer failures of single cells by what the register of their span says.
 
-    With u = R - Σx: it agrees where every value is there and \|u\| is in the margin. It explains
-    them where u is below the margin and the failing values could give up the excess: what is left
-    for them, u + Σ failing, is not negative and, where nothing else is missing, no more than the
-    sum of their limits.
+    With e = Σx - R, and l = Σ failing - e what the register leaves for the failing values: it
+    agrees where every value is there and \|e\| is in the margin. It explains them where e is above
+    the margin, l is not negative and, if every value is there, no more than the sum of their
+    limits. It disagrees where every value is there, \|e\| is above the margin, it doesn't explain
+    them, and l is not negative: other values in their place could make the sum right.
 
     Parameters
     ----------
-    failures : of one rule with a ceiling, one cell a row
+    failures : of one rule, one cell a row
     use : the rule with its responses
     cube, views : what is validated
     margin : shape (s,), the difference that the sum check allows [scaled unit]
@@ -128,21 +129,24 @@ def judged_by_registers(
     span = span_of(base + cube.spans.start, base + cube.spans.end, failures.first)
     if not np.any(span >= 0):
         return failures
-    totals, count = views.spans, len(cube.spans)
-    excess = totals.total - totals.energy
-    left = sums_by(span, failures.observed.astype(np.int64), count) - excess
-    room = sums_by(span, np.floor(failures.limit).astype(np.int64), count)
-    agrees = (np.abs(excess) <= margin) & (totals.absent == 0)
-    explains = (excess > margin) & (left >= 0) & ((left <= room) | (totals.absent > 0))
-    answered = _answered(failures, use.register_agrees, (span >= 0) & agrees[span])
-    return _answered(answered, use.register_explains, (span >= 0) & explains[span])
-
-
-def _answered(failures: Failures, response: Response | None, where: NDArray[np.bool_]) -> Failures:
-    if response is None:
-        return failures
-    severity = np.where(where, response.severity, failures.severity).astype(np.int8)
-    action = np.where(where, response.action, failures.action).astype(np.int8)
+    totals = views.spans
+    excess, whole = totals.total - totals.energy, totals.absent == 0
+    values = views.values.ravel()[failures.first].astype(np.int64)
+    left = sums_by(span, values, len(excess)) - excess
+    explains = np.zeros(len(excess), dtype=np.bool_)
+    if Verdict.EXPLAINS in use.rule.registers:
+        room = sums_by(span, np.floor(failures.limit).astype(np.int64), len(excess))
+        explains = (excess > margin) & (left >= 0) & ((left <= room) | ~whole)
+    agrees = whole & (np.abs(excess) <= margin)
+    said = {
+        Verdict.AGREES: agrees,
+        Verdict.EXPLAINS: explains,
+        Verdict.DISAGREES: whole & ~agrees & ~explains & (left >= 0),
+    }
+    severity, action = failures.severity.copy(), failures.action.copy()
+    for verdict, response in use.by_register.items():
+        where = (span >= 0) & said[verdict][span]
+        severity[where], action[where] = response.severity, response.action
     return replace(failures, severity=severity, action=action)
 
 

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from validation import days, runs
 from validation.finding import Action
-from validation.rule import Mask, mask, rule
+from validation.rule import AGREEMENT, Mask, Verdict, mask, rule
 from validation.views import DayMatrix, DayTotals, Timeline, Values
 
 _ANY = frozenset(Action)
 _DOUBT = frozenset({Action.NOTE, Action.SUSPECT})
 
 
-@rule(source="Oracle Utilities MDM, Negative Consumption Check", actions=_ANY)
+@rule(source="Oracle Utilities MDM, Negative Consumption Check", actions=_ANY, registers=AGREEMENT)
 def negative(block: DayMatrix) -> Mask:
     """Mark every value below 0 on a channel that counts in one direction [scaled unit]."""
     fails = (block.values < 0) & block.present & block.one_way[:, None]
@@ -26,7 +26,7 @@ def negative(block: DayMatrix) -> Mask:
 @rule(
     source="Oracle Utilities MDM, Interval Spike Check (D2-INTSPKCHK)",
     actions=_ANY,
-    ceiling=True,
+    registers=frozenset(Verdict),
 )
 def spike(block: DayMatrix, *, tolerance: float, minimum_per_hour: float) -> Mask:
     r"""Mark the one or two intervals of a day that stand far above its third-highest.
@@ -126,6 +126,7 @@ def high_low(
     source="Oracle Utilities MDM, Consecutive Interval Check (D2-CONSINTRV); "
     "OpenSTEF FlatlineChecker, zero mode",
     actions=_ANY,
+    registers=AGREEMENT,
 )
 def zero_run(line: Timeline, *, hours: float) -> Mask:
     """Mark runs of zeros, across midnight too.
@@ -143,6 +144,7 @@ def zero_run(line: Timeline, *, hours: float) -> Mask:
 @rule(
     source="OpenSTEF FlatlineChecker; pvanalytics gaps.stale_values_diff",
     actions=_ANY,
+    registers=AGREEMENT,
 )
 def stuck(line: Timeline, *, hours: float) -> Mask:
     """Mark runs of one and the same value other than 0, across midnight too.

@@ -4,12 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, get_type_hints
+from enum import StrEnum
+from typing import Any, Final, get_type_hints
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from validation.finding import Action
+
+
+class Verdict(StrEnum):
+    """What the register of a span says of values in it that fail a rule.
+
+    ``agrees``: every interval is there and they add up to the register's difference.
+    ``explains``: they add up to more, and the excess is what the failing values have too much;
+    only for rules whose limit is the highest value that would have passed.
+    ``disagrees``: every interval is there, they don't add up, it isn't explained, and other values
+    in place of the failing ones, none below 0, could make the sum right.
+    Where it says none of these, there is no register, or too much is missing to tell.
+    """
+
+    AGREES = "register_agrees"
+    EXPLAINS = "register_explains"
+    DISAGREES = "register_disagrees"
+
+
+AGREEMENT: Final = frozenset({Verdict.AGREES, Verdict.DISAGREES})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,15 +71,14 @@ class Rule:
     view : the view that it sees
     source : where it was published
     actions : what a rule set may do with the values that fail
-    ceiling : True where the limit is the highest value that would have passed, so that a register
-        can tell whether a failing value was real
+    registers : what a register may say of failing cells, so that a rule set can answer it apart
     """
 
     check: Callable[..., Mask]
     view: type
     source: str
     actions: frozenset[Action]
-    ceiling: bool
+    registers: frozenset[Verdict]
 
     @property
     def name(self) -> str:
@@ -72,12 +91,15 @@ class Rule:
 
 
 def rule(
-    *, source: str, actions: frozenset[Action], ceiling: bool = False
+    *,
+    source: str,
+    actions: frozenset[Action],
+    registers: frozenset[Verdict] = frozenset(),
 ) -> Callable[[Callable[..., Mask]], Rule]:
     """Make a rule of a function whose first parameter is annotated with the view that it sees."""
 
     def made(check: Callable[..., Mask]) -> Rule:
         view = next(iter(get_type_hints(check).values()))
-        return Rule(check, view, source, actions, ceiling)
+        return Rule(check, view, source, actions, registers)
 
     return made

@@ -18,7 +18,7 @@ from validation.estimator import Estimator
 from validation.estimators import ESTIMATORS
 from validation.finding import Action, Severity
 from validation.parameters import Parameter, RuleSetError
-from validation.rule import Rule
+from validation.rule import Rule, Verdict
 from validation.rules import RULES
 
 _TOP: Final = ("name", "effective_from", "description", "scale_to_register", "rules", "estimators")
@@ -42,16 +42,13 @@ class RuleUse:
     rule : which
     parameters : its keyword parameters
     response : to a failure
-    register_agrees : response where the span's sum check passes; None for ``response``
-    register_explains : response where the span's excess over the register is what the failing
-        values have too much; None for ``response``
+    by_register : responses where a register tells more, by what it says
     """
 
     rule: Rule
     parameters: Mapping[str, Parameter]
     response: Response
-    register_agrees: Response | None = None
-    register_explains: Response | None = None
+    by_register: Mapping[Verdict, Response]
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,14 +177,12 @@ def _rule(name: str, table: object, file: str) -> RuleUse:
         raise RuleSetError(f"{where}: {table!r} is not a table of keys and values")
     rest, rule = dict(table), RULES[name]
     response = _response({key: rest.pop(key, None) for key in ("severity", "action")}, rule, where)
-    by_register: dict[str, Response] = {}
-    if rule.ceiling:
-        for key in ("register_agrees", "register_explains"):
-            if key in rest:
-                by_register[key] = answer = _response(rest.pop(key), rule, f"{where}: {key}")
-                if answer.severity is Severity.TERMINATE:
-                    raise RuleSetError(f"{where}: {key}: severity is info or issue")
-    return RuleUse(rule, parameters.checked(rule.check, rest, where), response, **by_register)
+    by_register = {
+        verdict: _answer(rest.pop(verdict), rule, f"{where}: {verdict}")
+        for verdict in Verdict
+        if verdict in rest and verdict in rule.registers
+    }
+    return RuleUse(rule, parameters.checked(rule.check, rest, where), response, by_register)
 
 
 def _response(table: object, rule: Rule, where: str) -> Response:
@@ -198,6 +193,13 @@ def _response(table: object, rule: Rule, where: str) -> Response:
     actions = {each.name.lower(): each for each in sorted(rule.actions)}
     action = parameters.choice(table.get("action"), actions, f"{where}: action")
     return Response(_SEVERITIES[severity], actions[action])
+
+
+def _answer(table: object, rule: Rule, where: str) -> Response:
+    answer = _response(table, rule, where)
+    if answer.severity is Severity.TERMINATE:
+        raise RuleSetError(f"{where}: severity = 'terminate' is not one of info, issue")
+    return answer
 
 
 def _estimator(table: object, where: str) -> EstimatorUse:
@@ -211,7 +213,7 @@ def _estimator(table: object, where: str) -> EstimatorUse:
 
 def _check_registers(rule_set: RuleSet, file: str) -> None:
     for use in rule_set.rules:
-        if (use.register_agrees or use.register_explains) and not rule_set.use("sum_check"):
+        if use.by_register and not rule_set.use("sum_check"):
             raise RuleSetError(
                 f"{file}: [rules.{use.rule.name}] asks the register, but [rules.sum_check] with "
                 f"its tolerance is not in the file; add it"
