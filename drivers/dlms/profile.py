@@ -1,0 +1,154 @@
+"""A profile's lay-out: what it captures, how often, and the scale of each register in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from drivers.dlms import axdr, profile_buffer
+from drivers.dlms.apdu import Attribute, Range
+from drivers.dlms.association import Conformance
+from drivers.dlms.engine import Association, Step
+from drivers.dlms.profile_buffer import Columns
+from drivers.dlms.refusals import Refusal
+from drivers.dlms.scaling import Scale, scale
+from drivers.errors import NotOffered, RemoteProtocolError
+from schemas import reading_type
+from schemas.obis import Obis
+from schemas.reading_type import ReadingType
+
+_CLOCK: Final = 8
+# Register and extended register: both have the value in attribute 2 and its scale in 3.
+_REGISTERS: Final = (3, 4)
+_CAPTURE_OBJECTS, _CAPTURE_PERIOD = 3, 4
+_MOST_OBJECTS: Final = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A captured register: which of the columns without the clock it is, and what it means."""
+
+    column: int
+    reading_type: ReadingType
+    scale: Scale
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A profile of a meter.
+
+    Attributes
+    ----------
+    buffer : the profile's attribute 2
+    captured : what each row has, in its order
+    clock : which of them is the clock
+    period_seconds : capture period, 0 if rows come with events [s]
+    channels : the registers among them that have a reading type
+    """
+
+    buffer: Attribute
+    captured: tuple[Attribute, ...]
+    clock: int
+    period_seconds: int
+    channels: tuple[Channel, ...]
+
+    def column(self, attribute: Attribute) -> int | None:
+        """Find a captured attribute among the columns without the clock, None if it is none."""
+        others = [*self.captured[: self.clock], *self.captured[self.clock + 1 :]]
+        return others.index(attribute) if attribute in others else None
+
+
+def read_layout(association: Association, buffer: Attribute) -> Step[Profile]:
+    """Ask a meter how a profile is laid out.
+
+    Raises
+    ------
+    NotOffered
+        if the meter has no such profile, or one without a clock.
+    """
+    asked = [replace(buffer, index=index) for index in (_CAPTURE_OBJECTS, _CAPTURE_PERIOD)]
+    objects, period = yield from association.get_all(asked)
+    for attribute, value in zip(asked, (objects, period), strict=True):
+        if isinstance(value, Refusal):
+            raise value.error(f"reading {attribute}")
+    captured = capture_objects(objects)
+    if not isinstance(period, int) or period < 0:
+        raise RemoteProtocolError(f"{asked[1]}: {period!r} is no capture period")
+    clocks = [i for i, one in enumerate(captured) if one.class_id == _CLOCK and one.index == 2]
+    if not clocks:
+        raise NotOffered(f"profile {buffer.name} captures no clock; its rows cannot be placed")
+    clock = clocks[0]
+    channels = yield from _channels(association, captured[:clock] + captured[clock + 1 :])
+    return Profile(buffer, captured, clock, period, channels)
+
+
+def read_rows(
+    association: Association,
+    profile: Profile,
+    first: datetime,
+    last: datetime,
+    deviation: int | None = None,
+) -> Step[Columns]:
+    """Read a profile's rows of a stretch of time, both ends included, and maybe more.
+
+    A meter without selective access gives its whole buffer.
+
+    Parameters
+    ----------
+    deviation : of a meter that does not write its own, from local time to UTC [min]
+    """
+    selection = None
+    if association.offers(Conformance.SELECTIVE_ACCESS):
+        selection = Range(profile.captured[profile.clock], first, last, deviation or 0)
+    data = yield from association.get(profile.buffer, selection)
+    return profile_buffer.decode(
+        data,
+        width=len(profile.captured),
+        clock=profile.clock,
+        period_seconds=profile.period_seconds,
+        assumed_deviation=deviation,
+    )
+
+
+def capture_objects(value: axdr.Value) -> tuple[Attribute, ...]:
+    """Read a profile's attribute 3.
+
+    Raises
+    ------
+    RemoteProtocolError
+        if it is no list of capture objects.
+    """
+    if not isinstance(value, list) or not 0 < len(value) <= _MOST_OBJECTS:
+        raise RemoteProtocolError("a profile's capture objects are no list of 1 … 255")
+    return tuple(_capture_object(entry) for entry in value)
+
+
+def _capture_object(entry: axdr.Value) -> Attribute:
+    match entry:
+        case (int(class_id), bytes(name), int(index), int()) if (
+            len(name) == 6 and 0 <= class_id <= 0xFFFF and 0 <= index <= 0x7F
+        ):
+            return Attribute(class_id, Obis.from_bytes(name), index)
+        case _:
+            raise RemoteProtocolError(f"{entry!r} is no capture object")
+
+
+def _channels(association: Association, columns: Sequence[Attribute]) -> Step[tuple[Channel, ...]]:
+    found = list(_registers(columns))
+    scalers = [replace(columns[index], index=3) for index, _ in found]
+    values = yield from association.get_all(scalers)
+    channels = []
+    for (index, meaning), asked, value in zip(found, scalers, values, strict=True):
+        if isinstance(value, Refusal):
+            raise value.error(f"the scaler of a captured register ({asked})")
+        channels.append(Channel(index, meaning, scale(value, meaning)))
+    return tuple(channels)
+
+
+def _registers(columns: Sequence[Attribute]) -> Iterator[tuple[int, ReadingType]]:
+    for index, column in enumerate(columns):
+        meaning = reading_type.of_obis(column.name)
+        if meaning is not None and column.class_id in _REGISTERS and column.index == 2:
+            yield index, meaning

@@ -1,0 +1,156 @@
+"""A profile's columns in the domain's words: interval blocks, register readings, events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.dlms import intervals
+from drivers.dlms.companion import Companion
+from drivers.dlms.profile import Channel, Profile
+from drivers.dlms.profile_buffer import Clock, Columns
+from drivers.errors import NotOffered, RemoteProtocolError
+from schemas import quality
+from schemas.event import EndDeviceEvent
+from schemas.period import Period
+from schemas.reading import IntervalBlock, RegisterReading
+
+_LOW_OCTET: Final = 0xFF
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """What a meter gave of a profile, and what the parts of it are."""
+
+    profile: Profile
+    columns: Columns
+    companion: Companion
+
+
+def channels(profile: Profile, *, of_intervals: bool) -> list[Channel]:
+    """Give the channels that hold a value of each interval, or else a register's own value.
+
+    Raises
+    ------
+    NotOffered
+        if there is none.
+    """
+    unwanted = "cumulative" if of_intervals else "delta"
+    found = [one for one in profile.channels if one.reading_type.accumulation != unwanted]
+    if not found:
+        kind = "intervals" if of_intervals else "registers"
+        captured = ", ".join(str(one) for one in profile.captured)
+        raise NotOffered(f"profile {profile.buffer.name} has no {kind} that we know: {captured}")
+    return found
+
+
+def interval_blocks(rows: Rows, period: Period, interval_seconds: int) -> list[IntervalBlock]:
+    """Give the intervals that start in a period, oldest first.
+
+    How many rows had no usable time stands in the annotation of every block.
+    """
+    clock = _placed(rows.columns)
+    lost = int((~clock.present).sum())
+    blocks: list[IntervalBlock] = []
+    for channel in channels(rows.profile, of_intervals=True):
+        series = _series(rows, channel, clock)
+        blocks += intervals.blocks(series, period, interval_seconds)
+    blocks.sort(key=lambda block: block.start)
+    if not lost:
+        return blocks
+    note = f"{lost} rows without a usable time were left out"
+    return [replace(block, annotation=note) for block in blocks]
+
+
+def register_readings(rows: Rows, period: Period) -> list[RegisterReading]:
+    """Give the stored register values of a period, both ends included, oldest first."""
+    clock = _placed(rows.columns)
+    first, last = (int(moment.timestamp()) for moment in (period.start, period.end))
+    readings = []
+    for channel in channels(rows.profile, of_intervals=False):
+        series = _series(rows, channel, clock)
+        for at, value, code in zip(
+            series.ends.tolist(), series.values.tolist(), series.quality.tolist(), strict=True
+        ):
+            if first <= at <= last:
+                moment = datetime.fromtimestamp(at, UTC)
+                readings.append(RegisterReading(channel.reading_type.name, moment, value, code))
+    return sorted(readings, key=lambda reading: reading.read_at)
+
+
+def events(rows: Rows, period: Period) -> list[EndDeviceEvent]:
+    """Give the entries of an event log in a period, oldest first.
+
+    Raises
+    ------
+    NotOffered
+        if the log has no column of event codes.
+    """
+    place = rows.profile.column(rows.companion.event_code)
+    if place is None:
+        raise NotOffered(f"event log {rows.profile.buffer.name} captures no event code")
+    clock, codes = _placed(rows.columns), rows.columns.others[place]
+    present = clock.present & codes.present
+    found = []
+    for at, code in zip(clock.moments[present], codes.values[present].tolist(), strict=True):
+        moment = datetime.fromtimestamp(int(at), UTC)
+        if moment in period:
+            found.append(_event(rows.companion, moment, code))
+    return sorted(found, key=lambda event: event.occurred_at)
+
+
+def _event(known: Companion, moment: datetime, code: object) -> EndDeviceEvent:
+    if not isinstance(code, int):
+        return EndDeviceEvent(moment, "unknown", 0, f"Event {code!r}")
+    category, description = known.events.get(code, ("unknown", f"Event {code}"))
+    return EndDeviceEvent(moment, category, code, description)
+
+
+def _placed(columns: Columns) -> Clock:
+    """Give the clock column, once it is clear that some row, or no row, has a place in time."""
+    clock = columns.clock
+    if clock is None or (columns.rows and not clock.present.any()):
+        raise RemoteProtocolError(
+            f"none of {columns.rows} rows has a time that can be placed; if the meter does not "
+            "write its deviation from UTC, register it: address deviation=-180"
+        )
+    return clock
+
+
+def _series(rows: Rows, channel: Channel, clock: Clock) -> intervals.Series:
+    """Give a channel's rows that have both a time and a value, scaled, with their quality."""
+    column = rows.columns.others[channel.column]
+    values, codes = channel.scale.column(column)
+    doubts = _doubts(rows, clock)
+    codes = np.where(codes == quality.VALID, doubts, codes)
+    present = clock.present & column.present
+    return intervals.Series(
+        channel.reading_type.name, clock.moments[present], values[present], codes[present]
+    )
+
+
+def _doubts(rows: Rows, clock: Clock) -> NDArray[np.int16]:
+    """Give what the status captured beside each row, or else its clock's status, says of it."""
+    by_clock = rows.companion.clock_quality[clock.status]
+    place = rows.profile.column(rows.companion.status)
+    if place is None:
+        return by_clock
+    status = rows.columns.others[place]
+    if status.values.dtype != np.int64:
+        return by_clock
+    octets = np.where(status.present, status.values & _LOW_OCTET, 0)
+    captured = rows.companion.status_quality[octets]
+    return np.where(captured != quality.VALID, captured, by_clock)
+
+
+def text(value: object) -> str:
+    """Give an identity's text: what a person can read, else the octets in hexadecimal."""
+    if isinstance(value, bytes):
+        stripped = value.strip(b"\x00 ")
+        value = stripped.decode("ascii") if stripped.isascii() else value.hex()
+        return value if value.isprintable() else stripped.hex()
+    return "" if value is None else str(value).strip("\x00 ")

@@ -1,0 +1,117 @@
+"""What an endpoint of the registry means for DLMS: client, server, security and companion profile.
+
+Security is ``none``, ``lls`` (secret ``password``) or ``hls-gmac`` (secrets ``encryption`` and
+``authentication``, 16 bytes each: suite 0, every message authenticated and encrypted).
+The address may name ``client`` and ``server`` (1 each), the ``serial`` number that the meter must
+have, and the ``deviation`` [min] of a meter that does not write its own: UTC = local + deviation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from drivers.dlms import companion
+from drivers.dlms.association import Mechanism
+from drivers.dlms.ciphering import HIGHEST_COUNTER, Keys
+from drivers.dlms.companion import Companion
+from drivers.dlms.engine import Security
+from drivers.driver import Endpoint
+from drivers.errors import LocalProtocolError
+
+# One session of a day's reading takes about twenty counters.
+_RUN: Final = 100
+_LARGEST_DEVIATION: Final = 14 * 60
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """An endpoint's settings, checked.
+
+    Attributes
+    ----------
+    client, server : wrapper ports
+    deviation : of a meter that does not write its own [min]
+    serial : that the meter must have, None if any will do
+    """
+
+    client: int
+    server: int
+    security: Security
+    companion: Companion
+    deviation: int | None
+    serial: str | None
+
+    @classmethod
+    def of(cls, endpoint: Endpoint) -> Settings:
+        """Read an endpoint's settings.
+
+        Raises
+        ------
+        LocalProtocolError
+            naming the meter and the setting that is wrong or missing.
+        """
+        serial = endpoint.address.get("serial")
+        try:
+            return cls(
+                client=_number(endpoint, "client", 1, 0xFFFF, 1),
+                server=_number(endpoint, "server", 1, 0xFFFF, 1),
+                security=_security(endpoint),
+                companion=companion.named(endpoint.profile),
+                deviation=_number(endpoint, "deviation", -_LARGEST_DEVIATION, _LARGEST_DEVIATION)
+                if "deviation" in endpoint.address
+                else None,
+                serial=None if serial is None else str(serial),
+            )
+        except LocalProtocolError as error:
+            raise LocalProtocolError(f"{endpoint.end_device}: {error}") from error
+
+
+def _number(endpoint: Endpoint, name: str, least: int, most: int, otherwise: int = 0) -> int:
+    text = str(endpoint.address.get(name, otherwise))
+    if not text.removeprefix("-").isdecimal() or not least <= int(text) <= most:
+        raise LocalProtocolError(
+            f"address {name}={text} is no number {least} … {most}: correct the registry"
+        )
+    return int(text)
+
+
+def _security(endpoint: Endpoint) -> Security:
+    if endpoint.security == "none":
+        return Security()
+    if endpoint.security == "lls":
+        return Security(Mechanism.LOW, password=_secret(endpoint, "password"))
+    if endpoint.security != "hls-gmac":
+        raise LocalProtocolError(
+            f"security {endpoint.security!r} is none of none, lls, hls-gmac: correct the registry"
+        )
+    keys = Keys(_secret(endpoint, "encryption"), _secret(endpoint, "authentication"))
+    return Security(Mechanism.HIGH_GMAC, keys=keys, take_counter=_taken(endpoint.reserve_counters))
+
+
+def _secret(endpoint: Endpoint, name: str) -> bytes:
+    if name not in endpoint.secrets:
+        raise LocalProtocolError(
+            f"security {endpoint.security} needs the secret {name!r}: import the meter's keys"
+        )
+    return endpoint.secrets[name]
+
+
+def _taken(reserve: Callable[[int], int]) -> Callable[[], int]:
+    """Give single counters out of runs, which are reserved when they are needed."""
+    first = left = 0
+
+    def take() -> int:
+        nonlocal first, left
+        if not left:
+            first, left = reserve(_RUN), _RUN
+        counter = first
+        first, left = first + 1, left - 1
+        if not 0 <= counter <= HIGHEST_COUNTER:
+            raise LocalProtocolError(
+                f"invocation counter {counter} does not fit 32 bits: the meter needs new keys"
+            )
+        return counter
+
+    return take
