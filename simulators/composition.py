@@ -48,7 +48,7 @@ _LENGTHS: Final[Mapping[str, tuple[int, ...]]] = {
 
 _USUAL_SETTINGS: Final[Mapping[str, Mapping[str, Setting]]] = {
     "duplicate": {"value": "same"},
-    "spike": {"factor": 20},
+    "spike": {"factor": 40},
     "stuck_register": {"mode": "register"},
     "clock_drift": {"seconds": 300},
     "dead_line": {"mode": "silent"},

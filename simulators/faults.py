@@ -12,7 +12,7 @@ duplicate           stores or sends a row twice; ``value`` is    the same again
                     ``same`` or ``different`` (the second row
                     then holds half as much)
 spike               one stored interval of active energy is      the same again; registers are
-                    ``factor`` times too high                    right
+                    too high by ``factor`` mean intervals        right
 stuck_register      ``mode`` ``register``: registers stand,      registers are right after the
                     intervals are right; ``intervals``: stored   end; intervals stay as stored
                     intervals repeat the last value, registers

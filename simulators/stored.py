@@ -74,7 +74,8 @@ def _alter(
     elif fault.kind == "duplicate":
         kept[hit] = 2
     elif fault.kind == "spike":
-        values[ACTIVE][hit] *= fault.number("factor", 20)
+        mean = max(int(values[ACTIVE].sum()) // len(starts), 1)
+        values[ACTIVE][hit] += mean * fault.number("factor")
     elif fault.kind == "stuck_register" and mode == "both":
         for column in values.values():
             column[hit] = 0
