@@ -12,8 +12,13 @@ _SQL = statements.load("headend", "clock.sql")
 
 def now(connection: Connection) -> datetime:
     """Tell the time, aware, UTC."""
+    return simulated(connection) or datetime.now(UTC)
+
+
+def simulated(connection: Connection) -> datetime | None:
+    """Give the simulated time in force; None while the machine's counts."""
     row = connection.execute(_SQL["simulated_now"]).fetchone()
-    return row[0].astimezone(UTC) if row else datetime.now(UTC)
+    return row[0].astimezone(UTC) if row else None
 
 
 def simulate(connection: Connection, moment: datetime) -> None:

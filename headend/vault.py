@@ -60,13 +60,19 @@ class Vault:
 
 
 def _make(file: Path) -> bytes:
+    """Write a new key beside the file and link it there whole: nobody reads half a key."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     key = secrets.token_bytes(_KEY_BYTES)
-    with os.fdopen(handle, "w", encoding="ascii") as text:
-        text.write(key.hex() + "\n")
-        text.flush()
-        os.fsync(handle)
+    draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "w", encoding="ascii") as text:
+            text.write(key.hex() + "\n")
+            text.flush()
+            os.fsync(handle)
+        file.hardlink_to(draft)
+    finally:
+        draft.unlink()
     return key
 
 

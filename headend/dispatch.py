@@ -1,0 +1,168 @@
+"""Turns schedules and next attempts into batches, and hands over those whose time has come."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+
+from headend import plan, schedule
+from headend.collector import Order
+from headend.schedule import Schedule
+from schemas import statements
+from schemas.database import Connection
+
+_log = structlog.get_logger(__name__)
+_SQL = statements.load("headend", "dispatch.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """A batch whose time has come."""
+
+    batch_id: int
+    reason: str
+    segment_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """Batches that wait for their time, those handed over, their end devices, the oldest's time."""
+
+    planned: int
+    released: int
+    end_devices: int
+    oldest: datetime | None
+
+
+def advance(connection: Connection, now: datetime) -> list[Released]:
+    """Decide every fire time up to now and plan its batches; give the batches to be handed over.
+
+    Call it inside a transaction, and hand the batches over in the same one: then no fire is lost
+    and none fires twice, whatever dies. While another process is at it, nothing is given.
+
+    What an earlier fire of the same schedule still has in the queue is not queued again:
+    ``read_schedule_fire.still_queued`` counts it, and its missing periods are fetched by the batch
+    that waits.
+    """
+    mine = connection.execute(_SQL["only_one"]).fetchone()
+    if mine is None or not mine[0]:
+        return []
+    rows = connection.execute(_SQL["pending_schedules"], {"now": now}).fetchall()
+    for row in rows:
+        _decide(connection, _schedule(row), row[-1], now)
+    decided = {"now": now, "schedules": [row[0] for row in rows]}
+    connection.execute(_SQL["decided"], decided)
+    _plan_again(connection, now)
+    return [Released(*row) for row in connection.execute(_SQL["release_batches"], {"now": now})]
+
+
+def order(connection: Connection, batch_id: int) -> Order | None:
+    """Give the order of a batch; None if it is finished or gone."""
+    row = connection.execute(_SQL["batch"], {"batch": batch_id}).fetchone()
+    if row is None:
+        return None
+    return Order(tuple(row[2]), tuple(row[3]), reason=row[1], batch_id=row[0])
+
+
+def finish(connection: Connection, batch_id: int, *, now: datetime) -> None:
+    """Mark a batch as done."""
+    connection.execute(_SQL["finish_batch"], {"batch": batch_id, "now": now})
+
+
+def queue(connection: Connection) -> Queue:
+    """Tell how much waits: a queue that grows reads meters slower than their schedules ask."""
+    row = connection.execute(_SQL["queue"]).fetchone()
+    assert row is not None  # an aggregate without groups gives one row
+    return Queue(*row)
+
+
+def has_jobs(connection: Connection, queue_name: str) -> bool:
+    """Tell whether a worker would find a job in a queue now."""
+    row = connection.execute(_SQL["has_jobs"], {"queue": queue_name}).fetchone()
+    return bool(row and row[0])
+
+
+def _decide(connection: Connection, one: Schedule, since: datetime, now: datetime) -> None:
+    since = max(since, now - schedule.LONGEST_LOOK_BACK)
+    due = list(schedule.fires(one, since, now))
+    chosen = schedule.decide(due, now, one.misfire, timedelta(seconds=one.grace_seconds))
+    for due_at in chosen.missed:
+        _record_fire(connection, one, due_at, now, "missed", 0, 0)
+    for due_at in chosen.run:
+        _fire(connection, one, due_at, now)
+
+
+def _fire(connection: Connection, one: Schedule, due_at: datetime, now: datetime) -> None:
+    members = connection.execute(
+        _SQL["members_due"], {"schedule": one.id, "due_at": due_at}
+    ).fetchall()
+    fresh = [(device, segment) for device, segment, queued in members if not queued]
+    left = len(members) - len(fresh)
+    if not _record_fire(connection, one, due_at, now, "batched", len(fresh), left):
+        return
+    if left:
+        _log.warning("schedule.overload", schedule=one.name, still_queued=left, due_at=due_at)
+    stagger = timedelta(seconds=one.stagger_seconds)
+    made = plan.batches(fresh, due_at, stagger=stagger)
+    _add(connection, made, "schedule", one.reads, due_at, one.id)
+
+
+def _record_fire(
+    connection: Connection,
+    one: Schedule,
+    due_at: datetime,
+    now: datetime,
+    outcome: str,
+    end_devices: int,
+    still_queued: int,
+) -> bool:
+    """Write a fire down; False if it had been."""
+    row = {
+        "schedule": one.id, "due_at": due_at, "now": now, "outcome": outcome,
+        "end_devices": end_devices, "still_queued": still_queued,
+    }  # fmt: skip
+    return bool(connection.execute(_SQL["record_fire"], row).rowcount)
+
+
+def _plan_again(connection: Connection, now: datetime) -> None:
+    """Plan batches of meters whose next attempt has come, apart by what they are to give."""
+    alike: dict[tuple[str, tuple[str, ...]], list[tuple[int, int | None]]] = defaultdict(list)
+    for device, segment, backlog, reads in connection.execute(
+        _SQL["devices_due_again"], {"now": now}
+    ):
+        reason = "backlog" if backlog else "retry"
+        alike[reason, tuple(sorted(reads))].append((device, segment))
+    for (reason, reads), devices in alike.items():
+        _add(connection, plan.batches(devices, now), reason, reads, now, None)
+
+
+def _add(
+    connection: Connection,
+    batches: Sequence[plan.Batch],
+    reason: str,
+    reads: Iterable[str],
+    due_at: datetime,
+    schedule_id: int | None,
+) -> None:
+    rows = [
+        {
+            "reason": reason, "schedule": schedule_id, "segment": batch.segment_id,
+            "end_devices": list(batch.end_device_ids), "reads": list(reads), "due_at": due_at,
+            "not_before": batch.not_before,
+        }
+        for batch in batches
+    ]  # fmt: skip
+    if rows:
+        with connection.cursor() as cursor:
+            cursor.executemany(_SQL["add_batch"], rows)
+
+
+def _schedule(row: tuple[Any, ...]) -> Schedule:
+    values = list(row[:-1])
+    values[6] = tuple(values[6])
+    return Schedule(*values)

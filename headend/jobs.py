@@ -1,0 +1,249 @@
+"""The work queue: batches of meters as procrastinate's jobs, and the workers that read them.
+
+A worker that dies leaves its batch to the others: its heart stops beating, and whoever notices puts
+the batch back into the queue. What it had landed stays, and the batch goes on from there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import procrastinate
+import psycopg
+import structlog
+from procrastinate.jobs import Job
+from procrastinate.retry import BaseRetryStrategy, RetryDecision
+
+from drivers.driver import Driver
+from headend import clock, collector, dispatch
+from headend.capacity import Limits
+from headend.collector import Collected, Collector
+from headend.conversation import Clock
+from schemas import database
+from schemas.database import Connection
+
+_log = structlog.get_logger(__name__)
+QUEUE = "collect"
+_TASK = "headend.collect"
+# A reading that somebody waits for goes first; a backlog takes what is left.
+_PRIORITIES = {"schedule": 0, "retry": -5, "backlog": -10}
+_MOST_ATTEMPTS = 5
+_LONGEST_PAUSE = 600
+_LOCKED_PAUSE = 0.05
+# One batch holds as many conversations as its process may; a second fills its gaps.
+_CONCURRENT_BATCHES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """How soon a dead worker is noticed: seconds between heartbeats, and silence that means death."""
+
+    beat: float = 10.0
+    silence: float = 30.0
+
+
+class _Patience(BaseRetryStrategy):
+    """A batch waits for the database as long as that takes; our own defects end it after some."""
+
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
+        patient = isinstance(exception, psycopg.OperationalError | asyncio.CancelledError)
+        if not patient and job.attempts + 1 >= _MOST_ATTEMPTS:
+            return None
+        return RetryDecision(retry_in={"seconds": min(2 ** min(job.attempts, 10), _LONGEST_PAUSE)})
+
+
+async def collect(context: procrastinate.JobContext, batch_id: int) -> None:
+    """Read the meters of one batch."""
+    work: _Work = context.additional_context["work"]
+    try:
+        await work.collect(batch_id)
+    except (psycopg.OperationalError, asyncio.CancelledError):
+        raise
+    except Exception:
+        if context.job.attempts + 1 >= _MOST_ATTEMPTS:
+            # Its meters must not wait for it any longer.
+            await work.finish(batch_id)
+        raise
+
+
+class _Work:
+    """What a batch needs of the process that it runs in."""
+
+    def __init__(self, url: str, reader: Collector, tell_time: Clock | None) -> None:
+        self._url = url
+        self._reader = reader
+        self.tell_time = tell_time
+        self.done = Collected()
+
+    async def collect(self, batch_id: int) -> None:
+        """Read a batch's meters and mark it as done."""
+        order, time = await asyncio.to_thread(self._open, batch_id)
+        if order is not None:
+            done = await self._reader.collect(order, clock=time)
+            _add(self.done, done)
+            await self.finish(batch_id)
+
+    async def finish(self, batch_id: int) -> None:
+        """Mark a batch as done."""
+        await asyncio.to_thread(self._finish, batch_id)
+
+    def _open(self, batch_id: int) -> tuple[collector.Order | None, Clock]:
+        with database.connect(self._url) as connection:
+            return dispatch.order(connection, batch_id), self.tell_time or clock_of(connection)
+
+    def _finish(self, batch_id: int) -> None:
+        with database.connect(self._url) as connection:
+            now = self.tell_time() if self.tell_time else clock.now(connection)
+            dispatch.finish(connection, batch_id, now=now)
+
+
+def clock_of(connection: Connection) -> Clock:
+    """Give a clock: one that stands while a simulated time is in force, else the machine's."""
+    simulated = clock.simulated(connection)
+    return (lambda: simulated) if simulated else (lambda: datetime.now(UTC))
+
+
+def hand_over(connection: Connection, now: datetime) -> int:
+    """Plan what is due by now and queue it, in the caller's transaction; give how many batches."""
+    released = dispatch.advance(connection, now)
+    app = procrastinate.App(connector=procrastinate.SyncPsycopgConnector())
+    for batch in released:
+        # Whatever the number of workers, a segment's limit is kept by one of them at a time.
+        lock = None if batch.segment_id is None else f"segment {batch.segment_id}"
+        app.configure_task(
+            _TASK, queue=QUEUE, lock=lock, priority=_PRIORITIES[batch.reason],
+            connection=connection,
+        ).defer(batch_id=batch.batch_id)  # fmt: skip
+    return len(released)
+
+
+@dataclass(slots=True)
+class Pool:
+    """Workers of one process, open for running; made by ``opened``."""
+
+    url: str
+    app: procrastinate.App
+    work: _Work
+    pulse: Pulse
+
+    async def run(self) -> None:
+        """Work off batches until the process is asked to stop (SIGINT, SIGTERM) or cancelled."""
+        watch = asyncio.create_task(self._watch())
+        try:
+            await self._worker(wait=True)
+        finally:
+            watch.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watch
+
+    async def drain(self, now: datetime) -> Collected:
+        """Plan what is due by now, read it all, and give what was collected.
+
+        Backlogs that a meter left are gone on with until there is none.
+        """
+        self.work.done = Collected()
+        self.work.tell_time = lambda: now
+        while (handed := await asyncio.to_thread(self._hand_over, now)) or await self._waiting():
+            await self._worker(wait=False)
+            if not handed:
+                # What waits may be locked by a worker that died and is not yet missed.
+                await asyncio.sleep(_LOCKED_PAUSE)
+        return self.work.done
+
+    async def rescue(self) -> int:
+        """Put the batches of dead workers back into the queue; give how many."""
+        manager = self.app.job_manager
+        stalled = await manager.get_stalled_jobs(
+            queue=QUEUE, seconds_since_heartbeat=self.pulse.silence
+        )
+        found = list(stalled)
+        for job in found:
+            _log.warning("worker.died", job=job.id, batch=job.task_kwargs.get("batch_id"))
+            await manager.retry_job(job, retry_at=datetime.now(UTC))
+        return len(found)
+
+    async def _worker(self, *, wait: bool) -> None:
+        await self.app.run_worker_async(
+            queues=[QUEUE],
+            wait=wait,
+            concurrency=_CONCURRENT_BATCHES,
+            listen_notify=wait,
+            install_signal_handlers=wait,
+            delete_jobs="successful",
+            update_heartbeat_interval=self.pulse.beat,
+            stalled_worker_timeout=self.pulse.silence,
+            fetch_job_polling_interval=min(5.0, self.pulse.beat),
+            additional_context={"work": self.work},
+        )
+
+    async def _watch(self) -> None:
+        while True:
+            await self.rescue()
+            await asyncio.sleep(self.pulse.beat)
+
+    async def _waiting(self) -> bool:
+        """Tell whether jobs are queued for now: those of an earlier process count too."""
+        await self.rescue()
+        return await asyncio.to_thread(self._has_jobs)
+
+    def _has_jobs(self) -> bool:
+        with database.connect(self.url) as connection:
+            return dispatch.has_jobs(connection, QUEUE)
+
+    def _hand_over(self, now: datetime) -> int:
+        with database.connect(self.url) as connection:
+            return hand_over(connection, now)
+
+
+@asynccontextmanager
+async def opened(
+    url: str,
+    drivers: Mapping[str, Driver],
+    *,
+    limits: Limits | None = None,
+    pulse: Pulse | None = None,
+) -> AsyncIterator[Pool]:
+    """Open a process's workers: the queue's connections, and one collector."""
+    # Jobs of this process never wait on each other's connections.
+    connector = procrastinate.PsycopgConnector(conninfo=url, min_size=1, max_size=6)
+    app = procrastinate.App(connector=connector)
+    app.task(name=_TASK, queue=QUEUE, pass_context=True, retry=_Patience())(collect)
+    async with app.open_async(), collector.running(url, drivers, limits) as reader:
+        yield Pool(url, app, _Work(url, reader, None), pulse or Pulse())
+
+
+async def run_worker(
+    url: str,
+    drivers: Mapping[str, Driver],
+    *,
+    limits: Limits | None = None,
+    pulse: Pulse | None = None,
+) -> None:
+    """Run a worker until it is asked to stop (SIGINT, SIGTERM)."""
+    async with opened(url, drivers, limits=limits, pulse=pulse) as pool:
+        await pool.run()
+
+
+def drain(
+    url: str, now: datetime, drivers: Mapping[str, Driver], *, limits: Limits | None = None
+) -> Collected:
+    """Plan what is due by now, read it all, and return when nothing is left to do now."""
+
+    async def run() -> Collected:
+        async with opened(url, drivers, limits=limits) as pool:
+            return await pool.drain(now)
+
+    return asyncio.run(run())
+
+
+def _add(total: Collected, more: Collected) -> None:
+    counts: list[str] = [name for name in Collected.__slots__ if name != "recorded"]
+    for name in counts:
+        value: Any = getattr(total, name) + getattr(more, name)
+        setattr(total, name, value)

@@ -1,0 +1,61 @@
+"""What to ask a meter now: the reads that are due, and its oldest missing periods. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from drivers.driver import Driver
+from headend import gaps
+from headend.conversation import Request
+from headend.coverage import HORIZON, Coverage
+from headend.devices import Device
+from schemas.period import Period
+
+# A day's profile takes a good line seconds; what breaks off is asked again.
+_LONGEST = timedelta(days=8)
+_LONGEST_ON_BAD_LINE = timedelta(days=1)
+MOST_PERIODS = 12
+
+
+def request(
+    device: Device,
+    reads: Iterable[str],
+    have: Coverage,
+    driver: Driver,
+    *,
+    now: datetime,
+    most: int = MOST_PERIODS,
+    horizon: timedelta = HORIZON,
+) -> Request:
+    """Choose what to ask one meter.
+
+    Parameters
+    ----------
+    reads : names of ``headend.schedule.READS``; those that its driver does not offer are left out
+    have : what is missing
+    most : most interval periods in one session; the rest is for the next
+    horizon : how far back stored registers and events are asked
+    """
+    wanted = tuple(read for read in reads if read in driver.offers)
+    longest = _LONGEST_ON_BAD_LINE if device.failures else _LONGEST
+    periods: list[Period] = []
+    remaining = False
+    if "intervals" in wanted:
+        periods, remaining = gaps.requests(have.missing, longest=longest, most=most)
+    oldest = max(now - horizon, device.first_installed())
+    return Request(
+        device=device,
+        reads=wanted,
+        registers=tuple(device.registers()),
+        intervals=tuple(periods),
+        stored_types=have.reading_types,
+        history=_since(device.history_until, oldest, now),
+        events=_since(device.events_until, oldest, now),
+        remaining=remaining,
+    )
+
+
+def _since(asked_until: datetime | None, oldest: datetime, now: datetime) -> Period | None:
+    start = max(asked_until or oldest, oldest)
+    return Period(start, now) if start < now else None
