@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import click
 import psycopg
 import typer
 
-from console import doctor, registry_import, show
+from console import doctor, registry_import, show, store
 from schemas.cluster import ServerError
 
 app = typer.Typer(
@@ -22,6 +23,20 @@ app = typer.Typer(
         "Start with: [bold]miqyas doctor[/bold]"
     ),
 )
+
+
+@app.callback()
+def options(
+    *,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Work on the demonstration's database (make demo).")
+    ] = False,
+) -> None:
+    """Take the options that every command has."""
+    if demo:
+        store.use_demo()
+
+
 app.command()(doctor.doctor)
 app.add_typer(registry_import.app, name="import")
 

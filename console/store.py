@@ -4,19 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from typing import Final
 
+import typer
+
+from console import show
 from schemas import database, server
 from schemas.database import Connection
 from schemas.settings import Settings
+
+DEMO_DATABASE: Final = "miqyas_demo"
+
+
+@dataclass(slots=True)
+class _Choice:
+    demo: bool = False
+
+
+_choice = _Choice()
+
+
+def use_demo() -> None:
+    """Make this process's commands work on the demonstration's database."""
+    _choice.demo = True
 
 
 @contextmanager
 def url() -> Iterator[str]:
     """Give the address of the database, with the schema up to date."""
     with server.running(Settings().home) as running:
-        database.migrate(running.url)
-        yield running.url
+        address = _demo(running.url) if _choice.demo else running.url
+        database.migrate(address)
+        yield address
 
 
 @contextmanager
@@ -26,7 +46,8 @@ def connection() -> Iterator[Connection]:
         yield open_connection
 
 
-def now(open_connection: Connection) -> datetime:
-    """Tell the time: a demonstration's own while one is in force, else the real one."""
-    row = open_connection.execute("SELECT now FROM simulated_clock").fetchone()
-    return row[0] if row else datetime.now(UTC)
+def _demo(server_url: str) -> str:
+    if not database.exists(server_url, DEMO_DATABASE):
+        show.problem("There is no demonstration yet. What to do: run `make demo`.")
+        raise typer.Exit(1)
+    return database.beside(server_url, DEMO_DATABASE)

@@ -14,6 +14,7 @@ from importlib import resources
 import procrastinate.schema
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
 from psycopg.rows import TupleRow
 
 from schemas import facts
@@ -95,6 +96,37 @@ def migrate(url: str) -> list[str]:
             for table, file in _FACTS.items():
                 _fill(connection, table, facts.rows(file))
     return [name for name, _ in pending]
+
+
+def beside(url: str, name: str) -> str:
+    """Give the address of another database on the same server."""
+    return make_conninfo(url, dbname=name)
+
+
+def recreate(url: str, name: str) -> str:
+    """Make an empty database on a server, in place of an earlier one of that name.
+
+    Returns
+    -------
+    its address
+
+    Raises
+    ------
+    psycopg.errors.InsufficientPrivilege
+        if the account may not make databases.
+    """
+    with connect(url, autocommit=True) as connection:
+        named = sql.Identifier(name)
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(named))
+        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(named))
+    return beside(url, name)
+
+
+def exists(url: str, name: str) -> bool:
+    """Tell whether a server has a database of that name."""
+    with connect(url, autocommit=True) as connection:
+        found = connection.execute("SELECT FROM pg_database WHERE datname = %s", [name])
+        return found.fetchone() is not None
 
 
 def about(connection: Connection) -> About:
