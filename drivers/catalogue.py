@@ -1,0 +1,81 @@
+"""The table of drivers: what each protocol offers, and what it was tested against.
+
+A new driver is a package under ``drivers/``, one entry here, a capture, a simulator and a row in
+the README's table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from drivers.dlms import companion
+from drivers.dlms.session import DlmsDriver
+from drivers.driver import Driver, Feature
+from drivers.modbus import register_map
+from drivers.modbus.session import ModbusDriver
+from drivers.mqtt import payloads
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One protocol.
+
+    Attributes
+    ----------
+    name : the protocol in the registry
+    offers : what can be read
+    profiles : names that a meter's profile may have in the registry
+    make : makes the driver; None where meters speak first (``drivers.mqtt.subscriber``)
+    tested_against : what nobody here wrote: implementations and captures
+    """
+
+    name: str
+    offers: frozenset[Feature]
+    profiles: Callable[[], Sequence[str]]
+    make: Callable[[], Driver] | None
+    tested_against: tuple[str, ...]
+
+
+_ALL: Final = (
+    Entry(
+        name="dlms",
+        offers=DlmsDriver.offers,
+        profiles=companion.names,
+        make=DlmsDriver,
+        tested_against=(
+            "captured frames of real meters",
+            "gurux-dlms 1.0.203",
+        ),
+    ),
+    Entry(
+        name="modbus",
+        offers=ModbusDriver.offers,
+        profiles=register_map.names,
+        make=ModbusDriver,
+        tested_against=(
+            "pyModbusTCP 0.3.1",
+            "register values printed in the vendors' protocol documents",
+        ),
+    ),
+    Entry(
+        name="mqtt",
+        offers=frozenset({"registers"}),
+        profiles=lambda: list(payloads.FORMATS),
+        make=None,
+        tested_against=(
+            "mosquitto 2.0",
+            "amqtt 0.12",
+            "a smartmeter-datacollector capture",
+            "a wmbusmeters telegram",
+        ),
+    ),
+)
+
+CATALOGUE: Final[dict[str, Entry]] = {entry.name: entry for entry in _ALL}
+
+
+def polled() -> dict[str, Driver]:
+    """Make one driver for every protocol whose meters wait to be asked."""
+    return {entry.name: entry.make() for entry in _ALL if entry.make is not None}

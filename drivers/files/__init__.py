@@ -1,0 +1,1 @@
+"""Files of interval data: codecs, without I/O."""
