@@ -11,6 +11,7 @@ import itertools
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -58,6 +59,16 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         folder = Path(os.environ.pop("MIQYAS_TESTS_FOLDER"))
         server.stop_all(folder)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in one line each what could not be run here, and how many tests that were."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    reasons = Counter(str(report.longrepr[2]).removeprefix("Skipped: ") for report in skipped)
+    if reasons:
+        terminalreporter.section("could not be run here")
+    for reason, count in reasons.most_common():
+        terminalreporter.write_line(f"{count:4} {reason}")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
