@@ -1,0 +1,421 @@
+"""Whole runs: what a rule set makes of failures, and what holds for any input."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas import quality
+from schemas.quality import QualityClass
+from tests.validation.vee_cubes import (
+    GAP,
+    LIKE_DAY,
+    LINEAR,
+    REGISTER,
+    SPIKE,
+    SUM_CHECK,
+    cube,
+    rows_of,
+    rule_set,
+)
+from validation import days, engine, matrix, ruleset
+from validation.engine import Outcome
+from validation.matrix import Cube
+from validation.ruleset import RuleSet
+
+CONDITIONAL = rule_set(GAP + SUM_CHECK + SPIKE, LINEAR + LIKE_DAY + REGISTER)
+DEFAULTS = ruleset.select(ruleset.shipped(), "electricity", date(2026, 6, 1))
+QUIET = [100] * 23
+
+
+def with_spike(value: int) -> list[int]:
+    return [*QUIET[:9], value, *QUIET[9:]]
+
+
+def test_a_spike_that_the_register_confirms_is_real() -> None:
+    given_ = cube([[with_spike(2000)]], spans=[(0, 0, 24, 2300 + 2000)])
+    outcome = engine.run(given_, CONDITIONAL)
+    assert rows_of(outcome.findings) == [("spike", "info", "note", 0, 9, 9)]
+    assert np.array_equal(outcome.values, given_.values)
+    assert not outcome.quality.any()
+    assert not outcome.changed.any()
+
+
+def test_a_spike_that_is_the_registers_excess_is_replaced_by_what_the_register_says() -> None:
+    given_ = cube([[with_spike(2000)]], spans=[(0, 0, 24, 2300 + 117)])
+    outcome = engine.run(given_, CONDITIONAL)
+    assert rows_of(outcome.findings) == [
+        ("sum_check", "issue", "note", 0, 0, 23),
+        ("spike", "issue", "estimate", 0, 9, 9),
+    ]
+    assert outcome.values[0, 0].tolist() == with_spike(117)
+    assert outcome.quality[0, 0, 9] == quality.ESTIMATED_SCALED_LINEAR
+    assert outcome.counters.replaced == 1
+    assert outcome.changed.tolist() == [[True]]
+
+
+@pytest.mark.parametrize(
+    "energy",
+    [
+        2300 + 281,  # what is left for the spike would be a spike itself: 280 is the limit
+        2300 - 1,  # nothing is left for it
+        2300 + 2001,  # the register counted more than the intervals, spike and all
+    ],
+)
+def test_a_spike_that_the_register_neither_confirms_nor_explains_is_suspect(energy: int) -> None:
+    outcome = engine.run(cube([[with_spike(2000)]], spans=[(0, 0, 24, energy)]), CONDITIONAL)
+    assert ("spike", "issue", "suspect", 0, 9, 9) in rows_of(outcome.findings)
+    assert outcome.values[0, 0, 9] == 2000
+    assert outcome.quality[0, 0, 9] == quality.SUSPECT
+    assert outcome.counters.suspect == 1
+
+
+def test_a_spike_without_a_register_is_suspect() -> None:
+    outcome = engine.run(cube([[with_spike(2000)]], spans=[(0, 10, 24, 1400)]), CONDITIONAL)
+    assert rows_of(outcome.findings) == [("spike", "issue", "suspect", 0, 9, 9)]
+
+
+def test_a_spike_beside_a_gap_is_found_out_where_the_register_has_no_room_for_it() -> None:
+    row = [*with_spike(2000)[:20], None, *QUIET[20:]]
+    outcome = engine.run(cube([[row]], spans=[(0, 0, 24, 2420)]), CONDITIONAL)
+    # 22 known hours of 100 leave 220 for the two, whose lines give 100 each.
+    assert outcome.values[0, 0, [9, 20]].tolist() == [110, 110]
+    assert int(outcome.values.sum()) == 2420
+
+
+def test_a_duplicate_is_settled_by_the_register() -> None:
+    marked = np.zeros((2, 1, 24), dtype=np.bool_)
+    marked[:, 0, 5] = True
+    rows = [[[9, 10, 11] * 8], [[9, 10, 11] * 8]]
+    spans = [(0, 0, 24, 240), (1, 0, 24, 235)]
+    outcome = engine.run(
+        cube(rows, spans=spans, duplicate=marked),
+        DEFAULTS,
+    )
+    assert outcome.values[:, 0, 5].tolist() == [11, 6]
+    assert outcome.quality[:, 0, 5].tolist() == [0, quality.ESTIMATED_SCALED_LINEAR]
+
+
+def test_a_repeated_value_is_replaced_where_the_register_went_on() -> None:
+    usual = [number % 7 * 30 + 50 for number in range(24)]
+    rows = [[usual, usual, [77] * 24, usual, usual]]
+    spans = [
+        (0, number * 24, number * 24 + 24, 3000 if number == 2 else sum(usual))
+        for number in range(5)
+    ]
+    outcome = engine.run(
+        cube(rows, spans=spans), ruleset.select(ruleset.shipped(), "electricity", date(2026, 6, 1))
+    )
+    assert ("stuck", "issue", "estimate", 2, 0, 23) in rows_of(outcome.findings)
+    assert int(outcome.values[0, 2].sum()) == 3000
+    assert len(set(outcome.values[0, 2].tolist())) > 1
+
+
+def test_zeros_stay_where_estimates_would_only_add_to_an_excess() -> None:
+    idle = [0] * 24
+    rows = [[[8, 10] * 12, idle, idle, [8, 10] * 12]]
+    outcome = engine.run(
+        cube(rows, spans=[(0, 0, 96, 400)]),
+        DEFAULTS,
+    )
+    assert outcome.values[0, 1:3].sum() == 0
+    assert not outcome.quality.any()
+
+
+def test_what_a_person_decided_is_not_doubted_again() -> None:
+    codes = {(0, 0, 9): quality.ACCEPTED}
+    outcome = engine.run(cube([[with_spike(2000)]], codes=codes), CONDITIONAL)
+    assert len(outcome.findings) == 0
+    assert outcome.quality[0, 0, 9] == quality.ACCEPTED
+
+
+def test_a_day_that_fails_a_terminating_rule_is_left_alone() -> None:
+    ending = rule_set(
+        GAP
+        + SPIKE.replace('"issue"\naction = "suspect"', '"terminate"\naction = "note"').split(
+            "register"
+        )[0],
+        LINEAR,
+    )
+    rows = [[[*with_spike(2000)[:20], None, *QUIET[20:]], [5, None, 5] + [5] * 21]]
+    outcome = engine.run(cube(rows), ending)
+    assert rows_of(outcome.findings) == [
+        ("spike", "terminate", "note", 0, 9, 9),
+        ("gap", "info", "estimate", 1, 1, 1),
+    ]
+    assert set(outcome.quality[0, 0].tolist()) == {quality.SUSPECT, quality.MISSING}
+    assert outcome.values[0, 1, 1] == 5
+
+
+def test_suspect_days_are_not_like_days() -> None:
+    rows = [[with_spike(2000), [10] * 24, [None] * 24]]
+    outcome = engine.run(cube(rows), CONDITIONAL)
+    assert outcome.values[0, 2].tolist() == [10] * 24
+
+
+def test_what_cannot_be_estimated_stays_missing_and_is_said() -> None:
+    outcome = engine.run(cube([[[None] * 24, [None] * 24]]), CONDITIONAL)
+    assert [row[0] for row in rows_of(outcome.findings)] == [
+        "gap",
+        "not_estimated",
+        "gap",
+        "not_estimated",
+    ]
+    assert set(outcome.quality.ravel().tolist()) == {quality.MISSING}
+    assert outcome.counters.left == 48
+    assert not outcome.changed.any()
+
+
+def test_gaps_stay_where_the_rule_set_only_notes_them() -> None:
+    noted = rule_set(GAP.replace('"estimate"', '"note"'), LINEAR)
+    outcome = engine.run(cube([[[5, None, *([5] * 22)]]]), noted)
+    assert outcome.quality[0, 0, 1] == quality.MISSING
+
+
+def test_nulls_of_a_file_are_missing_whatever_their_code() -> None:
+    null = quality.aemo("N")
+    given_ = cube([[[5, None, *([5] * 22)]]], codes={(0, 0, 1): null})
+    assert engine.run(given_, CONDITIONAL).quality[0, 0, 1] == quality.ESTIMATED_LINEAR
+    assert engine.run(given_, rule_set(GAP)).quality[0, 0, 1] == null
+
+
+def test_a_finding_of_neighbours_names_the_worst_of_them() -> None:
+    negative = rule_set('[rules.negative]\nseverity = "issue"\naction = "note"')
+    outcome = engine.run(cube([[[5, -1, -9, -2, 5, -3] + [5] * 18]]), negative)
+    assert [row[4:] for row in rows_of(outcome.findings)] == [(1, 3), (5, 5)]
+    assert outcome.findings.observed.tolist() == [-9, -3]
+
+
+def test_counters_say_what_was_done() -> None:
+    rows = [[[5, None, 5, *([7] * 21)], [None] * 24], [[1] * 24, [1] * 24]]
+    target = np.array([[True, True], [True, False]])
+    counters = engine.run(cube(rows, target=target), rule_set(GAP, LINEAR)).counters
+    assert (counters.intervals, counters.missing, counters.left) == (72, 25, 24)
+    assert counters.filled == {"linear": 1}
+    assert counters.findings == 3
+
+
+ZONE = ZoneInfo("Europe/London")
+
+
+@st.composite
+def cubes(draw: st.DrawFn) -> Cube:
+    """Draw cubes with everything in them: clock changes, history, registers right and wrong."""
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    channels, count = draw(st.integers(1, 5)), draw(st.integers(1, 6))
+    first = draw(st.sampled_from([date(2026, 3, 27), date(2026, 10, 23), date(2026, 6, 1)]))
+    table = days.of(first, count, ZONE, 3600, weekend={5, 6}, holidays={date(2026, 6, 2)})
+    shape = (channels, *table.clock.shape)
+    values = random.gamma(1.5, draw(st.sampled_from([1, 300])), shape).astype(np.int32)
+    values[random.random(shape) < 0.02] *= 50
+    values[random.random(shape) < 0.01] *= -1
+    if draw(st.booleans()):
+        values[:, random.integers(count)] = random.integers(0, 2)
+    truth = np.where(random.random(shape) < 0.9, values, values // 2 + 1)
+    codes = np.zeros(shape, dtype=np.int16)
+    odd = [10, 11, 12, 13, 100, 110, 300, 302, 400, quality.aemo("S", 14), quality.aemo("N")]
+    some = random.random(shape) < 0.05
+    codes[some] = random.choice(odd, size=int(some.sum()))
+    codes[random.random(shape) < draw(st.sampled_from([0.0, 0.1, 0.6]))] = quality.MISSING
+    codes[:, ~table.exists] = quality.MISSING
+    values[quality.classes(codes) == QualityClass.MISSING] = 0
+    truth[:, ~table.exists] = 0
+    return Cube(
+        values=values,
+        quality=codes,
+        target=random.random(shape[:2]) < 0.8,
+        days=table,
+        interval_seconds=3600,
+        one_way=random.random(channels) < 0.8,
+        spans=_spans(random, truth),
+        duplicate=random.random(shape) < 0.01,
+        misfit=random.random(shape) < 0.01,
+    )
+
+
+def _spans(random: np.random.Generator, truth: np.ndarray) -> matrix.Spans:
+    columns: list[tuple[int, int, int, int]] = []
+    for channel, line in enumerate(truth.reshape(len(truth), -1)):
+        edges = np.sort(random.choice(line.size + 1, size=5, replace=False))
+        for start, end in pairwise(edges):
+            if random.random() < 0.8:
+                columns.append((channel, start, end, int(line[start:end].sum())))
+    parts = [list(column) for column in zip(*columns, strict=True)] or [[], [], [], []]
+    return matrix.spans(
+        *(np.array(part, dtype=np.int32) for part in parts[:3]),
+        np.array(parts[3], dtype=np.int64),
+    )
+
+
+def part(given_: Cube, channels: list[int]) -> Cube:
+    """Give some channels of a cube, in an order."""
+    spans = given_.spans
+    rows = [
+        (new, int(spans.start[row]), int(spans.end[row]), int(spans.energy[row]))
+        for new, old in enumerate(channels)
+        for row in np.flatnonzero(spans.channel == old)
+    ]
+    columns = [list(column) for column in zip(*rows, strict=True)] or [[], [], [], []]
+    assert given_.duplicate is not None
+    assert given_.misfit is not None
+    return replace(
+        given_,
+        values=given_.values[channels],
+        quality=given_.quality[channels],
+        target=given_.target[channels],
+        one_way=given_.one_way[channels],
+        spans=matrix.spans(
+            *(np.array(column, dtype=np.int32) for column in columns[:3]),
+            np.array(columns[3], dtype=np.int64),
+        ),
+        duplicate=given_.duplicate[channels],
+        misfit=given_.misfit[channels],
+    )
+
+
+def findings_of(outcome: Outcome, channel: int) -> list[tuple[object, ...]]:
+    chosen = outcome.findings.channel == channel
+    limits = zip(
+        rows_of(outcome.findings),
+        outcome.findings.observed.tolist(),
+        outcome.findings.limit.tolist(),
+        outcome.findings.last_day.tolist(),
+        strict=True,
+    )
+    return [row for row, inside in zip(limits, chosen, strict=True) if inside]
+
+
+def same(one: Outcome, channel: int, other: Outcome, other_channel: int) -> bool:
+    return (
+        np.array_equal(one.values[channel], other.values[other_channel])
+        and np.array_equal(one.quality[channel], other.quality[other_channel])
+        and np.array_equal(one.changed[channel], other.changed[other_channel])
+        and findings_of(one, channel) == findings_of(other, other_channel)
+    )
+
+
+@pytest.fixture(params=["electricity", "water"])
+def shipped(request: pytest.FixtureRequest) -> RuleSet:
+    return ruleset.select(ruleset.shipped(), request.param, date(2026, 6, 1))
+
+
+@given(cubes())
+@settings(deadline=None)
+def test_measured_values_and_history_never_change(given_: Cube) -> None:
+    outcome = engine.run(given_, DEFAULTS)
+    differs = (outcome.values != given_.values) | (outcome.quality != given_.quality)
+    assert np.array_equal(differs.any(axis=2), outcome.changed)
+    assert not outcome.changed[~given_.target].any()
+    moved = outcome.values != given_.values
+    assert np.isin(
+        quality.classes(outcome.quality[moved]), [QualityClass.ESTIMATED, QualityClass.MISSING]
+    ).all()
+    kept = np.isin(quality.classes(outcome.quality), [QualityClass.VALID, QualityClass.EDITED])
+    assert np.array_equal(outcome.values[kept], given_.values[kept])
+    assert not outcome.values[quality.classes(outcome.quality) == QualityClass.MISSING].any()
+
+
+@given(cubes())
+@settings(deadline=None)
+def test_scaled_spans_equal_their_register(given_: Cube) -> None:
+    outcome = engine.run(given_, DEFAULTS)
+    exists = np.broadcast_to(given_.days.exists, given_.shape).reshape(len(given_.values), -1)
+    values, codes = (array.reshape(exists.shape) for array in (outcome.values, outcome.quality))
+    before = given_.quality.reshape(exists.shape)
+    spans = given_.spans
+    refused = outcome.findings.rule == outcome.findings.names.index("scaling_refused")
+    named = {
+        (channel, day * given_.shape[2] + slot)
+        for channel, day, slot in zip(
+            outcome.findings.channel[refused].tolist(),
+            outcome.findings.day[refused].tolist(),
+            outcome.findings.first_slot[refused].tolist(),
+            strict=True,
+        )
+    }
+    for row in range(len(spans)):
+        channel, start, end = (int(each[row]) for each in (spans.channel, spans.start, spans.end))
+        inside = (channel, slice(start, end))
+        classes = quality.classes(codes[inside])[exists[inside]]
+        estimated = (codes[inside] != before[inside]) & (
+            quality.classes(codes[inside]) == QualityClass.ESTIMATED
+        )
+        if estimated.any() and not np.any(classes == QualityClass.MISSING):
+            exact = int(values[inside].sum()) == int(spans.energy[row])
+            assert exact is ((channel, start) not in named)
+
+
+@given(cubes(), st.randoms(use_true_random=False))
+@settings(deadline=None)
+def test_channels_do_not_influence_each_other(given_: Cube, random: object) -> None:
+    whole = engine.run(given_, DEFAULTS)
+    channels = list(range(len(given_.values)))
+    shuffled = channels.copy()
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    permuted = engine.run(part(given_, shuffled), DEFAULTS)
+    for new, old in enumerate(shuffled):
+        assert same(permuted, new, whole, old)
+    for channel in channels:
+        alone = engine.run(part(given_, [channel]), DEFAULTS)
+        assert same(alone, 0, whole, channel)
+
+
+@given(cubes())
+@settings(deadline=None)
+def test_a_missing_value_fails_nothing_but_the_gap_rule(given_: Cube) -> None:
+    outcome = engine.run(given_, DEFAULTS)
+    missing = quality.classes(given_.quality) == QualityClass.MISSING
+    findings = outcome.findings
+    for row, found in enumerate(rows_of(findings)):
+        name, day, first, last = found[0], *found[3:]
+        cells = missing[findings.channel[row], day, first : last + 1]
+        if name == "gap":
+            assert cells.all()
+        elif name in {"sum_check", "high_low"}:
+            assert not cells.any() or name == "sum_check"
+        elif name not in {"not_estimated", "scaling_refused"}:
+            assert not cells.any()
+    gaps = findings.rule == findings.names.index("gap")
+    named = int((findings.last_slot - findings.first_slot + 1)[gaps].sum())
+    assert named == outcome.counters.missing
+
+
+@given(cubes())
+@settings(deadline=None)
+def test_the_same_input_gives_the_same_output_and_stays_as_it_was(given_: Cube) -> None:
+    values, codes = given_.values.copy(), given_.quality.copy()
+    one, two = engine.run(given_, DEFAULTS), engine.run(given_, DEFAULTS)
+    assert all(same(one, channel, two, channel) for channel in range(len(values)))
+    assert np.array_equal(values, given_.values)
+    assert np.array_equal(codes, given_.quality)
+
+
+@given(cubes())
+@settings(deadline=None)
+def test_nothing_wanted_is_lost_between_filled_and_left(given_: Cube) -> None:
+    counters = engine.run(given_, DEFAULTS).counters
+    filled = sum(counters.filled.values())
+    assert counters.missing + counters.replaced == filled + counters.left
+
+
+def test_an_empty_rule_set_changes_nothing_and_a_shipped_one_does(shipped: RuleSet) -> None:
+    given_ = cube([[[5, None, -3, *([8, 9, 7] * 7)]]])
+    outcome = engine.run(given_, rule_set())
+    assert np.array_equal(outcome.values, given_.values)
+    assert np.array_equal(outcome.quality, given_.quality)
+    assert len(outcome.findings) == 0
+    assert len(engine.run(given_, shipped).findings) == 2
+
+
+def test_wide_values_work_like_narrow_ones() -> None:
+    given_ = cube([[[5, None, 8, *([9] * 21)]]], spans=[(0, 0, 24, 2**33)])
+    wide = replace(given_, values=given_.values.astype(np.int64))
+    outcome = engine.run(wide, rule_set(GAP, LINEAR))
+    assert int(outcome.values.sum()) == 2**33
