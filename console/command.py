@@ -9,8 +9,19 @@ import click
 import psycopg
 import typer
 
-from console import doctor, registry_import, show, store
+from console import doctor, registry_import, schedule_commands, show, store
+from drivers.errors import DriverError
+from headend.devices import UnknownDevice
+from headend.groups import GroupError
+from headend.schedules import ScheduleError
+from headend.vault import VaultError
+from mdm.registry import HeadingError
 from schemas.cluster import ServerError
+
+# What these say is for people: what, where and what to do.
+_REFUSALS = (
+    DriverError, GroupError, HeadingError, ScheduleError, ServerError, UnknownDevice, VaultError,
+)  # fmt: skip
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -39,6 +50,8 @@ def options(
 
 app.command()(doctor.doctor)
 app.add_typer(registry_import.app, name="import")
+app.add_typer(schedule_commands.group_app, name="group")
+app.add_typer(schedule_commands.app, name="schedule")
 
 
 def main() -> None:
@@ -49,7 +62,7 @@ def main() -> None:
         show.problem(f"The database did not answer: {error}".strip())
         show.problem("What to do: run `miqyas doctor`.")
         sys.exit(1)
-    except ServerError as error:
+    except _REFUSALS as error:
         show.problem(str(error))
         sys.exit(1)
     except click.Abort:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from console import show, store
+from headend import keys
 from mdm import registry
 
 app = typer.Typer(
@@ -16,6 +18,10 @@ app = typer.Typer(
 
 RegistryFile = Annotated[
     Path, typer.Argument(metavar="FILE.csv", exists=True, dir_okay=False, help="one line a meter")
+]
+
+KeysFile = Annotated[
+    Path, typer.Argument(metavar="FILE.csv", exists=True, dir_okay=False, help="one line a key")
 ]
 
 
@@ -47,6 +53,30 @@ def import_registry(file: RegistryFile) -> None:
     )  # fmt: skip
     for rejected in report.rejected:
         show.problem(f"{file}: {rejected}")
-    if report.rejected:
-        show.problem(f"{len(report.rejected)} of {report.lines} lines were not taken.")
+    _end(len(report.rejected), report.lines)
+
+
+@app.command("keys")
+def import_keys(file: KeysFile) -> None:
+    """Bring in meters' keys and seal them in the database.
+
+    Columns: end_device, kind (password, encryption, authentication), key_hex. The file holds
+    secrets: delete it afterwards. Keys are never shown again.
+
+    Example: miqyas import keys keys.csv
+    """
+    with store.connection() as connection, file.open(encoding="utf-8-sig", newline="") as lines:
+        report = keys.import_keys(connection, csv.DictReader(lines), now=store.now(connection))
+    taken = report.added + report.changed + report.unchanged
+    show.done(
+        f"{file}: {report.added} keys new, {report.changed} changed, {report.unchanged} unchanged"
+    )
+    for rejected in report.rejected:
+        show.problem(f"{file}: {rejected}")
+    _end(len(report.rejected), taken + len(report.rejected))
+
+
+def _end(rejected: int, lines: int) -> None:
+    if rejected:
+        show.problem(f"{rejected} of {lines} lines were not taken.")
         raise typer.Exit(1)

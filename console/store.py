@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 import typer
 
 from console import show
+from headend import clock
 from schemas import database, server
 from schemas.database import Connection
 from schemas.settings import Settings
@@ -44,6 +46,11 @@ def connection() -> Iterator[Connection]:
     """Open a connection to the database; commit when the block ends well."""
     with url() as address, database.connect(address) as open_connection:
         yield open_connection
+
+
+def now(open_connection: Connection) -> datetime:
+    """Tell the time: a demonstration's own while one is in force, else the real one."""
+    return clock.now(open_connection)
 
 
 def _demo(server_url: str) -> str:
