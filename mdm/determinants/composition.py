@@ -49,12 +49,14 @@ class Result:
     counts : all intervals by quality
     difference : intervals − registers [scaled unit / 10⁶]; None unless both are complete
     register_micro : consumption by registers [scaled unit / 10⁶], None if they do not say
+    overlapping : whether two channels have intervals of the same time
     """
 
     determinants: tuple[Determinant, ...]
     counts: Counts
     difference: int | None
     register_micro: int | None
+    overlapping: bool
 
 
 def composed(account: Account) -> Result:
@@ -69,7 +71,8 @@ def composed(account: Account) -> Result:
     if micro is not None and counts.expected > 0 and counts.missing == 0:
         difference = account.supply.total * MICRO - micro
     page = _Page(account, counts, consumption)
-    return Result(tuple(page.lines()), counts, difference, micro)
+    overlapping = account.supply.overlapping
+    return Result(tuple(page.lines()), counts, difference, micro, overlapping)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +119,15 @@ class _Page:
         if register is None:
             return
         shown = reading_type.named(register)
-        for span in self.account.spans:
+        parts = _distinct([span.stretch.end_device for span in self.account.spans])
+        for span, part in zip(self.account.spans, parts, strict=True):
             at_start = name == names.REGISTER_START
             reading = span.start if at_start else span.end
             moment = span.stretch.starts_at if at_start else span.stretch.ends_at
             yield Determinant(
                 name=name,
                 reading_type=register,
-                part=span.stretch.end_device,
+                part=part,
                 value=shown.shown(reading.value) if reading else None,
                 unit=shown.display_unit,
                 starts_at=reading.read_at if reading else moment,
@@ -247,6 +251,12 @@ class _Page:
 def _factor(kind: str, unit: str) -> tuple[int, int]:
     """Give the fraction that turns a reading type's stored unit into a billed one."""
     return UNITS[reading_type.named(kind).unit][unit]
+
+
+def _distinct(devices: Sequence[str]) -> list[str]:
+    """Tell an end device that was put in again from its first time there."""
+    before = [devices[:place].count(device) for place, device in enumerate(devices)]
+    return [f"{d} #{n + 1}" if n else d for d, n in zip(devices, before, strict=True)]
 
 
 def _tally(readings: Iterable[Reading | None]) -> Counts:

@@ -7,6 +7,7 @@ one usage point.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -18,7 +19,7 @@ from mdm.determinants import demand, energy
 from mdm.determinants.demand import Peaks
 from mdm.determinants.determinant import Counts
 from mdm.determinants.energy import Sums
-from mdm.determinants.profile import Profile
+from mdm.determinants.profile import OUTSIDE, Profile
 from schemas.quality import QualityClass
 
 
@@ -68,6 +69,19 @@ class Supply:
             int(figures.sums.counts[row].sum()) * figures.profile.interval_seconds
             for figures, row in self.rows
         )
+
+    @property
+    def overlapping(self) -> bool:
+        """Whether two channels have intervals of the same time."""
+        if len(self.rows) < 2:
+            return False
+        step = math.gcd(*(figures.profile.interval_seconds for figures, _ in self.rows))
+        known = []
+        for figures, row in self.rows:
+            kind, seconds = figures.profile.kind[row], figures.profile.interval_seconds
+            there = (kind != QualityClass.MISSING) & (kind != OUTSIDE)
+            known.append(np.repeat(there, seconds // step))
+        return bool((np.sum(known, axis=0) > 1).any())
 
     def by_period(self, number: int) -> tuple[int, Counts]:
         """Sum of the intervals of one time-of-use period [scaled unit], and their qualities."""

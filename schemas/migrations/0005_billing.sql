@@ -82,7 +82,8 @@ CREATE TABLE determinant (
     edited integer NOT NULL CHECK (edited >= 0),
     rounding text NOT NULL,
     note text NOT NULL CHECK (value IS NOT NULL OR note <> ''),
-    PRIMARY KEY (determinant_set_id, position)
+    PRIMARY KEY (determinant_set_id, position),
+    UNIQUE (determinant_set_id, name, reading_type_id, part)
 );
 COMMENT ON COLUMN determinant.part IS
     'which of several: time-of-use period, source of the billed quantity, end device, or window';
@@ -157,7 +158,7 @@ CREATE TABLE correction_item (
     new_value numeric,
     difference numeric NOT NULL GENERATED ALWAYS AS
         (coalesce(new_value, 0) - coalesce(old_value, 0)) STORED,
-    PRIMARY KEY (correction_id, name, reading_type_id, part)
+    PRIMARY KEY (correction_id, name, reading_type_id, part, unit)
 );
 
 CREATE TABLE export (

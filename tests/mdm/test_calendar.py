@@ -148,7 +148,7 @@ def test_versions_take_over_on_their_day() -> None:
     ],
 )
 def test_errors_say_what_and_where(old: str, new: str, message: str) -> None:
-    with pytest.raises(CalendarError, match="calendar.toml") as caught:
+    with pytest.raises(CalendarError, match=r"calendar\.toml") as caught:
         calendar_file.parse(MINIMAL.replace(old, new), "calendar.toml")
     assert message in str(caught.value)
 

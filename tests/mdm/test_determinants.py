@@ -35,6 +35,7 @@ def blocks(
     zone: ZoneInfo,
     interval_seconds: int,
     values: Sequence[int],
+    *,
     codes: Sequence[int] | None = None,
 ) -> BlockTable:
     """Cut a channel's intervals into local days."""
@@ -71,7 +72,7 @@ def profile(
     values: Sequence[int],
     codes: Sequence[int] | None = None,
 ) -> Profile:
-    table = blocks(7, period, zone, interval_seconds, values, codes)
+    table = blocks(7, period, zone, interval_seconds, values, codes=codes)
     return arrange(table, np.array([7]), period, zone, interval_seconds)
 
 

@@ -24,9 +24,12 @@ interval = "active_energy_import_interval"
 sources = ["register", "interval"]
 unit = "kWh"
 determinants = ["consumption", "block_demand"]
-rounding = { quantity = { places = 3 }, demand = { places = 2, mode = "down" }, ratio = { places = 4 } }
 demand = { block_minutes = 30, rolling_minutes = [15] }
 gates = { missing = 0.5 }
+[terms.power.rounding]
+quantity = { places = 3 }
+demand = { places = 2, mode = "down" }
+ratio = { places = 4 }
 
 [[tariff]]
 name = "house"
@@ -88,7 +91,7 @@ def test_the_version_in_force_is_found() -> None:
 
 def test_the_same_day_twice_is_refused() -> None:
     twice = MINIMAL + MINIMAL[MINIMAL.index("[[tariff]]") :]
-    with pytest.raises(TariffError, match="house .* is there twice"):
+    with pytest.raises(TariffError, match=r"house .* is there twice"):
         collected(tariff_file.parse(twice, "tariffs.toml"))
 
 

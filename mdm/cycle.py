@@ -1,0 +1,297 @@
+"""Billing cycles: a group's local days, computed, gated, held and released.
+
+A run may be repeated at any time. What is as it was writes nothing; what changed makes a new
+version; what changed after it was billed raises a correction beside the billed version.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+from mdm import calendar_file, cycle_gates, cycle_inputs, cycle_sets, tariff_file, usage_points
+from mdm.cycle_sets import Draft, Outcome
+from mdm.determinants import batch as batches
+from mdm.determinants import determinant
+from mdm.determinants.batch import Batch
+from mdm.determinants.composition import Result
+from mdm.tariff import Tariff, TariffError, Tariffs
+from schemas import statements
+from schemas.assets import UsagePoint
+from schemas.database import Connection
+from schemas.period import Period, local_day
+
+_SQL = statements.load("mdm", "cycle.sql")
+# A month of a thousand quarter-hour channels is 3 M intervals: some 60 MB while it is computed.
+_PARTITION = 1000
+
+
+class CycleError(ValueError):
+    """A cycle cannot be opened, run or released; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """A billing group's local days from ``starts_on`` to before ``ends_on``."""
+
+    id: int
+    billing_group: str
+    starts_on: date
+    ends_on: date
+
+    def period(self, zone: ZoneInfo) -> Period:
+        """Give the cycle's stretch of time in a time zone."""
+        return Period(local_day(self.starts_on, zone).start, local_day(self.ends_on, zone).start)
+
+    def __str__(self) -> str:
+        return f"cycle {self.billing_group} from {self.starts_on} to before {self.ends_on}"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A usage point that could not be computed, and why."""
+
+    usage_point: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a run did.
+
+    Attributes
+    ----------
+    written : usage points with a new version that was not billed before
+    corrected : with a new version beside the billed one
+    unchanged : for which nothing was written
+    waiting : that changed while their export awaits its acknowledgement: run again after it
+    withdrawn : whose pending correction is void, since the inputs are again as billed
+    problems : that could not be computed
+    """
+
+    usage_points: int = 0
+    written: int = 0
+    corrected: int = 0
+    unchanged: int = 0
+    waiting: int = 0
+    withdrawn: int = 0
+    problems: tuple[Problem, ...] = field(default=())
+
+    def __add__(self, other: Run) -> Run:
+        pairs = {name: (getattr(self, name), getattr(other, name)) for name in _RUN}
+        return Run(**{name: one + two for name, (one, two) in pairs.items()})
+
+
+_RUN = tuple(entry.name for entry in fields(Run))
+
+
+def opened(
+    connection: Connection, billing_group: str, starts_on: date, ends_on: date, *, now: datetime
+) -> Cycle:
+    """Open a cycle, or give the one that is there.
+
+    Parameters
+    ----------
+    ends_on : the first local day that is not in it
+
+    Raises
+    ------
+    CycleError
+        if the days are in no order or no usage point is in the group.
+    psycopg.errors.ExclusionViolation
+        if another cycle of the group has one of these days.
+    """
+    if ends_on <= starts_on:
+        raise CycleError(f"a cycle from {starts_on} to before {ends_on} has no day")
+    if not usage_points.usage_points(connection, billing_group=billing_group):
+        raise CycleError(f"no usage point is in billing group {billing_group!r}; see the registry")
+    key = {"billing_group": billing_group, "starts_on": starts_on, "ends_on": ends_on}
+    connection.execute(_SQL["open"], {**key, "opened_at": now})
+    return cycles(connection, billing_group=billing_group, starts_on=starts_on)[0]
+
+
+def cycles(
+    connection: Connection, *, billing_group: str | None = None, starts_on: date | None = None
+) -> list[Cycle]:
+    """List cycles, all or those of a group or a first day, by first day and group."""
+    parameters = {"billing_group": billing_group, "starts_on": starts_on}
+    return [Cycle(*row) for row in connection.execute(_SQL["cycles"], parameters)]
+
+
+def of_id(connection: Connection, number: int) -> Cycle:
+    """Give a cycle by its id.
+
+    Raises
+    ------
+    CycleError
+        if there is none.
+    """
+    row = connection.execute(_SQL["cycle_of_id"], {"cycle": number}).fetchone()
+    if row is None:
+        raise CycleError(f"there is no billing cycle {number}")
+    return Cycle(*row)
+
+
+def partitions(
+    connection: Connection, cycle: Cycle, size: int = _PARTITION
+) -> list[list[UsagePoint]]:
+    """Cut a cycle's usage points into parts that can be run apart, by any number of workers."""
+    points = usage_points.usage_points(connection, billing_group=cycle.billing_group)
+    return [points[first : first + size] for first in range(0, len(points), size)]
+
+
+def run(
+    connection: Connection,
+    cycle: Cycle,
+    *,
+    now: datetime,
+    tariffs: Tariffs | None = None,
+    partition: int = _PARTITION,
+) -> Run:
+    """Compute a cycle's determinant sets from the final record as it is now.
+
+    Parameters
+    ----------
+    tariffs : those that come with the program unless given
+    partition : usage points computed at once; memory grows with it, results do not change
+
+    Raises
+    ------
+    CycleError
+        if the cycle's period is not over.
+    """
+    parts = partitions(connection, cycle, partition)
+    total = Run()
+    for points in parts:
+        total += run_partition(connection, cycle, points, now=now, tariffs=tariffs)
+    return total
+
+
+def run_partition(
+    connection: Connection,
+    cycle: Cycle,
+    points: Sequence[UsagePoint],
+    *,
+    now: datetime,
+    tariffs: Tariffs | None = None,
+) -> Run:
+    """Compute the determinant sets of some of a cycle's usage points.
+
+    Raises
+    ------
+    CycleError
+        if the cycle's period is not over.
+    """
+    for zone in {point.time_zone for point in points}:
+        _refuse_unfinished(cycle, ZoneInfo(zone), now)
+    connection.execute(_SQL["lock"], {"cycle": cycle.id})
+    groups, problems = _grouped(points, cycle, tariffs or tariff_file.standing())
+    outcomes: Counter[Outcome] = Counter()
+    for tariff, members in groups:
+        period = cycle.period(ZoneInfo(members[0].time_zone))
+        calendar = calendar_file.named(tariff.calendar)
+        batch = cycle_inputs.gathered(connection, tariff, calendar, members, period, known_at=now)
+        results, wrong = _results(batch, members)
+        problems += wrong
+        drafts = _drafts(connection, batch, results)
+        outcomes += cycle_sets.write(connection, cycle.id, batch, drafts, now)
+    counts = {str(name): count for name, count in outcomes.items()}
+    return Run(len(points), problems=tuple(problems), **counts)
+
+
+def release(
+    connection: Connection,
+    cycle: Cycle,
+    usage_point: str,
+    *,
+    person: str,
+    reason: str,
+    now: datetime,
+) -> int:
+    """Let a person have a held or rejected usage point billed as it is; give its set's id.
+
+    Raises
+    ------
+    CycleError
+        if it is neither held nor rejected, or person or reason is empty.
+    """
+    if not person.strip() or not reason.strip():
+        raise CycleError("a release needs a person and a reason")
+    key = {"cycle": cycle.id, "usage_point": usage_point}
+    row = connection.execute(_SQL["releasable"], key).fetchone()
+    if row is None:
+        raise CycleError(f"{usage_point} has no determinants in {cycle}; run the cycle first")
+    if row[1] not in ("held", "rejected"):
+        raise CycleError(f"{usage_point} is {row[1]} in {cycle}; only what is held can be released")
+    who = {"set": row[0], "released_at": now, "person": person, "reason": reason}
+    connection.execute(_SQL["add_release"], who)
+    connection.execute(_SQL["mark_released"], {"set": row[0]})
+    return int(row[0])
+
+
+def _refuse_unfinished(cycle: Cycle, zone: ZoneInfo, now: datetime) -> None:
+    end = cycle.period(zone).end
+    if now < end:
+        raise CycleError(
+            f"{cycle} is not over in {zone.key} before {end:%Y-%m-%d %H:%M} UTC; "
+            f"it is {now:%Y-%m-%d %H:%M} UTC: run it then"
+        )
+
+
+def _grouped(
+    points: Sequence[UsagePoint], cycle: Cycle, tariffs: Tariffs
+) -> tuple[list[tuple[Tariff, list[UsagePoint]]], list[Problem]]:
+    """Put usage points of one tariff and time zone together.
+
+    The tariff in force on the cycle's first day counts for the whole of it.
+    """
+    groups: dict[tuple[str, str], list[UsagePoint]] = defaultdict(list)
+    found: dict[str, Tariff] = {}
+    problems = []
+    for point in points:
+        try:
+            tariff = tariffs.on(point.tariff, point.commodity, cycle.starts_on)
+        except TariffError as problem:
+            problems.append(Problem(point.mrid, str(problem)))
+            continue
+        found[tariff.digest] = tariff
+        groups[tariff.digest, point.time_zone].append(point)
+    return [(found[digest], members) for (digest, _), members in groups.items()], problems
+
+
+def _results(batch: Batch, points: Sequence[UsagePoint]) -> tuple[dict[int, Result], list[Problem]]:
+    """Compute a batch; where one usage point's data are wrong, the others go on without it."""
+    try:
+        return batches.results(batch), []
+    except ValueError:
+        found: dict[int, Result] = {}
+        problems = []
+        for point in points:
+            try:
+                found |= batches.results(replace(batch, usage_points=[point.id]))
+            except ValueError as problem:
+                problems.append(Problem(point.mrid, str(problem)))
+        return found, problems
+
+
+def _drafts(connection: Connection, batch: Batch, results: dict[int, Result]) -> list[Draft]:
+    """Put results together with what they were computed from."""
+    inputs = cycle_inputs.digests(batch, batch.zone.key)
+    versions = cycle_inputs.named_versions(batch)
+    rule_sets = cycle_inputs.rule_sets(connection, batch)
+    return [
+        Draft(
+            usage_point_id=point,
+            determinants=result.determinants,
+            holds=cycle_gates.holds(batch.tariff, result),
+            spans=batch.spans.get(point, ()),
+            blocks={c.id: versions[c.id] for c in batch.channels.get(point, ())},
+            rule_sets=rule_sets[point],
+            input_digest=inputs[point],
+            digest=determinant.digest(result.determinants),
+        )
+        for point, result in results.items()
+    ]

@@ -1,0 +1,191 @@
+-- name: open
+INSERT INTO billing_cycle (billing_group, starts_on, ends_on, opened_at)
+VALUES (%(billing_group)s, %(starts_on)s, %(ends_on)s, %(opened_at)s)
+ON CONFLICT (billing_group, starts_on, ends_on) DO NOTHING
+
+-- name: cycles
+SELECT id, billing_group, starts_on, ends_on
+FROM billing_cycle
+WHERE (%(billing_group)s::text IS NULL OR billing_group = %(billing_group)s)
+  AND (%(starts_on)s::date IS NULL OR starts_on = %(starts_on)s)
+ORDER BY starts_on, billing_group
+
+-- name: cycle_of_id
+SELECT id, billing_group, starts_on, ends_on FROM billing_cycle WHERE id = %(cycle)s
+
+-- name: lock
+SELECT id FROM billing_cycle WHERE id = %(cycle)s FOR NO KEY UPDATE
+
+-- name: stretches
+SELECT i.usage_point_id, i.id, r.id AS channel_id, d.mrid, d.interval_seconds, i.multiplier,
+       d.register_modulus, greatest(i.starts_at, %(start)s), least(i.ends_at, %(end)s)
+FROM installation i
+JOIN end_device d ON d.id = i.end_device_id
+LEFT JOIN (
+    SELECT c.id, c.usage_point_id
+    FROM channel c JOIN reading_type t ON t.id = c.reading_type_id
+    WHERE t.name = %(register)s AND c.interval_seconds = 0
+) r ON r.usage_point_id = i.usage_point_id
+WHERE i.usage_point_id = ANY(%(usage_points)s)
+  AND i.starts_at < %(end)s AND (i.ends_at IS NULL OR i.ends_at > %(start)s)
+ORDER BY i.usage_point_id, i.starts_at
+
+-- name: boundary_readings
+SELECT DISTINCT ON (channel_id, read_at, installation_id)
+       channel_id, installation_id, read_at, version, value, quality
+FROM register_reading
+WHERE channel_id = ANY(%(channels)s) AND read_at = ANY(%(moments)s)
+  AND recorded_at <= %(known_at)s
+ORDER BY channel_id, read_at, installation_id, version DESC
+
+-- name: rule_sets
+SELECT id, rule_set || '@' || rule_set_digest
+FROM provenance
+WHERE id = ANY(%(provenances)s) AND rule_set IS NOT NULL
+
+-- name: current_sets
+SELECT n.usage_point_id, n.newest, c.id, c.state, c.input_digest, c.digest, b.id, b.digest
+FROM (
+    SELECT usage_point_id, max(version) AS newest
+    FROM determinant_set
+    WHERE cycle_id = %(cycle)s AND usage_point_id = ANY(%(usage_points)s)
+    GROUP BY usage_point_id
+) n
+LEFT JOIN LATERAL (
+    SELECT s.* FROM determinant_set s
+    WHERE s.cycle_id = %(cycle)s AND s.usage_point_id = n.usage_point_id
+      AND s.state <> 'superseded'
+    ORDER BY s.version DESC LIMIT 1
+) c ON true
+LEFT JOIN LATERAL (
+    SELECT s.* FROM determinant_set s
+    WHERE s.cycle_id = %(cycle)s AND s.usage_point_id = n.usage_point_id AND s.state = 'billed'
+    ORDER BY s.version DESC LIMIT 1
+) b ON true
+
+-- name: values
+SELECT s.usage_point_id, d.name, t.name, d.part, d.unit, d.value
+FROM determinant_set s
+JOIN determinant d ON d.determinant_set_id = s.id
+JOIN reading_type t ON t.id = d.reading_type_id
+WHERE s.id = ANY(%(sets)s)
+
+-- name: add_definition
+INSERT INTO billing_definition (digest, kind, name, definition)
+VALUES (%(digest)s, %(kind)s, %(name)s, %(definition)s)
+ON CONFLICT (digest) DO NOTHING
+
+-- name: supersede
+UPDATE determinant_set SET state = 'superseded' WHERE id = ANY(%(sets)s)
+
+-- name: add_sets
+INSERT INTO determinant_set (
+    cycle_id, usage_point_id, version, state, starts_at, ends_at, time_zone, sector, tariff,
+    calendar, computed_at, software, rule_sets, input_digest, digest)
+SELECT %(cycle)s, n.usage_point_id, n.version, n.state, %(starts_at)s, %(ends_at)s, %(time_zone)s,
+       p.sector, %(tariff)s, %(calendar)s, %(computed_at)s, %(software)s,
+       string_to_array(n.rule_sets, E'\n'), n.input_digest, n.digest
+FROM unnest(%(usage_points)s::integer[], %(versions)s::integer[], %(states)s::text[],
+            %(rule_sets)s::text[], %(input_digests)s::text[], %(digests)s::text[])
+    AS n (usage_point_id, version, state, rule_sets, input_digest, digest)
+JOIN usage_point p ON p.id = n.usage_point_id
+RETURNING usage_point_id, id
+
+-- name: copy_determinants
+COPY determinant (determinant_set_id, position, name, reading_type_id, part, value, unit, starts_at,
+    ends_at, actual, questionable, missing, estimated, edited, rounding, note) FROM STDIN
+
+-- name: copy_interval_inputs
+COPY determinant_interval_input (determinant_set_id, channel_id, starts_at, version) FROM STDIN
+
+-- name: copy_register_inputs
+COPY determinant_register_input (determinant_set_id, installation_id, channel_id, end_device,
+    interval_seconds, multiplier, register_modulus, starts_at, ends_at, start_read_at,
+    start_version, end_read_at, end_version) FROM STDIN
+
+-- name: copy_holds
+COPY determinant_hold (determinant_set_id, gate, detail) FROM STDIN
+
+-- name: add_correction
+INSERT INTO correction (old_set_id, new_set_id, raised_at)
+VALUES (%(old)s, %(new)s, %(raised_at)s)
+RETURNING id
+
+-- name: add_correction_items
+INSERT INTO correction_item
+    (correction_id, name, reading_type_id, part, unit, old_value, new_value)
+SELECT %(correction)s, coalesce(n.name, o.name), coalesce(n.reading_type_id, o.reading_type_id),
+       coalesce(n.part, o.part), coalesce(n.unit, o.unit), o.value, n.value
+FROM (SELECT * FROM determinant WHERE determinant_set_id = %(new)s) n
+FULL JOIN (SELECT * FROM determinant WHERE determinant_set_id = %(old)s) o
+    ON (o.name, o.reading_type_id, o.part, o.unit) = (n.name, n.reading_type_id, n.part, n.unit)
+WHERE n.value IS DISTINCT FROM o.value
+
+-- name: add_release
+INSERT INTO determinant_release (determinant_set_id, released_at, person, reason)
+VALUES (%(set)s, %(released_at)s, %(person)s, %(reason)s)
+
+-- name: mark_released
+UPDATE determinant_set SET state = 'released' WHERE id = %(set)s
+
+-- name: releasable
+SELECT s.id, s.state
+FROM determinant_set s JOIN usage_point p ON p.id = s.usage_point_id
+WHERE s.cycle_id = %(cycle)s AND p.mrid = %(usage_point)s AND s.state <> 'superseded'
+ORDER BY s.version DESC LIMIT 1
+
+-- name: states
+SELECT s.state, count(*)
+FROM determinant_set s
+WHERE s.cycle_id = %(cycle)s AND s.state <> 'superseded' AND NOT EXISTS (
+    SELECT FROM determinant_set newer
+    WHERE newer.cycle_id = s.cycle_id AND newer.usage_point_id = s.usage_point_id
+      AND newer.version > s.version AND newer.state <> 'superseded')
+GROUP BY s.state
+
+-- name: corrections
+SELECT p.mrid, o.version, n.version, n.state, c.raised_at, i.name, t.name, i.part, i.unit,
+       i.old_value, i.new_value, i.difference
+FROM correction c
+JOIN determinant_set o ON o.id = c.old_set_id
+JOIN determinant_set n ON n.id = c.new_set_id
+JOIN usage_point p ON p.id = n.usage_point_id
+JOIN correction_item i ON i.correction_id = c.id
+JOIN reading_type t ON t.id = i.reading_type_id
+WHERE n.cycle_id = %(cycle)s
+ORDER BY c.id, i.name, t.name, i.part
+
+-- name: correction_count
+SELECT count(*)
+FROM correction c JOIN determinant_set n ON n.id = c.new_set_id
+WHERE n.cycle_id = %(cycle)s
+
+-- name: sums
+SELECT d.unit, t.commodity, sum(d.value) FILTER (WHERE s.state = 'billed'), sum(d.value)
+FROM determinant_set s
+JOIN determinant d ON d.determinant_set_id = s.id AND d.name = 'consumption'
+JOIN reading_type t ON t.id = d.reading_type_id
+WHERE s.cycle_id = %(cycle)s AND s.state <> 'superseded' AND NOT EXISTS (
+    SELECT FROM determinant_set newer
+    WHERE newer.cycle_id = s.cycle_id AND newer.usage_point_id = s.usage_point_id
+      AND newer.version > s.version AND newer.state <> 'superseded')
+GROUP BY d.unit, t.commodity
+ORDER BY t.commodity, d.unit
+
+-- name: holds
+SELECT s.id, p.mrid, p.sector, s.version, s.state, s.computed_at, h.gate, h.detail
+FROM determinant_set s
+JOIN usage_point p ON p.id = s.usage_point_id
+JOIN determinant_hold h ON h.determinant_set_id = s.id
+WHERE s.cycle_id = %(cycle)s AND s.state = 'held'
+UNION ALL
+SELECT s.id, p.mrid, p.sector, s.version, s.state, i.acknowledged_at, 'rejected', i.reason
+FROM determinant_set s
+JOIN usage_point p ON p.id = s.usage_point_id
+JOIN LATERAL (
+    SELECT x.acknowledged_at, x.reason FROM export_item x
+    WHERE x.determinant_set_id = s.id AND x.outcome = 'rejected'
+    ORDER BY x.acknowledged_at DESC LIMIT 1
+) i ON true
+WHERE s.cycle_id = %(cycle)s AND s.state = 'rejected'
+ORDER BY 2, 7

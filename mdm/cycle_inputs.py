@@ -1,0 +1,194 @@
+"""What a run is computed from: blocks and readings as they are known, with their versions."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mdm import readings, usage_points
+from mdm.calendar import Calendar
+from mdm.determinants.batch import Batch
+from mdm.determinants.registers import Reading, Span, Stretch, bounded
+from mdm.tariff import Tariff
+from schemas import statements
+from schemas.assets import Channel, UsagePoint
+from schemas.database import Connection
+from schemas.period import Period
+
+_SQL = statements.load("mdm", "cycle.sql")
+
+ReadingKey = tuple[int, int]
+
+
+def gathered(
+    connection: Connection,
+    tariff: Tariff,
+    calendar: Calendar,
+    points: Sequence[UsagePoint],
+    period: Period,
+    *,
+    known_at: datetime,
+) -> Batch:
+    """Read everything that the determinants of some usage points need.
+
+    Parameters
+    ----------
+    points : of one time zone
+    known_at : versions recorded later are left out
+    """
+    ids = [point.id for point in points]
+    channels: dict[int, list[Channel]] = defaultdict(list)
+    for channel in usage_points.channels(connection, ids):
+        if channel.reading_type == tariff.interval and channel.interval_seconds > 0:
+            channels[channel.usage_point_id].append(channel)
+    numbers = sorted(channel.id for several in channels.values() for channel in several)
+    return Batch(
+        tariff=tariff,
+        calendar=calendar,
+        zone=ZoneInfo(points[0].time_zone),
+        period=period,
+        usage_points=ids,
+        channels=channels,
+        spans=_spans(connection, tariff, ids, period, known_at),
+        blocks=readings.current(connection, numbers, period, known_at=known_at),
+    )
+
+
+def digests(batch: Batch, zone: str) -> dict[int, str]:
+    """Give the SHA-256 of each usage point's inputs: definitions, versions, installations."""
+    shared = [batch.tariff.digest, batch.calendar.digest, zone, str(batch.period)]
+    versions = named_versions(batch)
+    found = {}
+    for point in batch.usage_points:
+        channels = [
+            [c.id, c.interval_seconds, *(column.tolist() for column in versions[c.id])]
+            for c in batch.channels.get(point, ())
+        ]
+        spans = [_described(span) for span in batch.spans.get(point, ())]
+        text = json.dumps([shared, channels, spans], separators=(",", ":"))
+        found[point] = hashlib.sha256(text.encode()).hexdigest()
+    return found
+
+
+def named_versions(batch: Batch) -> dict[int, tuple[NDArray[np.int64], NDArray[np.int32]]]:
+    """Give starts [s since 1970-01-01 UTC] and versions of every channel's blocks, in order."""
+    blocks = batch.blocks
+    order = np.lexsort((blocks.starts_at, blocks.channel_id))
+    channel, starts = blocks.channel_id[order], blocks.starts_at[order]
+    version = blocks.version[order]
+    found = {}
+    for several in batch.channels.values():
+        for item in several:
+            first, end = np.searchsorted(channel, [item.id, item.id + 1])
+            found[item.id] = (starts[first:end], version[first:end])
+    return found
+
+
+def rule_sets(connection: Connection, batch: Batch) -> dict[int, list[str]]:
+    """Give the rule sets, as name@digest, that made each usage point's intervals."""
+    distinct = np.unique(batch.blocks.provenance_id).tolist()
+    rows = connection.execute(_SQL["rule_sets"], {"provenances": distinct})
+    names: dict[int, str] = {row[0]: row[1] for row in rows}
+    owner = {c.id: point for point, several in batch.channels.items() for c in several}
+    pairs = np.stack([batch.blocks.channel_id.astype(np.int64), batch.blocks.provenance_id])
+    found: dict[int, set[str]] = defaultdict(set)
+    for channel, provenance in np.unique(pairs, axis=1).T.tolist():
+        if provenance in names:
+            found[owner[channel]].add(names[provenance])
+    return {point: sorted(found[point]) for point in batch.usage_points}
+
+
+def _described(span: Span) -> list[object]:
+    stretch = span.stretch
+    bounds = [(r.read_at, r.version) if r else None for r in (span.start, span.end)]
+    return [
+        *(stretch.installation_id, stretch.channel_id, stretch.end_device),
+        *(stretch.interval_seconds, f"{stretch.multiplier:.6f}", stretch.modulus),
+        *(stretch.starts_at, stretch.ends_at, bounds),
+    ]
+
+
+def _spans(
+    connection: Connection, tariff: Tariff, ids: Sequence[int], period: Period, known_at: datetime
+) -> dict[int, list[Span]]:
+    """Give every usage point's installations with the readings that bound them."""
+    start, end = int(period.start.timestamp()), int(period.end.timestamp())
+    stretches = _stretches(connection, tariff, ids, period)
+    found = _readings(connection, stretches, period, known_at)
+    return {
+        point: [
+            bounded(s, found.get((s.channel_id or 0, s.installation_id), ()), start, end)
+            for s in several
+        ]
+        for point, several in stretches.items()
+    }
+
+
+def _stretches(
+    connection: Connection, tariff: Tariff, ids: Sequence[int], period: Period
+) -> dict[int, list[Stretch]]:
+    parameters = {
+        "usage_points": list(ids),
+        "register": tariff.register,
+        "start": period.start,
+        "end": period.end,
+    }
+    found: dict[int, list[Stretch]] = defaultdict(list)
+    for *fields, starts_at, ends_at in connection.execute(_SQL["stretches"], parameters):
+        point, installation, channel, end_device, seconds, multiplier, modulus = fields
+        found[point].append(
+            Stretch(
+                installation_id=installation,
+                channel_id=channel,
+                end_device=end_device,
+                interval_seconds=seconds,
+                multiplier=multiplier,
+                modulus=modulus,
+                starts_at=int(starts_at.timestamp()),
+                ends_at=int(ends_at.timestamp()),
+            )
+        )
+    return found
+
+
+def _readings(
+    connection: Connection,
+    stretches: Mapping[int, Sequence[Stretch]],
+    period: Period,
+    known_at: datetime,
+) -> dict[ReadingKey, list[Reading]]:
+    """Read what may bound the stretches, by channel and installation, oldest first.
+
+    Only where a meter came or went inside the period are all readings looked at: elsewhere the
+    two at the period's ends are enough, out of hundreds.
+    """
+    start, end = int(period.start.timestamp()), int(period.end.timestamp())
+    plain: list[int] = []
+    moved: list[int] = []
+    for several in stretches.values():
+        numbers = [s.channel_id for s in several if s.channel_id is not None]
+        whole = len(several) == 1 and (several[0].starts_at, several[0].ends_at) == (start, end)
+        (plain if whole else moved).extend(numbers)
+    found: dict[ReadingKey, list[Reading]] = defaultdict(list)
+    parameters = {
+        "channels": plain,
+        "moments": [period.start, period.end],
+        "known_at": known_at,
+    }
+    for channel, installation, read_at, *rest in connection.execute(
+        _SQL["boundary_readings"], parameters
+    ):
+        found[channel, installation].append(Reading(int(read_at.timestamp()), *rest))
+    table = readings.registers(connection, sorted(set(moved)), period, known_at=known_at)
+    columns = (table.channel_id, table.installation_id, table.read_at, table.version)
+    rows = zip(*(c.tolist() for c in (*columns, table.value, table.quality)), strict=True)
+    for channel, installation, *fields in rows:
+        found[channel, installation].append(Reading(*fields))
+    return {key: sorted(several, key=lambda r: r.read_at) for key, several in found.items()}

@@ -1,0 +1,224 @@
+"""Writing of determinant sets: what is new makes a version, what is as it was writes nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from importlib import metadata
+from typing import Any, Final, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mdm.cycle_gates import Hold
+from mdm.determinants.batch import Batch
+from mdm.determinants.determinant import Determinant
+from mdm.determinants.registers import Reading, Span
+from schemas import reading_type, statements
+from schemas.database import Connection
+
+_SQL = statements.load("mdm", "cycle.sql")
+
+SOFTWARE: Final = f"miqyas {metadata.version('miqyas')}, tzdata {metadata.version('tzdata')}"
+"""What computes: the program and the rules of time zones that it goes by."""
+
+Outcome = Literal["written", "corrected", "unchanged", "waiting", "withdrawn"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Draft:
+    """A usage point's determinants before it is known whether they are new."""
+
+    usage_point_id: int
+    determinants: tuple[Determinant, ...]
+    holds: tuple[Hold, ...]
+    spans: Sequence[Span]
+    blocks: Mapping[int, tuple[NDArray[np.int64], NDArray[np.int32]]]
+    rule_sets: Sequence[str]
+    input_digest: str
+    digest: str
+
+
+class Standing(NamedTuple):
+    """What is there of a usage point in a cycle: the newest version that counts, the billed one."""
+
+    newest: int
+    current: int | None
+    state: str | None
+    input_digest: str | None
+    digest: str | None
+    billed: int | None
+    billed_digest: str | None
+
+
+_NOTHING: Final = Standing(0, None, None, None, None, None, None)
+
+
+def outcome(standing: Standing, draft: Draft, *, same_values: bool) -> Outcome:
+    """Decide what becomes of a draft.
+
+    Parameters
+    ----------
+    same_values : whether the draft's figures are those of the billed set
+    """
+    if (standing.input_digest, standing.digest) == (draft.input_digest, draft.digest):
+        return "unchanged"
+    if standing.state == "exported":
+        # It may be billed already: what comes of it is known when it is acknowledged.
+        return "waiting"
+    if standing.billed is not None and same_values:
+        return "unchanged" if standing.current == standing.billed else "withdrawn"
+    return "corrected" if standing.billed is not None else "written"
+
+
+def write(
+    connection: Connection, cycle_id: int, batch: Batch, drafts: Sequence[Draft], now: datetime
+) -> Counter[Outcome]:
+    """Write the drafts that are new; give how many had which outcome."""
+    standing = _standing(connection, cycle_id, drafts)
+    billed = _values(connection, [s.billed for s in standing.values() if s.billed is not None])
+    outcomes = {
+        draft.usage_point_id: outcome(
+            standing[draft.usage_point_id],
+            draft,
+            same_values=billed.get(draft.usage_point_id) == _figures(draft.determinants),
+        )
+        for draft in drafts
+    }
+    moving = [d for d in drafts if outcomes[d.usage_point_id] not in ("unchanged", "waiting")]
+    before = [standing[d.usage_point_id] for d in moving]
+    gone = [s.current for s in before if s.current is not None and s.current != s.billed]
+    connection.execute(_SQL["supersede"], {"sets": gone})
+    new = [d for d in moving if outcomes[d.usage_point_id] != "withdrawn"]
+    if new:
+        versions = {d.usage_point_id: standing[d.usage_point_id].newest + 1 for d in new}
+        ids = _add_sets(connection, cycle_id, batch, new, versions=versions, now=now)
+        _copy(connection, new, ids)
+        _correct(
+            connection,
+            [(standing[d.usage_point_id].billed, ids[d.usage_point_id]) for d in new],
+            now,
+        )
+    return Counter(outcomes.values())
+
+
+def _standing(
+    connection: Connection, cycle_id: int, drafts: Sequence[Draft]
+) -> dict[int, Standing]:
+    ids = [draft.usage_point_id for draft in drafts]
+    rows = connection.execute(_SQL["current_sets"], {"cycle": cycle_id, "usage_points": ids})
+    return dict.fromkeys(ids, _NOTHING) | {row[0]: Standing(*row[1:]) for row in rows}
+
+
+Figures = set[tuple[str, str, str, str, Decimal | None]]
+
+
+def _values(connection: Connection, sets: Sequence[int]) -> dict[int, Figures]:
+    """Give the figures of sets by usage point."""
+    found: dict[int, Figures] = {}
+    for point, *figure in connection.execute(_SQL["values"], {"sets": list(sets)}):
+        found.setdefault(point, set()).add(tuple(figure))
+    return found
+
+
+def _figures(determinants: Iterable[Determinant]) -> Figures:
+    return {(d.name, d.reading_type, d.part, d.unit, d.value) for d in determinants}
+
+
+def _add_sets(
+    connection: Connection,
+    cycle_id: int,
+    batch: Batch,
+    drafts: Sequence[Draft],
+    *,
+    versions: Mapping[int, int],
+    now: datetime,
+) -> dict[int, int]:
+    """Insert sets; give their ids by usage point."""
+    for kind, thing in (("tariff", batch.tariff), ("calendar", batch.calendar)):
+        fields = {"digest": thing.digest, "name": thing.name, "definition": thing.definition}
+        connection.execute(_SQL["add_definition"], {"kind": kind, **fields})
+    rows = connection.execute(
+        _SQL["add_sets"],
+        {
+            "cycle": cycle_id,
+            "starts_at": batch.period.start,
+            "ends_at": batch.period.end,
+            "time_zone": batch.zone.key,
+            "tariff": batch.tariff.digest,
+            "calendar": batch.calendar.digest,
+            "computed_at": now,
+            "software": SOFTWARE,
+            "usage_points": [d.usage_point_id for d in drafts],
+            "versions": [versions[d.usage_point_id] for d in drafts],
+            "states": ["held" if d.holds else "ready" for d in drafts],
+            "rule_sets": ["\n".join(d.rule_sets) for d in drafts],
+            "input_digests": [d.input_digest for d in drafts],
+            "digests": [d.digest for d in drafts],
+        },
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def _copy(connection: Connection, drafts: Sequence[Draft], ids: Mapping[int, int]) -> None:
+    """COPY everything that belongs to the sets."""
+    with connection.cursor() as cursor:
+        with cursor.copy(_SQL["copy_determinants"]) as copy:
+            for draft in drafts:
+                for position, determinant in enumerate(draft.determinants, 1):
+                    copy.write_row(
+                        (ids[draft.usage_point_id], position, *_determinant_row(determinant))
+                    )
+        with cursor.copy(_SQL["copy_interval_inputs"]) as copy:
+            for draft in drafts:
+                for channel, (starts, versions) in draft.blocks.items():
+                    moments = [_moment(start) for start in starts.tolist()]
+                    copy.write_row((ids[draft.usage_point_id], channel, moments, versions.tolist()))
+        with cursor.copy(_SQL["copy_register_inputs"]) as copy:
+            for draft in drafts:
+                for span in draft.spans:
+                    copy.write_row((ids[draft.usage_point_id], *_span_row(span)))
+        with cursor.copy(_SQL["copy_holds"]) as copy:
+            for draft in drafts:
+                for hold in draft.holds:
+                    copy.write_row((ids[draft.usage_point_id], *hold))
+
+
+def _determinant_row(d: Determinant) -> tuple[Any, ...]:
+    kind = reading_type.named(d.reading_type).id
+    moments = _moment(d.starts_at), _moment(d.ends_at)
+    return (d.name, kind, d.part, d.value, d.unit, *moments, *d.counts, d.rounding, d.note)
+
+
+def _span_row(span: Span) -> tuple[Any, ...]:
+    s = span.stretch
+    return (
+        *(s.installation_id, s.channel_id, s.end_device, s.interval_seconds, s.multiplier),
+        *(s.modulus, _moment(s.starts_at), _moment(s.ends_at)),
+        *(*_named(span.start), *_named(span.end)),
+    )
+
+
+def _named(reading: Reading | None) -> tuple[datetime | None, int | None]:
+    return (_moment(reading.read_at), reading.version) if reading else (None, None)
+
+
+def _moment(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _correct(
+    connection: Connection, pairs: Iterable[tuple[int | None, int]], now: datetime
+) -> None:
+    """Raise a correction for each new set that stands against a billed one."""
+    for old, new in pairs:
+        if old is None:
+            continue
+        parameters = {"old": old, "new": new, "raised_at": now}
+        row = connection.execute(_SQL["add_correction"], parameters).fetchone()
+        if row:
+            items = {"old": old, "new": new, "correction": row[0]}
+            connection.execute(_SQL["add_correction_items"], items)

@@ -1,0 +1,125 @@
+"""Usage points that share a tariff and a time zone, computed together."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from mdm.calendar import Calendar
+from mdm.determinants import profile, supply
+from mdm.determinants.composition import Account, Result, composed
+from mdm.determinants.profile import Profile
+from mdm.determinants.registers import Span, Stretch
+from mdm.determinants.supply import Figures, Supply
+from mdm.tariff import Tariff
+from schemas.assets import Channel
+from schemas.period import Period
+from schemas.reading import BlockTable
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """What the determinants of some usage points are computed from.
+
+    Attributes
+    ----------
+    period : whole local days of the zone
+    usage_points : ids
+    channels : of intervals, by usage point; one without any is missing throughout
+    spans : installations with their readings, oldest first, by usage point
+    blocks : of all these channels
+    """
+
+    tariff: Tariff
+    calendar: Calendar
+    zone: ZoneInfo
+    period: Period
+    usage_points: Sequence[int]
+    channels: Mapping[int, Sequence[Channel]]
+    spans: Mapping[int, Sequence[Span]]
+    blocks: BlockTable
+
+
+def results(batch: Batch) -> dict[int, Result]:
+    """Compute every usage point's determinants, by id.
+
+    Raises
+    ------
+    ValueError
+        if a block lies off its channel's grid or the calendar does not cover the period.
+    """
+    rows: dict[int, list[tuple[Figures, int]]] = defaultdict(list)
+    occurring: set[int] = set()
+    for seconds, channels in _by_length(batch).items():
+        load = profile.arrange(
+            batch.blocks, np.array(sorted(channels)), batch.period, batch.zone, seconds
+        )
+        for row, channel in enumerate(sorted(channels)):
+            _mark(batch, load, row, channels[channel])
+        numbers = batch.calendar.of_period(batch.period, batch.zone, seconds)
+        occurring.update(np.unique(numbers).tolist())
+        found = supply.figures(
+            load,
+            numbers,
+            len(batch.calendar.periods),
+            block=[batch.tariff.block_seconds],
+            rolling=batch.tariff.rolling_seconds,
+        )
+        for row, channel in enumerate(sorted(channels)):
+            rows[channels[channel]].append((found, row))
+    periods = [(number, batch.calendar.periods[number]) for number in sorted(occurring)]
+    start, end = (int(moment.timestamp()) for moment in (batch.period.start, batch.period.end))
+    return {
+        point: composed(
+            Account(
+                batch.tariff, Supply(rows[point]), periods, batch.spans.get(point, ()), start, end
+            )
+        )
+        for point in batch.usage_points
+    }
+
+
+def _by_length(batch: Batch) -> dict[int, dict[int, int]]:
+    """Give usage points by channel id, by interval length [s]."""
+    lengths: dict[int, dict[int, int]] = defaultdict(dict)
+    for point in batch.usage_points:
+        for number, seconds in _channels(batch, point):
+            lengths[seconds][number] = point
+    return lengths
+
+
+def _channels(batch: Batch, point: int) -> Iterator[tuple[int, int]]:
+    """Give a usage point's channels: id and interval length [s].
+
+    One that has none yet gets a channel that nothing was ever read from: all of it is missing.
+    """
+    channels = batch.channels.get(point, ())
+    for channel in channels:
+        yield channel.id, channel.interval_seconds
+    spans = batch.spans.get(point, ())
+    if not channels and spans and batch.tariff.interval:
+        yield -point, spans[0].stretch.interval_seconds
+
+
+def _mark(batch: Batch, load: Profile, row: int, point: int) -> None:
+    """Expect intervals only where a meter was installed that makes them.
+
+    A usage point with channels of several lengths had meters of several kinds: each channel is
+    expected while a meter of its length was there.
+    """
+    stretches = [span.stretch for span in batch.spans.get(point, ())]
+    if len(batch.channels.get(point, ())) > 1:
+        stretches = [s for s in stretches if s.interval_seconds == load.interval_seconds]
+    if not _covers(stretches, batch.period):
+        profile.mark_outside(load, row, [(s.starts_at, s.ends_at) for s in stretches])
+
+
+def _covers(stretches: Sequence[Stretch], period: Period) -> bool:
+    return len(stretches) == 1 and (stretches[0].starts_at, stretches[0].ends_at) == (
+        int(period.start.timestamp()),
+        int(period.end.timestamp()),
+    )
