@@ -95,12 +95,16 @@ def load(path: str | Path, *, meters: int | None = None) -> Fleet:
         saying what is wrong where in the file.
     """
     described = fleet_file.read(path, meters=meters)
+    try:
+        made = composition.meters(described)
+    except (KeyError, ValueError) as wrong:
+        raise fleet_file.BadFleet(f"{path}: {wrong.args[0]}") from wrong
     return Fleet(
         name=described.name,
         seed=described.seed,
         period=described.period,
         now=int(described.now.timestamp()),
-        meters=composition.meters(described),
+        meters=made,
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from simulators import dlms_meter
+from simulators import dlms_meter, modbus_meter, mqtt_meter
 from simulators.clock import Clock
 from simulators.meter import Meter
 
@@ -99,6 +99,10 @@ async def start(
     services: dict[str, Service] = {}
     if chosen := of_protocol(meters, "dlms"):
         services["dlms"] = await dlms_meter.serve(chosen, clock, port=ports["dlms"])
+    if chosen := of_protocol(meters, "modbus"):
+        services["modbus"] = await modbus_meter.serve(chosen, clock, port=ports["modbus"])
+    if broker and (chosen := of_protocol(meters, "mqtt")):
+        services["mqtt"] = await mqtt_meter.serve(chosen, clock, broker=broker)
     return Serving(clock, services, meters)
 
 
