@@ -74,6 +74,9 @@ class Stream(asyncio.Protocol, Generic[F]):
         self._waiter: asyncio.Future[F] | None = None
         self._ended: DriverError | None = None
         self._paused = False
+        # One timer for all waits: setting one up for each costs more than parsing the answer.
+        self._timer: asyncio.TimerHandle | None = None
+        self._deadline = 0.0
 
     def send(self, data: bytes) -> None:
         """Send bytes; what cannot be sent shows when the answer is awaited."""
@@ -101,11 +104,12 @@ class Stream(asyncio.Protocol, Generic[F]):
             self._paused = False
             self._transport.resume_reading()
         self._waiter = self._loop.create_future()
-        timer = self._loop.call_later(self._timeout, self._expire)
+        self._deadline = self._loop.time() + self._timeout
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._deadline, self._expire)
         try:
             return await self._waiter
         finally:
-            timer.cancel()
             self._waiter = None
 
     async def exchange(self, request: bytes) -> F:
@@ -115,6 +119,8 @@ class Stream(asyncio.Protocol, Generic[F]):
 
     def close(self) -> None:
         """Close the connection after what was sent has left."""
+        if self._timer is not None:
+            self._timer.cancel()
         if self._transport is not None:
             self._transport.close()
 
@@ -146,6 +152,12 @@ class Stream(asyncio.Protocol, Generic[F]):
             waiter.set_result(frame)
 
     def _expire(self) -> None:
+        self._timer = None
+        if self._waiter is None or self._waiter.done():
+            return
+        if self._loop.time() < self._deadline:
+            self._timer = self._loop.call_at(self._deadline, self._expire)
+            return
         came = f"{self._framer.waiting} bytes of it came" if self._framer.waiting else "none came"
         self._end(TimedOut(f"no whole answer from {self._where} in {self._timeout:g} s; {came}"))
 

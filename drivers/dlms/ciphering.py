@@ -10,11 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.ciphers.algorithms import AES
-from cryptography.hazmat.primitives.ciphers.modes import CTR, GCM
 from cryptography.hazmat.primitives.constant_time import bytes_eq
 
 from drivers.errors import LocalProtocolError, RemoteProtocolError, WrongKey
@@ -53,7 +49,7 @@ class Keys:
         if a key has another size.
     """
 
-    __slots__ = ("_authentication", "_block", "_gcm")
+    __slots__ = ("_authentication", "_gcm")
 
     def __init__(self, encryption: bytes, authentication: bytes | None = None) -> None:
         for name, key in (("encryption", encryption), ("authentication", authentication)):
@@ -63,7 +59,6 @@ class Keys:
                     "import the right one"
                 )
         self._gcm = AESGCM(encryption)
-        self._block = AES(encryption)
         self._authentication = authentication or b""
 
     def __repr__(self) -> str:
@@ -106,28 +101,31 @@ class Keys:
         if len(title) != TITLE_SIZE:
             raise RemoteProtocolError(f"a system title has {TITLE_SIZE} octets, not {len(title)}")
         if not header.control & AUTHENTICATED:
-            return self._unveil(text, title), header
+            return self._gcm.encrypt(title + text[1:_HEADER], text[_HEADER:], None)[:-16], header
         body, tag = text[_HEADER:-_TAG], text[-_TAG:]
         if not header.control & ENCRYPTED:
             if not bytes_eq(tag, self.authenticate(body, title, header.counter)):
                 raise WrongKey(_WRONG_TAG)
             return body, header
-        opened = Cipher(self._block, GCM(title + text[1:_HEADER], tag, _TAG)).decryptor()
-        opened.authenticate_additional_data(text[:1] + self._authentication)
-        try:
-            return opened.update(body) + opened.finalize(), header
-        except InvalidTag:
-            raise WrongKey(_WRONG_TAG) from None
+        return self._open(text[:1], title + text[1:_HEADER], body, tag), header
+
+    def _open(self, control: bytes, nonce: bytes, body: bytes, tag: bytes) -> bytes:
+        """Decrypt and check the tag.
+
+        DLMS cuts GCM's tag to 12 octets, which OpenSSL's one-shot decryption does not take, and a
+        decryption context takes 22 µs to set up. GCM encrypts by a key stream, so encrypting the
+        text gives the plain APDU, and encrypting that gives the tag to compare with: 7 µs.
+        """
+        plain = self._gcm.encrypt(nonce, body, None)[: len(body)]
+        sealed = self._gcm.encrypt(nonce, plain, control + self._authentication)
+        if not bytes_eq(sealed[len(body) : len(body) + _TAG], tag):
+            raise WrongKey(_WRONG_TAG)
+        return plain
 
     def authenticate(self, challenge: bytes, title: bytes, counter: int) -> bytes:
         """Give the GMAC of a challenge or plain APDU, 12 octets."""
         associated = bytes((AUTHENTICATED,)) + self._authentication + challenge
         return self._gcm.encrypt(title + counter.to_bytes(4), b"", associated)[:_TAG]
-
-    def _unveil(self, text: bytes, title: bytes) -> bytes:
-        # Encryption without authentication is GCM's counter mode from its second block on.
-        block = title + text[1:_HEADER] + (2).to_bytes(4)
-        return Cipher(self._block, CTR(block)).decryptor().update(text[_HEADER:])
 
 
 _WRONG_TAG: Final = (

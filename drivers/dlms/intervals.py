@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,45 +15,56 @@ from schemas.reading import IntervalBlock
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Series:
-    """One channel's rows.
+    """One channel's values, a row each.
 
     Attributes
     ----------
     reading_type : name in ``reading_types.csv``
-    ends : interval ends, shape (n,), in the meter's order [s since 1970-01-01 UTC]
+    rows : those that have a time and a value, shape (m,), indices
     values : shape (n,) [scaled unit]
     quality : shape (n,)
     """
 
     reading_type: str
-    ends: NDArray[np.int64]
+    rows: NDArray[np.intp]
     values: NDArray[np.int64]
     quality: NDArray[np.int16]
 
 
-def blocks(series: Series, period: Period, interval_seconds: int) -> list[IntervalBlock]:
-    """Cut a channel's rows into blocks, oldest first.
+def cut(
+    ends: NDArray[np.int64], rows: NDArray[np.intp], period: Period, interval_seconds: int
+) -> list[NDArray[np.intp]]:
+    """Cut a profile's rows into stretches of equal intervals, oldest first.
 
-    Stamps stay as the meter wrote them. A block ends where the next stamp is not one interval
-    later. A stamp that is there again goes into a block of its own, so that nothing is lost and the
-    first row in the meter's order is in the first block.
+    Stamps stay as the meter wrote them. A stretch ends where the next stamp is not one interval
+    later. A stamp that is there again goes into another stretch, so that nothing is lost and the
+    first row in the meter's order is in the first one.
 
     Parameters
     ----------
+    ends : interval ends, shape (n,), in the meter's order [s since 1970-01-01 UTC]
+    rows : which of them have a value, shape (m,)
     period : intervals that start elsewhere are left out
     interval_seconds : length of each interval [s]
+
+    Returns
+    -------
+    for each stretch its rows, as indices into ``ends``
     """
-    starts = series.ends - interval_seconds
+    starts = ends[rows] - interval_seconds
     first, end = (int(moment.timestamp()) for moment in (period.start, period.end))
-    inside = np.flatnonzero((starts >= first) & (starts < end))
-    if not len(inside):
+    inside = (starts >= first) & (starts < end)
+    rows, starts = rows[inside], starts[inside]
+    if not len(rows):
         return []
-    turn = _turns(starts[inside])
-    order = np.lexsort((starts[inside], turn))
-    rows, turn = inside[order], turn[order]
-    breaks = (np.diff(starts[rows]) != interval_seconds) | (np.diff(turn) != 0)
-    pieces = np.split(rows, np.flatnonzero(breaks) + 1)
-    return sorted(_made(series, pieces, starts, interval_seconds), key=lambda block: block.start)
+    steps = np.diff(starts)
+    if (steps > 0).all():
+        return np.split(rows, np.flatnonzero(steps != interval_seconds) + 1)
+    turn = _turns(starts)
+    order = np.lexsort((starts, turn))
+    breaks = (np.diff(starts[order]) != interval_seconds) | (np.diff(turn[order]) != 0)
+    pieces = np.split(rows[order], np.flatnonzero(breaks) + 1)
+    return sorted(pieces, key=lambda piece: int(ends[piece[0]]))
 
 
 def _turns(starts: NDArray[np.int64]) -> NDArray[np.intp]:
@@ -62,24 +72,21 @@ def _turns(starts: NDArray[np.int64]) -> NDArray[np.intp]:
     order = np.argsort(starts, kind="stable")
     ordered = starts[order]
     place = np.arange(len(starts))
-    is_first = np.r_[True, ordered[1:] != ordered[:-1]]
+    is_first = np.concatenate(([True], ordered[1:] != ordered[:-1]))
     turns = np.empty_like(place)
     turns[order] = place - np.maximum.accumulate(np.where(is_first, place, 0))
     return turns
 
 
-def _made(
-    series: Series,
-    pieces: list[NDArray[np.intp]],
-    starts: NDArray[np.int64],
-    interval_seconds: int,
-) -> Iterator[IntervalBlock]:
-    for rows in pieces:
-        codes = series.quality[rows]
-        yield IntervalBlock(
-            reading_type=series.reading_type,
-            start=datetime.fromtimestamp(int(starts[rows[0]]), UTC),
-            interval_seconds=interval_seconds,
-            values=series.values[rows],
-            quality=codes if (codes != quality.VALID).any() else None,
-        )
+def block(
+    channel: Series, rows: NDArray[np.intp], start: datetime, interval_seconds: int
+) -> IntervalBlock:
+    """Make a block of a stretch of a channel's rows."""
+    codes = channel.quality[rows]
+    return IntervalBlock(
+        reading_type=channel.reading_type,
+        start=start,
+        interval_seconds=interval_seconds,
+        values=channel.values[rows],
+        quality=codes if (codes != quality.VALID).any() else None,
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -60,8 +60,16 @@ class Profile:
         return others.index(attribute) if attribute in others else None
 
 
-def read_layout(association: Association, buffer: Attribute) -> Step[Profile]:
+def read_layout(
+    association: Association, buffer: Attribute, guess: Sequence[Attribute] = ()
+) -> Step[Profile]:
     """Ask a meter how a profile is laid out.
+
+    Parameters
+    ----------
+    buffer : the profile's attribute 2
+    guess : what it may capture. The scalers of these registers are asked for at once; where the
+        meter captures something else, it costs another request and nothing more.
 
     Raises
     ------
@@ -69,19 +77,21 @@ def read_layout(association: Association, buffer: Attribute) -> Step[Profile]:
         if the meter has no such profile, or one without a clock.
     """
     asked = [replace(buffer, index=index) for index in (_CAPTURE_OBJECTS, _CAPTURE_PERIOD)]
-    objects, period = yield from association.get_all(asked)
+    scalers = _scalers(guess)
+    objects, period, *given = yield from association.get_all([*asked, *scalers])
     for attribute, value in zip(asked, (objects, period), strict=True):
         if isinstance(value, Refusal):
             raise value.error(f"reading {attribute}")
     captured = capture_objects(objects)
     if not isinstance(period, int) or period < 0:
         raise RemoteProtocolError(f"{asked[1]}: {period!r} is no capture period")
-    clocks = [i for i, one in enumerate(captured) if one.class_id == _CLOCK and one.index == 2]
-    if not clocks:
-        raise NotOffered(f"profile {buffer.name} captures no clock; its rows cannot be placed")
-    clock = clocks[0]
-    channels = yield from _channels(association, captured[:clock] + captured[clock + 1 :])
-    return Profile(buffer, captured, clock, period, channels)
+    if captured != tuple(guess):
+        scalers = _scalers(captured)
+        given = yield from association.get_all(scalers)
+    clock = _clock(buffer, captured)
+    columns = captured[:clock] + captured[clock + 1 :]
+    channels = _channels(columns, dict(zip(scalers, given, strict=True)))
+    return Profile(buffer, captured, clock, period, tuple(channels))
 
 
 def read_rows(
@@ -135,16 +145,26 @@ def _capture_object(entry: axdr.Value) -> Attribute:
             raise RemoteProtocolError(f"{entry!r} is no capture object")
 
 
-def _channels(association: Association, columns: Sequence[Attribute]) -> Step[tuple[Channel, ...]]:
-    found = list(_registers(columns))
-    scalers = [replace(columns[index], index=3) for index, _ in found]
-    values = yield from association.get_all(scalers)
-    channels = []
-    for (index, meaning), asked, value in zip(found, scalers, values, strict=True):
+def _clock(buffer: Attribute, captured: Sequence[Attribute]) -> int:
+    for index, attribute in enumerate(captured):
+        if attribute.class_id == _CLOCK and attribute.index == 2:
+            return index
+    raise NotOffered(f"profile {buffer.name} captures no clock; its rows cannot be placed")
+
+
+def _scalers(captured: Sequence[Attribute]) -> list[Attribute]:
+    return [replace(captured[index], index=3) for index, _ in _registers(captured)]
+
+
+def _channels(
+    columns: Sequence[Attribute], scalers: Mapping[Attribute, axdr.Value | Refusal]
+) -> Iterator[Channel]:
+    for index, meaning in _registers(columns):
+        asked = replace(columns[index], index=3)
+        value = scalers[asked]
         if isinstance(value, Refusal):
-            raise value.error(f"the scaler of a captured register ({asked})")
-        channels.append(Channel(index, meaning, scale(value, meaning)))
-    return tuple(channels)
+            raise value.error(f"reading the scaler of a captured register, {asked}")
+        yield Channel(index, meaning, scale(value, meaning))
 
 
 def _registers(columns: Sequence[Attribute]) -> Iterator[tuple[int, ReadingType]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
@@ -54,15 +55,20 @@ def interval_blocks(rows: Rows, period: Period, interval_seconds: int) -> list[I
     How many rows had no usable time stands in the annotation of every block.
     """
     clock = _placed(rows.columns)
-    lost = int((~clock.present).sum())
+    placed = np.flatnonzero(clock.present)
+    whole = intervals.cut(clock.moments, placed, period, interval_seconds)
     blocks: list[IntervalBlock] = []
-    for channel in channels(rows.profile, of_intervals=True):
-        series = _series(rows, channel, clock)
-        blocks += intervals.blocks(series, period, interval_seconds)
+    for series in _all_series(rows, clock, channels(rows.profile, of_intervals=True)):
+        pieces = whole
+        if len(series.rows) != len(placed):
+            pieces = intervals.cut(clock.moments, series.rows, period, interval_seconds)
+        for piece in pieces:
+            start = datetime.fromtimestamp(int(clock.moments[piece[0]]) - interval_seconds, UTC)
+            blocks.append(intervals.block(series, piece, start, interval_seconds))
     blocks.sort(key=lambda block: block.start)
-    if not lost:
+    if len(placed) == rows.columns.rows:
         return blocks
-    note = f"{lost} rows without a usable time were left out"
+    note = f"{rows.columns.rows - len(placed)} rows without a usable time were left out"
     return [replace(block, annotation=note) for block in blocks]
 
 
@@ -71,14 +77,13 @@ def register_readings(rows: Rows, period: Period) -> list[RegisterReading]:
     clock = _placed(rows.columns)
     first, last = (int(moment.timestamp()) for moment in (period.start, period.end))
     readings = []
-    for channel in channels(rows.profile, of_intervals=False):
-        series = _series(rows, channel, clock)
-        for at, value, code in zip(
-            series.ends.tolist(), series.values.tolist(), series.quality.tolist(), strict=True
-        ):
+    for series in _all_series(rows, clock, channels(rows.profile, of_intervals=False)):
+        for row in series.rows.tolist():
+            at = int(clock.moments[row])
             if first <= at <= last:
                 moment = datetime.fromtimestamp(at, UTC)
-                readings.append(RegisterReading(channel.reading_type.name, moment, value, code))
+                value, code = int(series.values[row]), int(series.quality[row])
+                readings.append(RegisterReading(series.reading_type, moment, value, code))
     return sorted(readings, key=lambda reading: reading.read_at)
 
 
@@ -121,16 +126,15 @@ def _placed(columns: Columns) -> Clock:
     return clock
 
 
-def _series(rows: Rows, channel: Channel, clock: Clock) -> intervals.Series:
-    """Give a channel's rows that have both a time and a value, scaled, with their quality."""
-    column = rows.columns.others[channel.column]
-    values, codes = channel.scale.column(column)
+def _all_series(rows: Rows, clock: Clock, wanted: Sequence[Channel]) -> Iterator[intervals.Series]:
+    """Give each channel's values, scaled, with their quality."""
     doubts = _doubts(rows, clock)
-    codes = np.where(codes == quality.VALID, doubts, codes)
-    present = clock.present & column.present
-    return intervals.Series(
-        channel.reading_type.name, clock.moments[present], values[present], codes[present]
-    )
+    for channel in wanted:
+        column = rows.columns.others[channel.column]
+        values, codes = channel.scale.column(column)
+        present = np.flatnonzero(clock.present & column.present)
+        quality_codes = np.where(codes == quality.VALID, doubts, codes)
+        yield intervals.Series(channel.reading_type.name, present, values, quality_codes)
 
 
 def _doubts(rows: Rows, clock: Clock) -> NDArray[np.int16]:

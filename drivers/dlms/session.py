@@ -27,20 +27,21 @@ from schemas.reading import IntervalBlock, RegisterReading
 _REGISTER: Final = 3
 _SECOND: Final = timedelta(seconds=1)
 
-Layouts = MutableMapping[tuple[str, str, Attribute], Profile]
+Captured = MutableMapping[tuple[str, Attribute], tuple[Attribute, ...]]
+"""What the last meter captured, by companion profile and profile object."""
 
 
 class DlmsSession:
     """One conversation with one meter, over a connection that is open."""
 
     def __init__(
-        self, link: Connection, endpoint: Endpoint, settings: Settings, layouts: Layouts | None
+        self, link: Connection, endpoint: Endpoint, settings: Settings, captured: Captured
     ) -> None:
         self._link = link
         self._interval_seconds = endpoint.interval_seconds
         self._companion = settings.companion
         self._deviation = settings.deviation
-        self._shared = layouts
+        self._captured = captured
         self._layouts: dict[Attribute, Profile] = {}
         self._scales: dict[Attribute, Scale] = {}
 
@@ -202,42 +203,31 @@ class DlmsSession:
         return Rows(layout, columns, self._companion)
 
     def _layout(self, what: str) -> Step[Profile]:
-        """Give a profile's lay-out, asked for once a session, or once a firmware where shared."""
+        """Give a profile's lay-out, asked for once a session.
+
+        Most meters of a kind capture the same, so what the last one captured is the guess.
+        """
         buffer = self._companion.objects[what]
         if buffer not in self._layouts:
-            if self._shared is None:
-                layout = yield from profile.read_layout(self._link.association, buffer)
-            else:
-                layout = yield from self._shared_layout(buffer, self._shared)
+            key = (self._companion.name, buffer)
+            layout = yield from profile.read_layout(
+                self._link.association, buffer, self._captured.get(key, ())
+            )
             self._layouts[buffer] = layout
+            self._captured[key] = layout.captured
         return self._layouts[buffer]
-
-    def _shared_layout(self, buffer: Attribute, shared: Layouts) -> Step[Profile]:
-        firmware = (yield from self._texts("firmware"))["firmware"]
-        key = (self._companion.name, firmware, buffer)
-        # Without a firmware's name nothing says that two meters are alike.
-        if not firmware or key not in shared:
-            shared[key] = yield from profile.read_layout(self._link.association, buffer)
-        return shared[key]
 
 
 class DlmsDriver:
-    """DLMS meters over the TCP wrapper.
-
-    Parameters
-    ----------
-    layouts : lay-outs of profiles by companion profile, firmware and profile, to spare a request
-        and its answer per session where all meters of one firmware capture the same; None asks
-        each meter
-    """
+    """DLMS meters over the TCP wrapper."""
 
     name: str = "dlms"
     offers: frozenset[Feature] = frozenset(
         {"identity", "registers", "register_history", "intervals", "events", "clock"}
     )
 
-    def __init__(self, layouts: Layouts | None = None) -> None:
-        self._layouts = layouts
+    def __init__(self) -> None:
+        self._captured: Captured = {}
 
     @asynccontextmanager
     async def session(self, endpoint: Endpoint) -> AsyncIterator[DlmsSession]:
@@ -250,7 +240,7 @@ class DlmsDriver:
         """
         settings = Settings.of(endpoint)
         async with connection(endpoint, settings) as link:
-            session = DlmsSession(link, endpoint, settings, self._layouts)
+            session = DlmsSession(link, endpoint, settings, self._captured)
             if settings.serial is not None:
                 await session.check_serial(settings.serial)
             yield session
