@@ -26,6 +26,8 @@ Private = Literal["timescaledb", "embedded"]
 Kind = Literal["external", Private]
 
 _PRIVATE: tuple[Private, ...] = ("timescaledb", "embedded")
+# Files beside a cluster's folder: one locked to start or stop it, one by each process that uses it.
+_LOCK, _USERS = "lock", "users"
 # Where root keeps what PostgreSQL's account could not reach under root's own folders.
 _STATE = Path("/var/lib/miqyas")
 
@@ -103,7 +105,7 @@ def start(
     cluster = Cluster(location.directory, build, runs_as)
     with _alone(cluster):
         started = cluster.ensure_running(settings or {})
-        use = _opened(cluster, "users")
+        use = _opened(cluster, _USERS)
         fcntl.flock(use, fcntl.LOCK_SH)
     return Server(cluster.url, location.kind, location.directory, started, cluster, use)
 
@@ -130,10 +132,28 @@ def stop_all(home: Path) -> list[Private]:
             continue
         runs_as = account.unprivileged(location.directory)
         cluster = Cluster(location.directory, _reachable(location.build, runs_as), runs_as)
-        with _alone(cluster), _opened(cluster, "users") as use:
+        with _alone(cluster), _opened(cluster, _USERS) as use:
             if not _stop_unused(cluster, use):
                 in_use.append(kind)
     return in_use
+
+
+def remove(home: Path) -> None:
+    """Delete the private clusters of a home folder, with all their data.
+
+    Raises
+    ------
+    ServerError
+        if a process uses one of them; nothing is deleted then.
+    """
+    if in_use := stop_all(home):
+        raise ServerError(f"The {in_use[0]} server of {home} is in use. Nothing was deleted.")
+    for kind in _PRIVATE:
+        directory = _directory(home, kind)
+        if directory.exists():
+            shutil.rmtree(directory)
+        for suffix in (_LOCK, _USERS):
+            _beside(directory, suffix).unlink(missing_ok=True)
 
 
 @contextmanager
@@ -240,13 +260,17 @@ def _reachable(build: Build, runs_as: account.Account | None) -> Build:
 @contextmanager
 def _alone(cluster: Cluster) -> Iterator[None]:
     """Let one process at a time start or stop a cluster; a killed one lets go by itself."""
-    with _opened(cluster, "lock") as lock:
+    with _opened(cluster, _LOCK) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
+def _beside(directory: Path, suffix: str) -> Path:
+    return directory.with_name(f"{directory.name}.{suffix}")
+
+
 def _opened(cluster: Cluster, suffix: str) -> BinaryIO:
-    path = cluster.directory.with_name(f"{cluster.directory.name}.{suffix}")
+    path = _beside(cluster.directory, suffix)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path.open("ab")

@@ -3,17 +3,22 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-home=${MIQYAS_HOME:-.miqyas}
-if [ -d "$home" ] && [ -x .venv/bin/python ]; then
-  .venv/bin/python - "$home" <<'EOF'
-import sys
+# Only the folder that is there by default: one that MIQYAS_HOME names may hold what people need.
+if [ -d .miqyas ] && [ ! -x .venv/bin/python ]; then
+  echo "clean: .miqyas stays: without .venv nothing can tell whether its server runs (make setup first)." >&2
+elif [ -d .miqyas ]; then
+  .venv/bin/python - <<'EOF'
 from pathlib import Path
-from schemas import server
 
-in_use = server.stop_all(Path(sys.argv[1]))
-sys.exit(f"clean: {sys.argv[1]} is in use ({', '.join(in_use)}); nothing was removed." if in_use else 0)
+from schemas import cluster, server
+
+try:
+    server.remove(Path(".miqyas"))
+except cluster.ServerError as error:
+    raise SystemExit(f"clean: {error}") from None
 EOF
+  rm -rf .miqyas
 fi
-rm -rf .venv .setup.lock "$home" demo build ./*.egg-info
+rm -rf .venv .setup.lock demo build ./*.egg-info
 rm -rf .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
 find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
