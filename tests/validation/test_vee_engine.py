@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date
 from itertools import pairwise
+from random import Random
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from schemas import quality
 from schemas.quality import QualityClass
@@ -24,10 +26,11 @@ from tests.validation.vee_cubes import (
     cube,
     rows_of,
     rule_set,
+    span_table,
 )
-from validation import days, engine, matrix, ruleset
+from validation import days, engine, ruleset
 from validation.engine import Outcome
-from validation.matrix import Cube
+from validation.matrix import Cube, Spans
 from validation.ruleset import RuleSet
 
 CONDITIONAL = rule_set(GAP + SUM_CHECK + SPIKE, LINEAR + LIKE_DAY + REGISTER)
@@ -240,18 +243,14 @@ def cubes(draw: st.DrawFn) -> Cube:
     )
 
 
-def _spans(random: np.random.Generator, truth: np.ndarray) -> matrix.Spans:
+def _spans(random: np.random.Generator, truth: NDArray[np.int32]) -> Spans:
     columns: list[tuple[int, int, int, int]] = []
     for channel, line in enumerate(truth.reshape(len(truth), -1)):
         edges = np.sort(random.choice(line.size + 1, size=5, replace=False))
         for start, end in pairwise(edges):
             if random.random() < 0.8:
-                columns.append((channel, start, end, int(line[start:end].sum())))
-    parts = [list(column) for column in zip(*columns, strict=True)] or [[], [], [], []]
-    return matrix.spans(
-        *(np.array(part, dtype=np.int32) for part in parts[:3]),
-        np.array(parts[3], dtype=np.int64),
-    )
+                columns.append((channel, int(start), int(end), int(line[start:end].sum())))
+    return span_table(columns)
 
 
 def part(given_: Cube, channels: list[int]) -> Cube:
@@ -262,7 +261,6 @@ def part(given_: Cube, channels: list[int]) -> Cube:
         for new, old in enumerate(channels)
         for row in np.flatnonzero(spans.channel == old)
     ]
-    columns = [list(column) for column in zip(*rows, strict=True)] or [[], [], [], []]
     assert given_.duplicate is not None
     assert given_.misfit is not None
     return replace(
@@ -271,10 +269,7 @@ def part(given_: Cube, channels: list[int]) -> Cube:
         quality=given_.quality[channels],
         target=given_.target[channels],
         one_way=given_.one_way[channels],
-        spans=matrix.spans(
-            *(np.array(column, dtype=np.int32) for column in columns[:3]),
-            np.array(columns[3], dtype=np.int64),
-        ),
+        spans=span_table(rows),
         duplicate=given_.duplicate[channels],
         misfit=given_.misfit[channels],
     )
@@ -327,7 +322,7 @@ def test_measured_values_and_history_never_change(given_: Cube) -> None:
 def test_scaled_spans_equal_their_register(given_: Cube) -> None:
     outcome = engine.run(given_, DEFAULTS)
     exists = np.broadcast_to(given_.days.exists, given_.shape).reshape(len(given_.values), -1)
-    values, codes = (array.reshape(exists.shape) for array in (outcome.values, outcome.quality))
+    values, codes = outcome.values.reshape(exists.shape), outcome.quality.reshape(exists.shape)
     before = given_.quality.reshape(exists.shape)
     spans = given_.spans
     refused = outcome.findings.rule == outcome.findings.names.index("scaling_refused")
@@ -354,11 +349,11 @@ def test_scaled_spans_equal_their_register(given_: Cube) -> None:
 
 @given(cubes(), st.randoms(use_true_random=False))
 @settings(deadline=None)
-def test_channels_do_not_influence_each_other(given_: Cube, random: object) -> None:
+def test_channels_do_not_influence_each_other(given_: Cube, random: Random) -> None:
     whole = engine.run(given_, DEFAULTS)
     channels = list(range(len(given_.values)))
     shuffled = channels.copy()
-    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    random.shuffle(shuffled)
     permuted = engine.run(part(given_, shuffled), DEFAULTS)
     for new, old in enumerate(shuffled):
         assert same(permuted, new, whole, old)

@@ -25,7 +25,7 @@ Row = Sequence[int | None]
 
 
 def cube(
-    rows: Sequence[Sequence[Row]],
+    rows: Any,
     *,
     interval_seconds: int = 3600,
     first: date = SUNDAY,
@@ -37,7 +37,7 @@ def cube(
     one_way: bool = True,
     **masks: NDArray[np.bool_],
 ) -> Cube:
-    """Make a cube of rows[channel][day][slot]; short days are filled up with 7."""
+    """Make a cube of rows[channel][day][slot], ``Row`` by ``Row``; short ones go on with 7."""
     table = days.of(first, len(rows[0]), zone, interval_seconds, weekend={4, 5}, holidays=holidays)
     slots = table.clock.shape[1]
     values = np.full((len(rows), len(rows[0]), slots), 7, dtype=np.int32)

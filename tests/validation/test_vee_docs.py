@@ -1,0 +1,74 @@
+"""The page about rules says what the code does, and nothing else."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from validation import ruleset, scaling
+from validation.estimators import ESTIMATORS
+from validation.failures import NAMES
+from validation.rule import Verdict
+from validation.rules import RULES
+from validation.ruleset import Response
+
+PAGE = Path(__file__).parents[2].joinpath("docs", "rules.md").read_text(encoding="utf-8")
+SECTIONS = {
+    part.split("`", 1)[0]: part for part in re.split(r"^### `", PAGE, flags=re.MULTILINE)[1:]
+}
+COMMODITIES = ("electricity", "water")
+
+
+def cell(value: object) -> str:
+    if isinstance(value, Response):
+        return f"{value.severity.name.lower()}, {value.action.name.lower()}"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def defaults(commodity: str, name: str) -> dict[str, str]:
+    """Give a rule's or an estimator's keys as the shipped rule set has them."""
+    used = ruleset.select(ruleset.shipped(), commodity, date(2026, 6, 1))
+    rule = used.use(name)
+    if rule is None:
+        estimator = next(each for each in used.estimators if each.estimator.name == name)
+        return {key: cell(value) for key, value in estimator.parameters.items()}
+    answer = rule.response
+    return {
+        "severity": answer.severity.name.lower(),
+        "action": answer.action.name.lower(),
+        **{str(verdict): cell(each) for verdict, each in rule.by_register.items()},
+        **{key: cell(value) for key, value in rule.parameters.items()},
+    }
+
+
+def normal(number: str) -> str:
+    return re.sub(r"\.0$", "", number)
+
+
+def test_every_rule_estimator_and_finding_has_its_section_and_no_other_has() -> None:
+    assert set(SECTIONS) == {*NAMES, *ESTIMATORS}
+
+
+@pytest.mark.parametrize("name", [*RULES, *ESTIMATORS])
+def test_a_section_names_the_source_and_the_shipped_defaults(name: str) -> None:
+    section = SECTIONS[name]
+    source = RULES[name].source if name in RULES else ESTIMATORS[name].source
+    assert f"Source: {source}\n" in section
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \| (.+?) \|$", section, flags=re.MULTILINE)
+    for column, commodity in enumerate(COMMODITIES, start=1):
+        written = {row[0]: normal(row[column]) for row in rows}
+        assert written == {k: normal(v) for k, v in defaults(commodity, name).items()}
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_an_estimators_section_names_its_quality_codes(name: str) -> None:
+    said = {int(code) for code in re.findall(r"\b(30\d)\b", SECTIONS[name])}
+    assert said == {ESTIMATORS[name].quality, ESTIMATORS[name].scaled}
+
+
+def test_scaling_and_the_registers_words_stand_there() -> None:
+    assert f"Source: {scaling.SOURCE}\n" in PAGE
+    assert all(f"| `{verdict}` | " in PAGE for verdict in Verdict)
