@@ -159,12 +159,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except fleet_file.BadFleet as wrong:
         print(wrong, file=sys.stderr)  # noqa: T201
         return 2
-    control.run(
-        fleet.meters,
-        now=int(given.now.timestamp()) if given.now else fleet.now,
-        ports={"control": given.control, "dlms": given.port, "modbus": given.modbus_port},
-        broker=given.broker,
-    )
+    try:
+        control.run(
+            fleet.meters,
+            now=int(given.now.timestamp()) if given.now else fleet.now,
+            ports={"control": given.control, "dlms": given.port, "modbus": given.modbus_port},
+            broker=given.broker,
+        )
+    except OSError as taken:
+        print(f"{given.fleet}: {taken}; choose other ports or 0", file=sys.stderr)  # noqa: T201
+        return 1
     return 0
 
 
