@@ -4,45 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import structlog
 
-from drivers import errors
-from drivers.driver import Driver, Endpoint
-from headend import conversation, counters, coverage, devices, keys, requests, sessions
+from drivers import catalogue
+from drivers.driver import Driver
+from headend import conversation, preparation, sessions
 from headend.capacity import Capacity, Limits
-from headend.conversation import Clock, Listener, Request, Result
-from headend.devices import Device
+from headend.counters import Source
+from headend.exchange import Clock, Listener, Order, Result
 from headend.leases import Leases
+from headend.preparation import Asking
 from headend.sessions import Recorded
-from headend.vault import Vault, VaultError
 from schemas import database
 from schemas.database import Connection
 
 _log = structlog.get_logger(__name__)
 # A meter that somebody else talks to is tried again after this.
 _BUSY_PAUSE = timedelta(minutes=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """End devices to be read, and what of them.
-
-    Attributes
-    ----------
-    reason : ``schedule``, ``retry``, ``backlog`` or ``on_demand``; the last asks every meter,
-        the first three leave alone those that wait for their next attempt
-    batch_id : where the order comes from a batch; a batch taken up again goes on where it was
-    """
-
-    end_device_ids: tuple[int, ...]
-    reads: tuple[str, ...]
-    reason: str
-    batch_id: int | None = None
 
 
 @dataclass(slots=True)
@@ -71,9 +54,14 @@ class Collected:
 
 
 @dataclass(frozen=True, slots=True)
-class _Prepared:
-    asking: list[tuple[Request, Endpoint]]
-    refused: list[Result]
+class _Round:
+    """What one call of ``collect`` works with."""
+
+    order: Order
+    clock: Clock
+    listener: Listener | None
+    connection: Connection
+    done: Collected
 
 
 class Collector:
@@ -81,7 +69,7 @@ class Collector:
 
     def __init__(
         self, url: str, drivers: Mapping[str, Driver], limits: Limits, leases: Leases,
-        source: counters.Source,
+        source: Source,
     ) -> None:  # fmt: skip
         self._url = url
         self._drivers = drivers
@@ -105,11 +93,15 @@ class Collector:
         psycopg.OperationalError
             if the database goes away; what was landed stays, and the order can be given again.
         """
-        done = Collected()
-        prepared = await asyncio.to_thread(self._prepare, order, clock(), done)
+        prepared = await asyncio.to_thread(
+            preparation.prepare, self._url, order, self._drivers, self._counters,
+            timeout=self._limits.timeout, now=clock(),
+        )  # fmt: skip
+        done = Collected(waiting=prepared.waiting, already_read=prepared.already_read)
         with database.connect(self._url) as connection:
-            await self._write(connection, prepared.refused, order, clock, done)
-            await self._read_all(connection, prepared.asking, order, clock, listener, done)
+            this = _Round(order, clock, listener, connection, done)
+            await self._write(this, prepared.refused)
+            await self._read_all(this, prepared.asking)
         _log.info(
             "collector.order.done", batch=order.batch_id, reason=order.reason, ok=done.ok,
             partial=done.partial, failed=done.failed, waiting=done.waiting, busy=done.busy,
@@ -117,21 +109,9 @@ class Collector:
         )  # fmt: skip
         return done
 
-    async def _read_all(
-        self,
-        connection: Connection,
-        asking: Sequence[tuple[Request, Endpoint]],
-        order: Order,
-        clock: Clock,
-        listener: Listener | None,
-        done: Collected,
-    ) -> None:
+    async def _read_all(self, this: _Round, asking: Sequence[Asking]) -> None:
         """Talk to all at the same time; write results in groups as they come."""
-        wait = self._limits.lease_wait
-        pending = {
-            asyncio.create_task(self._read(request, endpoint, wait, clock, listener))
-            for request, endpoint in asking
-        }
+        pending = {asyncio.create_task(self._read(this, one)) for one in asking}
         results: list[Result] = []
         busy: list[int] = []
         flushed = time.monotonic()
@@ -147,158 +127,68 @@ class Collector:
                         results.append(result)
                 late = time.monotonic() - flushed >= self._limits.flush_seconds
                 if not pending or late or len(results) >= self._limits.flush:
-                    await self._write(connection, results, order, clock, done)
+                    await self._write(this, results)
                     results, flushed = [], time.monotonic()
-            await self._put_off_busy(connection, busy, order, clock, done)
+            await self._put_off_busy(this, busy)
         finally:
             for task in pending:
                 task.cancel()
             await asyncio.gather(*pending, return_exceptions=True)
-            await self._leases.give_back(request.device.id for request, _ in asking)
+            await self._leases.give_back(one.request.device.id for one in asking)
 
-    async def _read(
-        self, request: Request, endpoint: Endpoint, wait: float, clock: Clock,
-        listener: Listener | None,
-    ) -> tuple[int, Result | None]:  # fmt: skip
+    async def _read(self, this: _Round, asking: Asking) -> tuple[int, Result | None]:
         """Talk to one meter when there is a place for it; None while somebody else does.
 
         The lease is given back only when the result is written: who comes next knows of it.
         """
-        device = request.device
+        device = asking.request.device
         async with self._capacity.slot(device):
-            if not await self._leases.take(device.id, wait=wait):
+            if not await self._leases.take(device.id, wait=self._limits.lease_wait):
                 return device.id, None
             return device.id, await conversation.converse(
-                self._drivers[device.protocol], endpoint, request,
-                clock=clock, budget=self._limits.budget, listener=listener,
+                self._drivers[device.protocol], asking.endpoint, asking.request,
+                clock=this.clock, budget=self._limits.budget, counters=asking.counters,
+                listener=this.listener,
             )  # fmt: skip
 
-    async def _write(
-        self, connection: Connection, results: list[Result], order: Order, clock: Clock,
-        done: Collected,
-    ) -> None:  # fmt: skip
+    async def _write(self, this: _Round, results: list[Result]) -> None:
         if not results:
             return
 
         def write() -> list[Recorded]:
-            written = sessions.record(connection, results, batch_id=order.batch_id, now=clock())
-            connection.commit()
+            written = sessions.record(
+                this.connection, results, batch_id=this.order.batch_id, now=this.clock()
+            )
+            this.connection.commit()
             return written
 
         recorded = await asyncio.to_thread(write)
         await self._leases.give_back(one.result.request.device.id for one in recorded)
-        done.count(recorded)
-        if order.reason == "on_demand":
-            done.recorded += recorded
+        this.done.count(recorded)
+        if this.order.reason == "on_demand":
+            this.done.recorded += recorded
 
-    async def _put_off_busy(
-        self, connection: Connection, busy: list[int], order: Order, clock: Clock, done: Collected
-    ) -> None:
-        done.busy = len(busy)
-        if busy and order.reason != "on_demand":
-            at = clock() + _BUSY_PAUSE
-            await asyncio.to_thread(sessions.put_off_busy, connection, busy, order.reads, at)
-
-    def _prepare(self, order: Order, now: datetime, done: Collected) -> _Prepared:
-        """Load the end devices and choose whom to ask, and for what."""
-        with database.connect(self._url) as connection:
-            known = devices.load(connection, order.end_device_ids)
-            if order.batch_id is not None:
-                read = sessions.already_read(connection, order.batch_id)
-                done.already_read = len(read)
-                known = [device for device in known if device.id not in read]
-            askable = [device for device in known if device.protocol in self._drivers]
-            ready = [device for device in askable if self._is_ready(device, order.reason, now)]
-            waiting = {device.id for device in askable} - {device.id for device in ready}
-            done.waiting = len(waiting)
-            if order.reason == "schedule":
-                sessions.put_off(connection, waiting, order.reads)
-            have = coverage.coverage(connection, ready, now=now)
-        wanted = [
-            requests.request(
-                device, {*order.reads, *device.next_reads} if order.reason != "on_demand"
-                else order.reads, have[device.id], self._drivers[device.protocol], now=now,
+    async def _put_off_busy(self, this: _Round, busy: list[int]) -> None:
+        this.done.busy = len(busy)
+        if busy and this.order.reason != "on_demand":
+            at = this.clock() + _BUSY_PAUSE
+            await asyncio.to_thread(
+                sessions.put_off_busy, this.connection, busy, this.order.reads, at
             )
-            for device in ready
-        ]  # fmt: skip
-        return self._with_endpoints([one for one in wanted if one.reads], now)
-
-    def _is_ready(self, device: Device, reason: str, now: datetime) -> bool:
-        """Tell whether a meter may be asked now.
-
-        A meter without a memory is asked at its time however it did before: the sample would be
-        lost for ever.
-        """
-        if reason == "on_demand":
-            return True
-        if device.held:
-            return False
-        due = device.next_attempt is not None and device.next_attempt <= now
-        if reason != "schedule":
-            return due
-        no_memory = "intervals" not in self._drivers[device.protocol].offers
-        return due or device.next_attempt is None or no_memory
-
-    def _with_endpoints(self, wanted: Iterable[Request], now: datetime) -> _Prepared:
-        wanted = list(wanted)
-        secured = [one.device for one in wanted if one.device.security == "hls-gmac"]
-        runs = self._counters.runs(device.id for device in secured)
-        vault = _vault(wanted)
-        prepared = _Prepared([], [])
-        for one in wanted:
-            run = runs.get(one.device.id)
-            try:
-                prepared.asking.append((one, self._endpoint(one.device, vault, run)))
-            except errors.DriverError as error:
-                refused = Result(one, now, now, attempts=1, error=error, failing=True)
-                prepared.refused.append(refused)
-        return prepared
-
-    def _endpoint(
-        self, device: Device, vault: Vault | VaultError | None, run: counters.Run | None
-    ) -> Endpoint:
-        """Make an endpoint; what the registry or the key store lacks is an error of its class."""
-        if not device.host:
-            raise errors.Unreachable(
-                f"{device.mrid}: the registry has no host for it; import it with host and port"
-            )
-        if lacking := device.lacking_keys():
-            raise errors.WrongKey(
-                f"{device.mrid}: no key of kind {' and '.join(lacking)} in the key store; run"
-                " miqyas import keys"
-            )
-        try:
-            if isinstance(vault, VaultError):
-                raise vault
-            take: Callable[[int], int] | None = run.take if run else None
-            return devices.endpoint(
-                device, vault, reserve_counters=take, timeout=self._limits.timeout
-            )
-        except VaultError as error:
-            raise errors.WrongKey(f"{device.mrid}: {error}") from error
 
 
 @asynccontextmanager
 async def running(
-    url: str, drivers: Mapping[str, Driver], limits: Limits | None = None
+    url: str, drivers: Mapping[str, Driver] | None = None, limits: Limits | None = None
 ) -> AsyncIterator[Collector]:
     """Give a collector with its connections open; close them at the end.
 
     Parameters
     ----------
-    drivers : by protocol; those of ``drivers.catalogue``
+    drivers : by protocol; all that ``drivers.catalogue`` has when None
     """
     async with AsyncExitStack() as stack:
         connection = await stack.enter_async_context(database.connect_async(url, autocommit=True))
-        source = stack.enter_context(counters.Source(url))
-        yield Collector(url, drivers, limits or Limits(), Leases(connection), source)
-
-
-def _vault(wanted: Iterable[Request]) -> Vault | VaultError | None:
-    """Open the vault if a meter needs it; why it cannot be opened is each such meter's error."""
-    if all(one.device.security == "none" for one in wanted):
-        return None
-    try:
-        return keys.open_vault()
-    except VaultError as error:
-        return error
+        source = stack.enter_context(Source(url))
+        made = catalogue.polled() if drivers is None else drivers
+        yield Collector(url, made, limits or Limits(), Leases(connection), source)

@@ -28,10 +28,8 @@ def reserve(connection: Connection, end_device_id: int, count: int) -> int:
     """
     if not connection.autocommit:
         raise ValueError("invocation counters must be reserved on a connection in autocommit mode")
-    row = connection.execute(
-        _SQL["reserve"], {"end_devices": [end_device_id], "count": count}
-    ).fetchone()
-    assert row is not None  # the statement inserts or updates, and returns either way
+    wanted = {"end_devices": [end_device_id], "count": count}
+    [row] = connection.execute(_SQL["reserve"], wanted).fetchall()
     return int(row[1])
 
 
@@ -59,6 +57,11 @@ class Run:
         self.first += count
         self.left -= count
         return first
+
+    def skip_to(self, value: int) -> None:
+        """Go on with a value that is higher than all before; it is committed like any other."""
+        self.source.advance(self.end_device_id, value)
+        self.left = 0
 
 
 class Source:
@@ -90,6 +93,11 @@ class Source:
         """Reserve values of one end device; give the first."""
         with self._lock:
             return reserve(self._open(), end_device_id, count)
+
+    def advance(self, end_device_id: int, at_least: int) -> None:
+        """Move a counter up to a value; it never moves down."""
+        with self._lock:
+            advance(self._open(), end_device_id, at_least)
 
     def _open(self) -> Connection:
         if self._connection is None:

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from headend import plan, schedule
-from headend.collector import Order
+from headend.exchange import Order
 from headend.schedule import Schedule
 from schemas import statements
 from schemas.database import Connection
@@ -76,8 +76,7 @@ def finish(connection: Connection, batch_id: int, *, now: datetime) -> None:
 
 def queue(connection: Connection) -> Queue:
     """Tell how much waits: a queue that grows reads meters slower than their schedules ask."""
-    row = connection.execute(_SQL["queue"]).fetchone()
-    assert row is not None  # an aggregate without groups gives one row
+    [row] = connection.execute(_SQL["queue"]).fetchall()
     return Queue(*row)
 
 
@@ -92,7 +91,7 @@ def _decide(connection: Connection, one: Schedule, since: datetime, now: datetim
     due = list(schedule.fires(one, since, now))
     chosen = schedule.decide(due, now, one.misfire, timedelta(seconds=one.grace_seconds))
     for due_at in chosen.missed:
-        _record_fire(connection, one, due_at, now, "missed", 0, 0)
+        _record_fire(connection, one, due_at, now=now, outcome="missed")
     for due_at in chosen.run:
         _fire(connection, one, due_at, now)
 
@@ -103,23 +102,27 @@ def _fire(connection: Connection, one: Schedule, due_at: datetime, now: datetime
     ).fetchall()
     fresh = [(device, segment) for device, segment, queued in members if not queued]
     left = len(members) - len(fresh)
-    if not _record_fire(connection, one, due_at, now, "batched", len(fresh), left):
+    if not _record_fire(
+        connection, one, due_at, now=now, outcome="batched", end_devices=len(fresh),
+        still_queued=left,
+    ):  # fmt: skip
         return
     if left:
         _log.warning("schedule.overload", schedule=one.name, still_queued=left, due_at=due_at)
     stagger = timedelta(seconds=one.stagger_seconds)
     made = plan.batches(fresh, due_at, stagger=stagger)
-    _add(connection, made, "schedule", one.reads, due_at, one.id)
+    _add(connection, made, reason="schedule", reads=one.reads, due_at=due_at, schedule_id=one.id)
 
 
 def _record_fire(
     connection: Connection,
     one: Schedule,
     due_at: datetime,
+    *,
     now: datetime,
     outcome: str,
-    end_devices: int,
-    still_queued: int,
+    end_devices: int = 0,
+    still_queued: int = 0,
 ) -> bool:
     """Write a fire down; False if it had been."""
     row = {
@@ -138,16 +141,17 @@ def _plan_again(connection: Connection, now: datetime) -> None:
         reason = "backlog" if backlog else "retry"
         alike[reason, tuple(sorted(reads))].append((device, segment))
     for (reason, reads), devices in alike.items():
-        _add(connection, plan.batches(devices, now), reason, reads, now, None)
+        _add(connection, plan.batches(devices, now), reason=reason, reads=reads, due_at=now)
 
 
 def _add(
     connection: Connection,
     batches: Sequence[plan.Batch],
+    *,
     reason: str,
     reads: Iterable[str],
     due_at: datetime,
-    schedule_id: int | None,
+    schedule_id: int | None = None,
 ) -> None:
     rows = [
         {

@@ -59,7 +59,8 @@ def put(
     wanted = sorted(set(members))
     chosen = None if selector is None else Jsonb({k: list(v) for k, v in selector.items()})
     connection.execute(_SQL["put_group"], {"name": name, "selector": chosen})
-    known = {row[0] for row in connection.execute(_SQL["put_members"], {"name": name, "members": wanted})}
+    rows = connection.execute(_SQL["put_members"], {"name": name, "members": wanted})
+    known = {row[0] for row in rows}
     lacking = [member for member in wanted if member not in known]
     if lacking:
         raise GroupError(

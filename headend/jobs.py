@@ -24,7 +24,7 @@ from drivers.driver import Driver
 from headend import clock, collector, dispatch
 from headend.capacity import Limits
 from headend.collector import Collected, Collector
-from headend.conversation import Clock
+from headend.exchange import Clock, Order
 from schemas import database
 from schemas.database import Connection
 
@@ -42,7 +42,7 @@ _CONCURRENT_BATCHES = 2
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
-    """How soon a dead worker is noticed: seconds between heartbeats, and silence that means death."""
+    """How soon a dead worker is noticed: seconds between beats, and silence that means death."""
 
     beat: float = 10.0
     silence: float = 30.0
@@ -93,7 +93,7 @@ class _Work:
         """Mark a batch as done."""
         await asyncio.to_thread(self._finish, batch_id)
 
-    def _open(self, batch_id: int) -> tuple[collector.Order | None, Clock]:
+    def _open(self, batch_id: int) -> tuple[Order | None, Clock]:
         with database.connect(self._url) as connection:
             return dispatch.order(connection, batch_id), self.tell_time or clock_of(connection)
 
@@ -204,12 +204,17 @@ class Pool:
 @asynccontextmanager
 async def opened(
     url: str,
-    drivers: Mapping[str, Driver],
+    drivers: Mapping[str, Driver] | None = None,
     *,
     limits: Limits | None = None,
     pulse: Pulse | None = None,
 ) -> AsyncIterator[Pool]:
-    """Open a process's workers: the queue's connections, and one collector."""
+    """Open a process's workers: the queue's connections, and one collector.
+
+    Parameters
+    ----------
+    drivers : by protocol; all that ``drivers.catalogue`` has when None
+    """
     # Jobs of this process never wait on each other's connections.
     connector = procrastinate.PsycopgConnector(conninfo=url, min_size=1, max_size=6)
     app = procrastinate.App(connector=connector)
@@ -220,7 +225,7 @@ async def opened(
 
 async def run_worker(
     url: str,
-    drivers: Mapping[str, Driver],
+    drivers: Mapping[str, Driver] | None = None,
     *,
     limits: Limits | None = None,
     pulse: Pulse | None = None,
@@ -231,7 +236,11 @@ async def run_worker(
 
 
 def drain(
-    url: str, now: datetime, drivers: Mapping[str, Driver], *, limits: Limits | None = None
+    url: str,
+    now: datetime,
+    drivers: Mapping[str, Driver] | None = None,
+    *,
+    limits: Limits | None = None,
 ) -> Collected:
     """Plan what is due by now, read it all, and return when nothing is left to do now."""
 

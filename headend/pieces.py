@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import numpy as np
 
@@ -32,7 +33,7 @@ def cut(block: IntervalBlock) -> list[IntervalBlock]:
         return [block]
     days = (first + np.arange(len(block), dtype=np.int64) * block.interval_seconds) // _DAY
     edges = [0, *(np.flatnonzero(np.diff(days)) + 1).tolist(), len(block)]
-    return [_part(block, a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [_part(block, a, b) for a, b in pairwise(edges)]
 
 
 def fit(block: IntervalBlock) -> tuple[IntervalBlock, list[Overflow]]:

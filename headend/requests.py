@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 
 from drivers.driver import Driver
 from headend import gaps
-from headend.conversation import Request
 from headend.coverage import HORIZON, Coverage
 from headend.devices import Device
+from headend.exchange import Request
 from schemas.period import Period
 
 # A day's profile takes a good line seconds; what breaks off is asked again.

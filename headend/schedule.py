@@ -139,9 +139,8 @@ def _trigger(schedule: Schedule) -> BaseTrigger:
     zone = ZoneInfo(schedule.time_zone)
     if schedule.cron is not None:
         return crontab.trigger(schedule.cron, zone)
-    return IntervalTrigger(
-        seconds=schedule.interval_seconds, start_date=datetime(2000, 1, 1, tzinfo=zone), timezone=zone
-    )
+    start = datetime(2000, 1, 1, tzinfo=zone)
+    return IntervalTrigger(seconds=schedule.interval_seconds, start_date=start, timezone=zone)
 
 
 def _every_hour(cron: str) -> bool:

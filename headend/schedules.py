@@ -46,7 +46,7 @@ def add(
     )  # fmt: skip
     _check(made, now)
     if find(connection, name) is not None:
-        raise ScheduleError(f"schedule {name!r} exists already; remove it first, or use another name")
+        raise ScheduleError(f"schedule {name!r} exists already; remove it, or use another name")
     row = connection.execute(
         _SQL["add"],
         {
@@ -118,7 +118,9 @@ def _check(made: Schedule, now: datetime) -> None:
         f"misfire {made.misfire!r}; choose from {', '.join(schedule.MISFIRES)}": (
             made.misfire not in schedule.MISFIRES
         ),
-        "stagger and grace are seconds, 0 or more": min(made.stagger_seconds, made.grace_seconds) < 0,
+        "stagger and grace are seconds, 0 or more": (
+            made.stagger_seconds < 0 or made.grace_seconds < 0
+        ),
     }
     for problem, wrong in problems.items():
         if wrong:
@@ -133,7 +135,7 @@ def _check(made: Schedule, now: datetime) -> None:
             f"schedule {made.name!r}: no time zone {made.time_zone!r}, for example Asia/Kuwait"
         ) from error
     if never:
-        raise ScheduleError(f"schedule {made.name!r}: {made.cron!r} never comes true; check its dates")
+        raise ScheduleError(f"schedule {made.name!r}: {made.cron!r} never comes; check its dates")
 
 
 def _schedule(row: tuple[object, ...]) -> Schedule:

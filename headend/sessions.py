@@ -14,7 +14,7 @@ from psycopg.types.json import Jsonb
 
 from drivers import errors
 from headend import landing, retry
-from headend.conversation import Result
+from headend.exchange import Result
 from headend.landing import Answer, Landed
 from schemas import statements
 from schemas.database import Connection
@@ -78,7 +78,8 @@ def release(connection: Connection, end_device_id: int, *, now: datetime) -> boo
 def _record(
     connection: Connection, results: Sequence[Result], batch_id: int | None, now: datetime
 ) -> list[Recorded]:
-    ids = [row[0] for row in connection.execute(_SQL["session_ids"], {"count": len(results)})]
+    numbers = connection.execute(_SQL["session_ids"], {"count": len(results)})
+    ids = [row[0] for row in numbers]
     landed: dict[int, Landed] = {}
     sources: dict[str, list[Answer]] = defaultdict(list)
     for number, result in zip(ids, results, strict=True):
@@ -89,7 +90,8 @@ def _record(
     with connection.cursor() as cursor:
         rows = [_session_row(*pair, batch_id, landed) for pair in pairs]
         cursor.executemany(_SQL["record_session"], rows)
-        cursor.executemany(_SQL["record_status"], [_status_row(result, landed) for result in results])
+        statuses = [_status_row(result, landed) for result in results]
+        cursor.executemany(_SQL["record_status"], statuses)
     return [Recorded(n, result, landed[result.request.device.id]) for n, result in pairs]
 
 

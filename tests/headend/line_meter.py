@@ -61,7 +61,7 @@ class House:
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[House]:
-        server = await asyncio.start_server(self._serve, "0.0.0.0", 0)  # noqa: S104
+        server = await asyncio.start_server(self._serve, "0.0.0.0", 0)
         self.port = server.sockets[0].getsockname()[1]
         try:
             yield self

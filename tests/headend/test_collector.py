@@ -8,8 +8,8 @@ import pytest
 
 from headend import collector, coverage, devices, keys
 from headend.capacity import Limits
-from headend.collector import Collected, Order
-from headend.conversation import Progress
+from headend.collector import Collected
+from headend.exchange import Order, Progress
 from schemas import database, quality
 from schemas.database import Connection
 from schemas.period import Period

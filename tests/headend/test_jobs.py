@@ -112,9 +112,9 @@ def test_what_is_decided_and_not_committed_is_decided_again(
 ) -> None:
     end_device(connection, "M1")
     every_hour(connection)
-    with pytest.raises(ZeroDivisionError), database.connect(database_url) as one:
+    with database.connect(database_url) as one:
         assert jobs.hand_over(one, hours(1)) == 1
-        raise ZeroDivisionError
+        one.rollback()
     assert (fires(connection), count(connection, "procrastinate_jobs")) == ([], 0)
     with database.connect(database_url) as one:
         assert jobs.hand_over(one, hours(1)) == 1
@@ -230,5 +230,5 @@ async def worker(url: str) -> AsyncIterator[asyncio.subprocess.Process]:
 
 async def until(condition: Callable[[], bool], seconds: float) -> None:
     async with asyncio.timeout(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110  the database rings no bell
             await asyncio.sleep(0.05)

@@ -1,0 +1,199 @@
+"""Takes what meters publish over MQTT and lands it; acknowledged only when it is committed."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import psycopg
+import structlog
+
+from drivers.mqtt import broker as brokers
+from drivers.mqtt import payloads
+from drivers.mqtt.subscriber import Batch, Subscriber
+from headend import publishers
+from headend.publishers import Directory
+from schemas import database
+from schemas.database import Connection
+
+_log = structlog.get_logger(__name__)
+_WAIT_SECONDS = 0.5
+_LONGEST_PAUSE = 30.0
+# The registry is looked at this often; sooner, but not for every stray message, for a new name.
+_DIRECTORY_SECONDS = 60.0
+_STRANGER_SECONDS = 1.0
+TOPICS = tuple(one.topic for one in payloads.FORMATS.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What has been heard: messages, new register readings, and messages put aside."""
+
+    messages: int = 0
+    registers: int = 0
+    quarantined: int = 0
+
+
+class Listener:
+    """Listens to a broker until it is stopped.
+
+    Parameters
+    ----------
+    broker_url : mqtt://host:port
+    client_id : names the session that the broker keeps while we are away; one listener at a time
+    topics : filters; those of every payload convention by default
+    clock : gives the time of receipt, aware, UTC
+    """
+
+    def __init__(
+        self,
+        url: str,
+        broker_url: str,
+        *,
+        client_id: str = "miqyas",
+        topics: Sequence[str] = TOPICS,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._url = url
+        self._broker = brokers.parse(broker_url)
+        self._client_id = client_id
+        self._topics = topics
+        self._clock = clock
+        self._stopping = threading.Event()
+        self._subscribed = threading.Event()
+        self._changed = threading.Condition()
+        self._counts = Counts()
+        self._directory = Directory(())
+        self._loaded = -math.inf
+        self._failure: BaseException | None = None
+
+    @property
+    def counts(self) -> Counts:
+        """What has been heard and committed up to now."""
+        return self._counts
+
+    def stop(self) -> None:
+        """Ask the listener to stop; what it has not committed comes again next time."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Listen until stopped.
+
+        Raises
+        ------
+        drivers.errors.DriverError
+            if the broker cannot be reached at the start, or does not let us in.
+        """
+        try:
+            self._run()
+        except BaseException as error:
+            self._failure = error
+            raise
+        finally:
+            self._subscribed.set()
+
+    def wait_for(self, messages: int, *, seconds: float) -> bool:
+        """Wait until so many messages are committed; tell whether they are."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._counts.messages >= messages, seconds)
+
+    def wait_until_subscribed(self) -> None:
+        """Wait until the broker keeps messages for us.
+
+        Raises
+        ------
+        drivers.errors.DriverError
+            what ``run`` raised, if it could not subscribe.
+        """
+        self._subscribed.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    def _run(self) -> None:
+        subscriber = Subscriber(
+            self._broker, client_id=self._client_id, topics=self._topics, clock=self._clock
+        )
+        with subscriber as inbound:
+            _log.info("listener.started", broker=str(self._broker))
+            self._subscribed.set()
+            while not self._stopping.is_set():
+                batch = inbound.take(wait=_WAIT_SECONDS)
+                if batch is not None and self._land(batch):
+                    batch.acknowledge()
+        _log.info("listener.stopped", messages=self._counts.messages)
+
+    def _land(self, batch: Batch) -> bool:
+        """Commit a batch, however long the database is away; False if stopped before that."""
+        pause = 0.5
+        while not self._stopping.is_set():
+            try:
+                with database.connect(self._url) as connection:
+                    directory = self._known(connection, batch)
+                    now = self._clock()
+                    heard = publishers.land(connection, batch.messages, directory, now=now)
+            except psycopg.OperationalError as error:
+                _log.warning("listener.database.away", reason=str(error).strip())
+                self._stopping.wait(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+            else:
+                self._count(len(batch), heard)
+                return True
+        return False
+
+    def _known(self, connection: Connection, batch: Batch) -> Directory:
+        """Load the directory again when it is old, or does not know a topic."""
+        age = time.monotonic() - self._loaded
+        strange = any(not self._directory.of_topic(one.topic) for one in batch.messages)
+        if age > _DIRECTORY_SECONDS or (strange and age > _STRANGER_SECONDS):
+            self._directory = Directory.load(connection)
+            self._loaded = time.monotonic()
+        return self._directory
+
+    def _count(self, messages: int, heard: publishers.Heard) -> None:
+        with self._changed:
+            before = self._counts
+            self._counts = replace(
+                before,
+                messages=before.messages + messages,
+                registers=before.registers + heard.registers,
+                quarantined=before.quarantined + heard.quarantined,
+            )
+            self._changed.notify_all()
+
+
+@contextmanager
+def running(
+    url: str,
+    broker_url: str,
+    *,
+    client_id: str = "miqyas",
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Iterator[Listener]:
+    """Listen in a thread for the length of a block; subscribed when the block begins.
+
+    Raises
+    ------
+    drivers.errors.DriverError
+        if the broker cannot be reached or does not let us in.
+    """
+    listener = Listener(url, broker_url, client_id=client_id, clock=clock)
+
+    def listen() -> None:
+        try:
+            listener.run()
+        except Exception:  # noqa: BLE001  it is kept, and raised to whoever waits
+            _log.exception("listener.failed")
+
+    thread = threading.Thread(target=listen, name="miqyas-listener")
+    thread.start()
+    try:
+        listener.wait_until_subscribed()
+        yield listener
+    finally:
+        listener.stop()
+        thread.join()

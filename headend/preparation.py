@@ -1,0 +1,141 @@
+"""Chooses whom of an order to ask, for what, and with which keys and counters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from drivers import errors
+from drivers.driver import Driver, Endpoint
+from headend import coverage, devices, keys, requests, sessions
+from headend.counters import Run, Source
+from headend.devices import Device
+from headend.exchange import Order, Request, Result
+from headend.vault import Vault, VaultError
+from schemas import database
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """One meter to be asked; ``counters`` are None where it needs none."""
+
+    request: Request
+    endpoint: Endpoint
+    counters: Run | None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An order made ready.
+
+    Attributes
+    ----------
+    asking : meters to be asked
+    refused : meters that cannot be asked, as results with the error that says why
+    waiting : meters that are not asked before their next attempt
+    already_read : meters that the order's batch has read before it was taken up again
+    """
+
+    asking: list[Asking]
+    refused: list[Result]
+    waiting: int
+    already_read: int
+
+
+def prepare(
+    url: str,
+    order: Order,
+    drivers: Mapping[str, Driver],
+    source: Source,
+    *,
+    timeout: float,
+    now: datetime,
+) -> Prepared:
+    """Load an order's end devices and choose whom to ask, and for what.
+
+    Parameters
+    ----------
+    source : of invocation counters
+    timeout : longest wait for one answer [s]
+    """
+    with database.connect(url) as connection:
+        known = devices.load(connection, order.end_device_ids)
+        read = sessions.already_read(connection, order.batch_id) if order.batch_id else set()
+        askable = [one for one in known if one.id not in read and one.protocol in drivers]
+        ready = [one for one in askable if _is_ready(one, drivers[one.protocol], order, now)]
+        waiting = {one.id for one in askable} - {one.id for one in ready}
+        if order.reason == "schedule":
+            sessions.put_off(connection, waiting, order.reads)
+        have = coverage.coverage(connection, ready, now=now)
+    wanted = [
+        requests.request(one, _reads(one, order), have[one.id], drivers[one.protocol], now=now)
+        for one in ready
+    ]
+    some = [one for one in wanted if one.reads]
+    runs = source.runs(one.device.id for one in some if one.device.security == "hls-gmac")
+    prepared = Prepared([], [], len(waiting), len(read))
+    vault = _vault(some)
+    for one in some:
+        try:
+            endpoint = _endpoint(one.device, vault, runs.get(one.device.id), timeout)
+        except errors.DriverError as error:
+            refused = Result(one, now, now, attempts=1, error=error, failing=True)
+            prepared.refused.append(refused)
+        else:
+            prepared.asking.append(Asking(one, endpoint, runs.get(one.device.id)))
+    return prepared
+
+
+def _is_ready(device: Device, driver: Driver, order: Order, now: datetime) -> bool:
+    """Tell whether a meter may be asked now.
+
+    A meter without a memory is asked at its time however it did before: the sample would be lost
+    for ever.
+    """
+    if order.reason == "on_demand":
+        return True
+    if device.held:
+        return False
+    due = device.next_attempt is not None and device.next_attempt <= now
+    if order.reason != "schedule":
+        return due
+    return due or device.next_attempt is None or "intervals" not in driver.offers
+
+
+def _reads(device: Device, order: Order) -> list[str]:
+    """Add to an order what was put off before."""
+    extra = () if order.reason == "on_demand" else device.next_reads
+    return sorted({*order.reads, *extra})
+
+
+def _endpoint(
+    device: Device, vault: Vault | VaultError | None, run: Run | None, timeout: float
+) -> Endpoint:
+    """Make an endpoint; what the registry or the key store lacks is an error of its class."""
+    if not device.host:
+        raise errors.Unreachable(
+            f"{device.mrid}: the registry has no host for it; import it with host and port"
+        )
+    if lacking := device.lacking_keys():
+        raise errors.WrongKey(
+            f"{device.mrid}: no key of kind {' and '.join(lacking)} in the key store; run"
+            " miqyas import keys"
+        )
+    try:
+        if isinstance(vault, VaultError):
+            raise vault
+        take: Callable[[int], int] | None = run.take if run else None
+        return devices.endpoint(device, vault, reserve_counters=take, timeout=timeout)
+    except VaultError as error:
+        raise errors.WrongKey(f"{device.mrid}: {error}") from error
+
+
+def _vault(wanted: Iterable[Request]) -> Vault | VaultError | None:
+    """Open the vault if a meter needs it; why it cannot be opened is each such meter's error."""
+    if all(one.device.security == "none" for one in wanted):
+        return None
+    try:
+        return keys.open_vault()
+    except VaultError as error:
+        return error
