@@ -17,7 +17,7 @@ FOLDER: Final = Path(__file__).parent / "fleets"
 
 _Described = TypeVar("_Described", "Group", "FaultRequest")
 
-_SETTINGS: Final[Mapping[str, frozenset[str]]] = {
+SETTINGS: Final[Mapping[str, frozenset[str]]] = {
     "duplicate": frozenset({"value"}),
     "spike": frozenset({"factor"}),
     "stuck_register": frozenset({"mode"}),
@@ -177,7 +177,7 @@ def _fault(at: int, table: Mapping[str, Any]) -> FaultRequest:
     kind = str(table.get("kind"))
     if kind not in KINDS:
         raise ValueError(f"fault {at + 1}: kind {kind!r} is not one of {', '.join(KINDS)}")
-    own = _SETTINGS.get(kind, frozenset())
+    own = SETTINGS.get(kind, frozenset())
     plain = {name: value for name, value in table.items() if name not in own}
     plain["settings"] = {name: value for name, value in table.items() if name in own}
     for name in ("groups", "meters", "days", "length"):

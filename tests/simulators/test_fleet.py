@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -203,3 +205,11 @@ def test_another_seed_makes_another_fleet(tmp_path: Path) -> None:
     assert truth.energy(one, one.period)["value"].tolist() != (
         truth.energy(other, other.period)["value"].tolist()
     )
+
+
+def test_the_reference_names_every_key_and_kind() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "simulators.md").read_text(encoding="utf-8")
+    keys = {f.name for kind in (fleet_file.Group, fleet_file.FaultRequest) for f in fields(kind)}
+    own = {name for names in fleet_file.SETTINGS.values() for name in names}
+    named = set(re.findall(r"`([a-z_]+)`", page))
+    assert (keys - {"settings"}) | own | faults.KINDS.keys() <= named
