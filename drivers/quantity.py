@@ -79,6 +79,20 @@ def exact(value: Decimal, scale: Decimal) -> Decimal:
     return _EXACT.multiply(value, scale)
 
 
+def nearest(product: Decimal) -> int:
+    """Round to the nearest integer, half to even.
+
+    Raises
+    ------
+    OutOfRange
+        if it does not fit 64 bits.
+    """
+    whole = int(_EXACT.to_integral_value(product))
+    if abs(whole) > _LARGEST:
+        raise OutOfRange(f"{product:.6E} is too large to store")
+    return whole
+
+
 def rounded(value: Decimal, scale: Decimal) -> int:
     """Multiply exactly and round the product once, half to even, to an integer.
 
@@ -92,7 +106,4 @@ def rounded(value: Decimal, scale: Decimal) -> int:
     OutOfRange
         if the result is not finite or does not fit 64 bits.
     """
-    whole = int(_EXACT.to_integral_value(exact(value, scale)))
-    if abs(whole) > _LARGEST:
-        raise OutOfRange(f"{str(value)[:40]} is too large to store")
-    return whole
+    return nearest(exact(value, scale))
