@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks style, types and import contracts; runs them all and fails if any failed.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 
 failed=()
 check() {

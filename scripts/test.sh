@@ -3,7 +3,7 @@
 #
 # What cannot be had here is named before the tests and after them; the tests that need it are skipped.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 
 if [ "$(id -u)" = 0 ]; then
   # 77 is "cannot be had on this machine"; anything else but 0 is a failure that someone must see.

@@ -302,11 +302,14 @@ def test_root_s_closed_folder_keeps_its_data_elsewhere(
     assert running.directory.parent == state
     assert _ask(running.url, "SELECT 1") == 1
     assert closed.stat().st_mode & 0o777 == 0o700
-    assert not start("embedded", closed).started
+    again = start("embedded", closed)
+    assert not again.started
     server.stop(running)
     with pytest.raises(ServerError, match="in use"):
         server.remove(closed)
-    assert running.directory.exists()
+    assert server.stop(again)
+    server.remove(closed)
+    assert not running.directory.exists()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="asks what happens to root")
