@@ -76,12 +76,13 @@ def _failures(
     found = failures.located(use.rule(view, **use.parameters), use, cube, views)
     found = failures.unsettled(failures.in_days(found, live, cube.shape[2]), cube)
     if use.by_register:
-        margin = _margin(views.spans, rule_set)
-        found = failures.judged_by_registers(found, use, cube, views, margin)
+        allowed = margin(views.spans, rule_set)
+        found = failures.judged_by_registers(found, use, cube, views, allowed)
     return found
 
 
-def _margin(spans: SpanTotals, rule_set: RuleSet) -> NDArray[np.float64]:
+def margin(spans: SpanTotals, rule_set: RuleSet) -> NDArray[np.float64]:
+    """Give the difference that the rule set's sum check allows, shape (s,) [scaled unit]."""
     sum_check = rule_set.use("sum_check")
     allowed: dict[str, Any] = dict(sum_check.parameters) if sum_check else {}
     return consistency.margin(spans.energy, **allowed)

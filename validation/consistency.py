@@ -36,3 +36,17 @@ def sum_check(spans: SpanTotals, *, tolerance: float, relative: float) -> Mask:
 def margin(energy: NDArray[np.int64], *, tolerance: float, relative: float) -> NDArray[np.float64]:
     """Give the difference that a sum check allows; parameters and units as there."""
     return np.maximum(tolerance, relative * np.abs(energy))
+
+
+@rule(
+    source="Sum check of neighbouring spans; IEC 61968-9 reading quality x.3.5, static data",
+    actions=frozenset({Action.NOTE}),
+)
+def register_misread(spans: SpanTotals) -> Mask:
+    """Mark joined spans: a register reading inside them is contradicted from both sides.
+
+    A register that stands still, or is read wrong once, shows too little for the intervals before
+    and too much for those after, or the other way round. Observed is the largest difference,
+    the limit 0 [scaled unit].
+    """
+    return mask(spans.misread > 0, spans.misread, 0)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from validation import checking, failures, filling, views
+from validation import checking, failures, filling, misreads, views
 from validation.finding import Findings
 from validation.matrix import Cube
 from validation.ruleset import RuleSet
@@ -17,16 +17,16 @@ from validation.views import Values
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """What a run saw and did, in intervals of target days (padding apart).
+    """What a run saw and did, in intervals of target days, padding apart.
 
     Attributes
     ----------
     intervals : all of them
-    missing : had no value when they came in
+    missing : had no value when they came in, and should have had one
     replaced : had a value that a rule set aside for estimation
     filled : by each estimator of the rule set, by its name
     scaled : of the filled ones, those in a span brought to the register's difference
-    left : still without a value
+    left : still without a value that they should have
     suspect : kept their value and are marked suspect
     findings : rows in the table of findings
     """
@@ -72,6 +72,8 @@ def run(cube: Cube, rule_set: RuleSet) -> Outcome:
     rule_set : what to check and how to fill
     """
     seen = views.of(cube)
+    if rule_set.use("register_misread"):
+        cube, seen = misreads.joined(cube, seen, checking.margin(seen.spans, rule_set))
     checked = checking.check(cube, seen, rule_set)
     filled = filling.fill(cube, seen, checked, rule_set)
     findings = failures.table([*checked.failures, *filled.failures], cube)
@@ -94,4 +96,5 @@ def run(cube: Cube, rule_set: RuleSet) -> Outcome:
 
 
 def _in_targets(cube: Cube, cells: NDArray[np.int64]) -> int:
-    return int(np.count_nonzero(cube.target.ravel()[cells // cube.shape[2]]))
+    wanted = cube.target.ravel()[cells // cube.shape[2]] & cube.expects(cells)
+    return int(np.count_nonzero(wanted))

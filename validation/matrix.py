@@ -87,6 +87,8 @@ class Cube:
         None for nowhere
     misfit : shape (c, d, n), True where the value came with another interval length or off the
         grid; None for nowhere
+    outside : shape (c, d, n), True where nothing is expected, because no end device was installed
+        or it was disconnected; quality is missing there, and stays so; None for nowhere
 
     Raises
     ------
@@ -103,6 +105,7 @@ class Cube:
     spans: Spans
     duplicate: NDArray[np.bool_] | None = None
     misfit: NDArray[np.bool_] | None = None
+    outside: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         self._check_shapes()
@@ -134,13 +137,18 @@ class Cube:
             "days.clock": (self.days.clock.shape, (days, slots)),
             "one_way": (self.one_way.shape, (channels,)),
         }
-        for name in ("duplicate", "misfit"):
+        for name in ("duplicate", "misfit", "outside"):
             mask = getattr(self, name)
             if mask is not None:
                 expected[name] = (mask.shape, self.shape)
         for name, (shape, wanted) in expected.items():
             if shape != wanted:
                 raise ValueError(f"cube: {name} is {shape}, not {wanted}")
+
+    def expects(self, cells: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Say at which flat cells a value is expected; shape as ``cells``."""
+        expected = self.days.exists.ravel()[cells % self.days.clock.size]
+        return expected if self.outside is None else expected & ~self.outside.ravel()[cells]
 
     @property
     def shape(self) -> tuple[int, int, int]:

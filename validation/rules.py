@@ -19,5 +19,6 @@ RULES: Final[dict[str, Rule]] = {
         plausibility.zero_run,
         plausibility.stuck,
         consistency.sum_check,
+        consistency.register_misread,
     )
 }

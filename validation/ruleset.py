@@ -213,7 +213,8 @@ def _estimator(table: object, where: str) -> EstimatorUse:
 
 def _check_registers(rule_set: RuleSet, file: str) -> None:
     for use in rule_set.rules:
-        if use.by_register and not rule_set.use("sum_check"):
+        asks = use.by_register or use.rule.name == "register_misread"
+        if asks and not rule_set.use("sum_check"):
             raise RuleSetError(
                 f"{file}: [rules.{use.rule.name}] asks the register, but [rules.sum_check] with "
                 f"its tolerance is not in the file; add it"

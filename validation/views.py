@@ -22,7 +22,7 @@ class DayMatrix:
     ----------
     values : shape (m, n) [scaled unit]
     present : shape (m, n), True where there is a value
-    expected : shape (m, n), False at the padding past a day's length
+    expected : shape (m, n), False at the padding past a day's length and where nothing can come
     one_way : shape (m,), True where a negative value can't be
     duplicate, misfit : shape (m, n), as in the cube
     interval_seconds : length of a slot [s]
@@ -80,11 +80,14 @@ class SpanTotals:
     total : shape (s,), sum of what is present [scaled unit]
     absent : shape (s,), slots without a value
     energy : shape (s,), register difference [scaled unit]
+    misread : shape (s,), by how much the intervals contradict the register readings in the middle
+        of a joined span; 0 for spans that weren't joined [scaled unit]
     """
 
     total: NDArray[np.int64]
     absent: NDArray[np.int64]
     energy: NDArray[np.int64]
+    misread: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -168,11 +171,15 @@ def _day_matrix(
 
     flat = values.reshape(-1, slots)
     exists = cube.days.exists
-    everywhere = np.broadcast_to(np.True_, (len(rows), slots))
+    expected: NDArray[np.bool_] = np.broadcast_to(exists.all(), (len(rows), slots))
+    if not exists.all():
+        expected = exists[rows % days]
+    if cube.outside is not None:
+        expected = expected & ~chosen(cube.outside)
     return DayMatrix(
         values=flat if whole else flat[rows],
         present=chosen(present),
-        expected=everywhere if exists.all() else exists[rows % days],
+        expected=expected,
         one_way=cube.one_way[rows // days],
         duplicate=chosen(cube.duplicate),
         misfit=chosen(cube.misfit),
@@ -202,8 +209,12 @@ def _span_totals(
         amounts, blanks, unit = totals.total, totals.absent, slots
     first = (table.channel.astype(np.int64) * days * slots + table.start) // unit
     after = first + (table.end - table.start) // unit
-    blank = _between(blanks.ravel(), first, after)
-    return SpanTotals(_between(amounts.ravel(), first, after), blank, table.energy)
+    return SpanTotals(
+        total=_between(amounts.ravel(), first, after),
+        absent=_between(blanks.ravel(), first, after),
+        energy=table.energy,
+        misread=np.zeros(len(table), dtype=np.int64),
+    )
 
 
 def _between(

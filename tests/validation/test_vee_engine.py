@@ -132,6 +132,54 @@ def test_zeros_stay_where_estimates_would_only_add_to_an_excess() -> None:
     assert not outcome.quality.any()
 
 
+def stuck_meter(rows: list[list[int]], registers: list[int]) -> Outcome:
+    spans = [(0, day * 24, day * 24 + 24, energy) for day, energy in enumerate(registers)]
+    return engine.run(cube([rows], spans=spans), DEFAULTS)
+
+
+BUSY = [6, 4] * 12
+
+
+def test_a_register_that_stood_still_is_joined_over_and_the_intervals_are_right() -> None:
+    # It stands from the first noon to the third, and is right again at the third midnight.
+    outcome = stuck_meter([BUSY] * 4, [60, 0, 300, 120])
+    assert [row[:3] for row in rows_of(outcome.findings)] == [("register_misread", "issue", "note")]
+    assert outcome.findings.last_day.tolist() == [2]
+    assert outcome.findings.observed.tolist() == [180]
+    assert not outcome.changed.any()
+
+
+def test_a_register_read_wrong_once_is_joined_over() -> None:
+    outcome = stuck_meter([BUSY] * 4, [120, 90, 150, 120])
+    names = [(row[0], row[3]) for row in rows_of(outcome.findings)]
+    assert names == [("register_misread", 1)]
+    assert outcome.findings.last_day.tolist() == [2]
+
+
+def test_a_meter_that_stood_still_with_its_register_gets_back_what_it_missed() -> None:
+    # Both stand from the first noon to the third; the register then shows what went through.
+    half = BUSY[:12]
+    outcome = stuck_meter(
+        [[*half, *([0] * 12)], [0] * 24, [*([0] * 12), *half], BUSY, BUSY], [60, 0, 300, 120, 120]
+    )
+    assert ("register_misread", "issue", "note", 0, 0, 23) in rows_of(outcome.findings)
+    assert outcome.values[0, 0].tolist() == BUSY
+    assert outcome.values[0, 1].tolist() == BUSY
+    assert int(outcome.values.sum()) == 600
+
+
+def test_an_idle_meter_is_no_stuck_one() -> None:
+    outcome = stuck_meter([BUSY, [0] * 24, [0] * 24, BUSY], [120, 0, 0, 120])
+    assert {row[:3] for row in rows_of(outcome.findings)} == {("zero_run", "info", "note")}
+    before = stuck_meter([BUSY, [0] * 24, BUSY], [130, 0, 120])
+    assert ("sum_check", "issue", "note", 0, 0, 23) in rows_of(before.findings)
+
+
+def test_a_lone_sum_that_is_off_stays_where_it_is() -> None:
+    outcome = stuck_meter([BUSY] * 3, [120, 125, 120])
+    assert rows_of(outcome.findings) == [("sum_check", "issue", "note", 1, 0, 23)]
+
+
 def test_what_a_person_decided_is_not_doubted_again() -> None:
     codes = {(0, 0, 9): quality.ACCEPTED}
     outcome = engine.run(cube([[with_spike(2000)]], codes=codes), CONDITIONAL)
@@ -189,6 +237,17 @@ def test_nulls_of_a_file_are_missing_whatever_their_code() -> None:
     assert engine.run(given_, rule_set(GAP)).quality[0, 0, 1] == null
 
 
+def test_nothing_is_filled_where_no_meter_was() -> None:
+    outside = np.zeros((1, 2, 24), dtype=np.bool_)
+    outside[0, 1, 20:] = True
+    rows = [[[8] * 24, [None, *([7, 9] * 9), 8, *([None] * 4)]]]
+    given_ = cube(rows, outside=outside, spans=[(0, 24, 44, 200), (0, 44, 48, 50)])
+    outcome = engine.run(given_, CONDITIONAL)
+    assert rows_of(outcome.findings) == [("gap", "info", "estimate", 1, 0, 0)]
+    assert outcome.values[0, 1].tolist() == [48, *([7, 9] * 9), 8, 0, 0, 0, 0]
+    assert (outcome.counters.missing, outcome.counters.left) == (1, 0)
+
+
 def test_a_finding_of_neighbours_names_the_worst_of_them() -> None:
     negative = rule_set('[rules.negative]\nseverity = "issue"\naction = "note"')
     outcome = engine.run(cube([[[5, -1, -9, -2, 5, -3] + [5] * 18]]), negative)
@@ -240,6 +299,7 @@ def cubes(draw: st.DrawFn) -> Cube:
         spans=_spans(random, truth),
         duplicate=random.random(shape) < 0.01,
         misfit=random.random(shape) < 0.01,
+        outside=(codes == quality.MISSING) & (random.random(shape) < 0.3),
     )
 
 
@@ -263,6 +323,7 @@ def part(given_: Cube, channels: list[int]) -> Cube:
     ]
     assert given_.duplicate is not None
     assert given_.misfit is not None
+    assert given_.outside is not None
     return replace(
         given_,
         values=given_.values[channels],
@@ -272,6 +333,7 @@ def part(given_: Cube, channels: list[int]) -> Cube:
         spans=span_table(rows),
         duplicate=given_.duplicate[channels],
         misfit=given_.misfit[channels],
+        outside=given_.outside[channels],
     )
 
 
@@ -317,6 +379,34 @@ def test_measured_values_and_history_never_change(given_: Cube) -> None:
     assert not outcome.values[quality.classes(outcome.quality) == QualityClass.MISSING].any()
 
 
+def stretches(outcome: Outcome, given_: Cube, name: str) -> list[tuple[int, int, int]]:
+    """Give a rule's findings as (channel, first, after) on the flattened day × slot axis."""
+    found, slots = outcome.findings, given_.shape[2]
+    chosen = found.rule == found.names.index(name)
+    first = found.day * slots + found.first_slot
+    after = found.last_day * slots + found.last_slot + 1
+    columns = (found.channel[chosen], first[chosen], after[chosen])
+    return list(zip(*(column.tolist() for column in columns), strict=True))
+
+
+def joined_spans(outcome: Outcome, given_: Cube) -> list[tuple[int, int, int, int]]:
+    """Give spans as (channel, start, end, energy), joined over registers that were misread."""
+    spans = given_.spans
+    joined = {row[:2]: row[2] for row in stretches(outcome, given_, "register_misread")}
+    rows: list[tuple[int, int, int, int]] = []
+    until = (-1, 0)
+    for row in range(len(spans)):
+        channel, start, end, energy = (
+            int(column[row]) for column in (spans.channel, spans.start, spans.end, spans.energy)
+        )
+        if until[0] == channel and start < until[1]:
+            rows[-1] = (*rows[-1][:2], end, rows[-1][3] + energy)
+        else:
+            rows.append((channel, start, end, energy))
+            until = (channel, joined.get((channel, start), 0))
+    return rows
+
+
 @given(cubes())
 @settings(deadline=None)
 def test_scaled_spans_equal_their_register(given_: Cube) -> None:
@@ -324,27 +414,16 @@ def test_scaled_spans_equal_their_register(given_: Cube) -> None:
     exists = np.broadcast_to(given_.days.exists, given_.shape).reshape(len(given_.values), -1)
     values, codes = outcome.values.reshape(exists.shape), outcome.quality.reshape(exists.shape)
     before = given_.quality.reshape(exists.shape)
-    spans = given_.spans
-    refused = outcome.findings.rule == outcome.findings.names.index("scaling_refused")
-    named = {
-        (channel, day * given_.shape[2] + slot)
-        for channel, day, slot in zip(
-            outcome.findings.channel[refused].tolist(),
-            outcome.findings.day[refused].tolist(),
-            outcome.findings.first_slot[refused].tolist(),
-            strict=True,
-        )
-    }
-    for row in range(len(spans)):
-        channel, start, end = (int(each[row]) for each in (spans.channel, spans.start, spans.end))
+    refused = {(row[0], row[1]) for row in stretches(outcome, given_, "scaling_refused")}
+    for channel, start, end, energy in joined_spans(outcome, given_):
         inside = (channel, slice(start, end))
         classes = quality.classes(codes[inside])[exists[inside]]
         estimated = (codes[inside] != before[inside]) & (
             quality.classes(codes[inside]) == QualityClass.ESTIMATED
         )
         if estimated.any() and not np.any(classes == QualityClass.MISSING):
-            exact = int(values[inside].sum()) == int(spans.energy[row])
-            assert exact is ((channel, start) not in named)
+            exact = int(values[inside].sum()) == energy
+            assert exact is ((channel, start) not in refused)
 
 
 @given(cubes(), st.randoms(use_true_random=False))
@@ -373,9 +452,14 @@ def test_a_missing_value_fails_nothing_but_the_gap_rule(given_: Cube) -> None:
         cells = missing[findings.channel[row], day, first : last + 1]
         if name == "gap":
             assert cells.all()
-        elif name in {"sum_check", "high_low"}:
-            assert not cells.any() or name == "sum_check"
-        elif name not in {"not_estimated", "scaling_refused"}:
+        elif name == "high_low":
+            assert not cells.any()
+        elif name == "sum_check":
+            channel = int(findings.channel[row])
+            start = day * given_.shape[2] + first
+            end = int(findings.last_day[row]) * given_.shape[2] + int(findings.last_slot[row]) + 1
+            assert not (missing & given_.days.exists)[channel].ravel()[start:end].any()
+        elif name not in {"not_estimated", "scaling_refused", "register_misread"}:
             assert not cells.any()
     gaps = findings.rule == findings.names.index("gap")
     named = int((findings.last_slot - findings.first_slot + 1)[gaps].sum())
