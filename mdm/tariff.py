@@ -27,7 +27,7 @@ ROLLING_DEMAND: Final = "rolling_demand"
 LOAD_FACTOR: Final = "load_factor"
 
 DETERMINANTS: Final = {
-    CONSUMPTION: "The billed quantity; its part says whether registers or intervals gave it.",
+    CONSUMPTION: "The billed quantity; its note says whether registers or intervals gave it.",
     REGISTER_START: "Reading of the register when the period or the installation begins.",
     REGISTER_END: "Reading of the register when the period or the installation ends.",
     REGISTER_CONSUMPTION: "Differences of readings × multiplier, over all installations.",

@@ -100,17 +100,17 @@ class _Page:
                 yield from write()
 
     def _billed(self) -> Iterable[Determinant]:
+        # One reading type and no part, whatever the source: a correction compares like with like.
+        kind = self.account.tariff.register or self.account.tariff.interval or ""
         whys = []
         for source in self.account.tariff.sources:
             lines = self._by_register() if source == "register" else self._by_interval()
             line = next(iter(lines))
             if line.value is not None and (source == "register" or line.counts.missing == 0):
-                yield self._line(
-                    names.CONSUMPTION, line.reading_type, source, line.value, line.counts
-                )
+                note = f"by {source}"
+                yield self._line(names.CONSUMPTION, kind, "", line.value, line.counts, note=note)
                 return
             whys.append(line.note or f"{line.counts.missing} intervals are missing")
-        kind = self.account.tariff.register or self.account.tariff.interval or ""
         yield self._line(names.CONSUMPTION, kind, "", None, self.counts, note="; ".join(whys))
 
     def _readings(self, name: str) -> Iterable[Determinant]:

@@ -33,7 +33,7 @@ class Determinant:
     ----------
     name : out of ``tariff.DETERMINANTS``
     reading_type : what was measured
-    part : which of several: time-of-use period, source, end device or window; may be empty
+    part : which of several: time-of-use period, end device or window; may be empty
     value : None where it cannot be said; ``note`` then says why
     starts_at, ends_at : what it is of: the period, the demand's window, a reading's moment
         [s since 1970-01-01 UTC]

@@ -86,7 +86,7 @@ CREATE TABLE determinant (
     UNIQUE (determinant_set_id, name, reading_type_id, part)
 );
 COMMENT ON COLUMN determinant.part IS
-    'which of several: time-of-use period, source of the billed quantity, end device, or window';
+    'which of several: time-of-use period, end device or window; empty where there is one only';
 COMMENT ON COLUMN determinant.note IS 'why there is no value, or what to know about it';
 COMMENT ON COLUMN determinant.actual IS
     'this and the next four: readings by quality that the value was made from';

@@ -52,7 +52,7 @@ def test_a_whole_usage_point_by_hand(connection: Connection) -> None:
     assert (run.usage_points, run.written, run.problems) == (1, 1, ())
     found = figures(connection, "UP-1")
     assert found == {
-        ("consumption", "register"): Decimal("29.300"),
+        ("consumption", ""): Decimal("29.300"),
         ("register_start", "M-UP-1"): Decimal("5.000"),
         ("register_end", "M-UP-1"): Decimal("34.300"),
         ("register_consumption", ""): Decimal("29.300"),
@@ -87,7 +87,7 @@ def test_multiplier_and_rollover(connection: Connection) -> None:
     dials = {PERIOD.start: 99_000, PERIOD.end: 99_000 + 28_800 - 100_000}
     billing.record_register(connection, point.register, point.installation, dials)
     cycle.run(connection, june(connection), now=NOW)
-    assert figures(connection, "UP-1")["consumption", "register"] == Decimal("1152.000")
+    assert figures(connection, "UP-1")["consumption", ""] == Decimal("1152.000")
 
 
 def test_a_meter_exchange_sums_both_meters(connection: Connection) -> None:
@@ -106,7 +106,7 @@ def test_a_meter_exchange_sums_both_meters(connection: Connection) -> None:
     cycle.run(connection, june(connection), now=NOW)
     found = figures(connection, "UP-1")
     # 4,800 × 2 + 9,600 by intervals + 3,200 × 3 Wh
-    assert found["consumption", "register"] == Decimal("28.800")
+    assert found["consumption", ""] == Decimal("28.800")
     assert found["register_end", "M-UP-1"] == Decimal("5.800")
     assert found["register_start", "M-new"] == Decimal("0.070")
     note = connection.execute(
@@ -197,7 +197,7 @@ def test_running_again_writes_nothing_until_something_changes(connection: Connec
         [point.id],
     )
     assert rows.fetchall() == [(1, "superseded"), (2, "ready")]
-    assert figures(connection, "UP-1")["consumption", "register"] == Decimal("28.860")
+    assert figures(connection, "UP-1")["consumption", ""] == Decimal("28.860")
     # What was known before the change gives what was computed before it.
     assert cycle_status.status(connection, this).ready == 2
 
@@ -222,9 +222,9 @@ def test_a_change_after_billing_raises_a_correction(connection: Connection) -> N
     billing.record_register(connection, point.register, point.installation, dial, at=later(1))
     assert cycle.run(connection, this, now=later(2)).corrected == 1
     found = {(c.name, c.part): c for c in cycle_status.corrections(connection, this)}
-    assert found["consumption", "register"].old == Decimal("28.800")
-    assert found["consumption", "register"].new == Decimal("28.850")
-    assert found["consumption", "register"].difference == Decimal("0.050")
+    assert found["consumption", ""].old == Decimal("28.800")
+    assert found["consumption", ""].new == Decimal("28.850")
+    assert found["consumption", ""].difference == Decimal("0.050")
     assert found["time_of_use_consumption", "off_peak"].difference == Decimal("0.050")
     assert ("time_of_use_consumption", "peak") not in found
     assert ("register_start", "M-UP-1") not in found

@@ -1,0 +1,107 @@
+-- name: lock_cycle
+SELECT id FROM billing_cycle WHERE id = %(cycle)s FOR NO KEY UPDATE
+
+-- name: lock_export
+SELECT id FROM export WHERE id = %(export)s FOR NO KEY UPDATE
+
+-- name: exportable
+SELECT s.id, p.mrid
+FROM determinant_set s JOIN usage_point p ON p.id = s.usage_point_id
+WHERE s.cycle_id = %(cycle)s AND s.state IN ('ready', 'released')
+
+-- name: next_number
+SELECT coalesce(max(substring(name FROM '[0-9]+$')::integer), 0) + 1
+FROM export WHERE cycle_id = %(cycle)s
+
+-- name: add_export
+INSERT INTO export (cycle_id, name, format, target, prepared_at, software)
+VALUES (%(cycle)s, %(name)s, %(format)s, %(target)s, %(prepared_at)s, %(software)s)
+RETURNING id
+
+-- name: add_file
+INSERT INTO export_file (export_id, name, sha256, bytes, usage_points)
+VALUES (%(export)s, %(name)s, %(sha256)s, %(bytes)s, %(usage_points)s)
+
+-- name: add_items
+INSERT INTO export_item (export_id, file, determinant_set_id)
+SELECT %(export)s, %(file)s, unnest(%(sets)s::bigint[])
+
+-- name: mark_exported
+UPDATE determinant_set SET state = 'exported' WHERE id = ANY(%(sets)s)
+
+-- name: exports
+SELECT e.id, e.cycle_id, e.name, e.format, e.target, e.prepared_at, e.software, e.delivered_at,
+       e.problem, count(i.*), count(i.*) FILTER (WHERE i.outcome = 'billed'),
+       count(i.*) FILTER (WHERE i.outcome = 'rejected')
+FROM export e LEFT JOIN export_item i ON i.export_id = e.id
+WHERE e.cycle_id = %(cycle)s AND (%(name)s::text IS NULL OR e.name = %(name)s)
+GROUP BY e.id
+ORDER BY e.id
+
+-- name: files
+SELECT name, sha256, bytes, usage_points FROM export_file WHERE export_id = %(export)s ORDER BY name
+
+-- name: items
+SELECT i.file, i.determinant_set_id, p.mrid
+FROM export_item i
+JOIN determinant_set s ON s.id = i.determinant_set_id
+JOIN usage_point p ON p.id = s.usage_point_id
+WHERE i.export_id = %(export)s
+
+-- name: sets
+SELECT s.id, p.mrid, p.commodity, s.sector, t.name, s.time_zone, s.starts_at, s.ends_at, s.version,
+       o.version, s.digest
+FROM determinant_set s
+JOIN usage_point p ON p.id = s.usage_point_id
+JOIN billing_definition t ON t.digest = s.tariff
+LEFT JOIN correction c ON c.new_set_id = s.id
+LEFT JOIN determinant_set o ON o.id = c.old_set_id
+WHERE s.id = ANY(%(sets)s)
+
+-- name: lines
+SELECT d.determinant_set_id, d.name, t.name, d.part, d.value, d.unit, d.starts_at, d.ends_at,
+       d.actual, d.questionable, d.missing, d.estimated, d.edited, d.rounding, d.note
+FROM determinant d JOIN reading_type t ON t.id = d.reading_type_id
+WHERE d.determinant_set_id = ANY(%(sets)s)
+ORDER BY d.determinant_set_id, d.position
+
+-- name: differences
+SELECT c.new_set_id, i.name, t.name, i.part, i.unit, i.old_value, i.difference
+FROM correction c
+JOIN correction_item i ON i.correction_id = c.id
+JOIN reading_type t ON t.id = i.reading_type_id
+WHERE c.new_set_id = ANY(%(sets)s)
+ORDER BY c.new_set_id, i.name, t.name, i.part, i.unit
+
+-- name: made_by
+SELECT DISTINCT s.software, s.rule_sets, t.name || '@' || t.digest, k.name || '@' || k.digest
+FROM determinant_set s
+JOIN billing_definition t ON t.digest = s.tariff
+JOIN billing_definition k ON k.digest = s.calendar
+WHERE s.id = ANY(%(sets)s)
+
+-- name: mark_delivered
+UPDATE export SET delivered_at = coalesce(delivered_at, %(now)s), problem = NULL
+WHERE id = %(export)s
+
+-- name: mark_problem
+UPDATE export SET problem = %(problem)s WHERE id = %(export)s
+
+-- name: outcomes
+SELECT i.determinant_set_id, p.mrid, s.version, i.outcome
+FROM export_item i
+JOIN determinant_set s ON s.id = i.determinant_set_id
+JOIN usage_point p ON p.id = s.usage_point_id
+WHERE i.export_id = %(export)s
+
+-- name: acknowledge
+UPDATE export_item i
+SET outcome = a.outcome, reason = nullif(a.reason, ''), acknowledged_at = %(now)s
+FROM unnest(%(sets)s::bigint[], %(outcomes)s::text[], %(reasons)s::text[])
+    AS a (id, outcome, reason)
+WHERE i.export_id = %(export)s AND i.determinant_set_id = a.id
+
+-- name: settle
+UPDATE determinant_set s SET state = a.outcome
+FROM unnest(%(sets)s::bigint[], %(outcomes)s::text[]) AS a (id, outcome)
+WHERE s.id = a.id

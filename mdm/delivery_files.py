@@ -1,0 +1,161 @@
+"""The files of an export, made from the database: the same export gives the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+from mdm.cycle import Cycle
+from mdm.determinants.determinant import Counts
+from mdm.export import formats
+from mdm.export.manifest import FileEntry, Made, Tally
+from mdm.export.record import Head, Line, Record, key
+from schemas import statements
+from schemas.database import Connection
+
+_SQL = statements.load("mdm", "delivery.sql")
+
+
+class DeliveryError(RuntimeError):
+    """An export could not be delivered; the message says what, where and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file of an export, with the determinant sets that it tells of."""
+
+    entry: FileEntry
+    content: bytes
+    sets: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """All files of an export and the manifest."""
+
+    files: Sequence[File]
+    manifest: bytes
+
+
+class _Figure(NamedTuple):
+    """What names a figure in a set."""
+
+    name: str
+    reading_type: str
+    part: str
+    unit: str
+
+
+def packed(
+    connection: Connection, head: Head, format_: str, parts: Sequence[tuple[str, Sequence[int]]]
+) -> Package:
+    """Write the files of an export.
+
+    Parameters
+    ----------
+    parts : name of each file and the determinant sets that go in it
+    """
+    tally, files = Tally(), []
+    kind = formats.named(format_)
+    for name, sets in parts:
+        found = records(connection, sets, head.starts_on, head.ends_on)
+        content = kind.render(head, found)
+        tally.add(found)
+        digest = hashlib.sha256(content).hexdigest()
+        entry = FileEntry(name, kind.media_type, len(content), digest, len(found))
+        files.append(File(entry, content, list(sets)))
+    manifest = tally.manifest(head, [f.entry for f in files], _made(connection, files))
+    return Package(files, manifest)
+
+
+def records(
+    connection: Connection, sets: Sequence[int], starts_on: date, ends_on: date
+) -> list[Record]:
+    """Give what an export says of determinant sets, by usage point."""
+    lines = _lines(connection, sets)
+    found = []
+    for set_id, mrid, *fields in connection.execute(_SQL["sets"], {"sets": list(sets)}):
+        commodity, sector, tariff, zone, starts_at, ends_at, version, corrects, digest = fields
+        found.append(
+            Record(
+                key=key(mrid, starts_on, ends_on, version),
+                usage_point=mrid,
+                commodity=commodity,
+                sector=sector,
+                tariff=tariff,
+                time_zone=zone,
+                starts_at=starts_at,
+                ends_at=ends_at,
+                version=version,
+                corrects=corrects,
+                digest=digest,
+                lines=lines[set_id],
+            )
+        )
+    return sorted(found, key=lambda record: record.usage_point)
+
+
+def head(cycle: Cycle, name: str, prepared_at: datetime, software: str) -> Head:
+    """Give what the records of an export of a cycle share."""
+    group, first, last = cycle.billing_group, cycle.starts_on, cycle.ends_on
+    return Head(name, group, first, last, prepared_at, software)
+
+
+def _lines(connection: Connection, sets: Sequence[int]) -> dict[int, list[Line]]:
+    """Give the lines of sets; those that correct a bill tell what it said before."""
+    changes = _changes(connection, sets)
+    lines: dict[int, list[Line]] = defaultdict(list)
+    for set_id, *row in connection.execute(_SQL["lines"], {"sets": list(sets)}):
+        name, kind, part, value, unit, starts_at, ends_at, *rest = row
+        counts, (rounding, note) = Counts(*rest[:5]), rest[5:]
+        previous, difference = None, None
+        if set_id in changes:
+            unchanged = (value, Decimal(0) if value is not None else None)
+            figure = _Figure(name, kind, part, unit)
+            previous, difference = changes[set_id].pop(figure, unchanged)
+        lines[set_id].append(
+            Line(
+                *(name, kind, part, value, unit, starts_at, ends_at, counts, rounding, note),
+                *(previous, difference),
+            )
+        )
+    for set_id, gone in changes.items():
+        lines[set_id] += [_withdrawn(f, lines[set_id][0], *gone[f]) for f in sorted(gone)]
+    return lines
+
+
+Change = tuple[Decimal | None, Decimal | None]
+
+
+def _changes(connection: Connection, sets: Sequence[int]) -> dict[int, dict[_Figure, Change]]:
+    """Give what was billed before and the difference, by set; only of sets that correct."""
+    changes: dict[int, dict[_Figure, Change]] = defaultdict(dict)
+    for set_id, *row in connection.execute(_SQL["differences"], {"sets": list(sets)}):
+        name, kind, part, unit, old, difference = row
+        changes[set_id][_Figure(name, kind, part, unit)] = (old, difference)
+    return changes
+
+
+def _withdrawn(figure: _Figure, beside: Line, old: Decimal | None, by: Decimal | None) -> Line:
+    """Write the line of a figure that was billed and is no longer there."""
+    return Line(
+        *(figure.name, figure.reading_type, figure.part, None, figure.unit),
+        *(beside.starts_at, beside.ends_at, Counts(), beside.rounding, "no longer there"),
+        *(old, by),
+    )
+
+
+def _made(connection: Connection, files: Sequence[File]) -> Made:
+    sets = [number for file in files for number in file.sets]
+    rows = connection.execute(_SQL["made_by"], {"sets": sets}).fetchall()
+    return Made(
+        software=sorted({row[0] for row in rows}),
+        rule_sets=sorted({rule_set for row in rows for rule_set in row[1]}),
+        tariffs=sorted({row[2] for row in rows}),
+        calendars=sorted({row[3] for row in rows}),
+    )

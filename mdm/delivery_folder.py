@@ -1,0 +1,89 @@
+"""Delivery to a folder: all of an export appears there at once, or nothing of it."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from mdm.delivery_files import DeliveryError, Package
+from mdm.delivery_http import Acknowledgement
+from mdm.export import manifest
+
+ACKNOWLEDGEMENTS: Final = ("usage_point", "version", "outcome", "reason")
+"""Columns of a CSV file in which a receiver without an address acknowledges."""
+
+
+def put(folder: Path, name: str, package: Package) -> Path:
+    """Write an export as a folder of its own; give its path.
+
+    It is written under another name, brought to the disk and then renamed: a reader never sees a
+    part of it, and a second delivery of the same export finds it there.
+
+    Raises
+    ------
+    DeliveryError
+        if the folder cannot be written, or holds another export of the same name.
+    """
+    files = {file.entry.name: file.content for file in package.files}
+    files[manifest.NAME] = package.manifest
+    final = folder / name
+    try:
+        if not final.exists():
+            _write(folder / f".{name}.part", final, files)
+        present = {entry.name: entry.read_bytes() for entry in final.iterdir()}
+    except OSError as problem:
+        raise DeliveryError(
+            f"cannot write export {name} to {folder}: {problem.strerror}"
+        ) from problem
+    if any(present.get(file) != content for file, content in files.items()):
+        raise DeliveryError(
+            f"{final} is there with other content; move it away, then deliver again"
+        )
+    return final
+
+
+def acknowledgements(file: Path) -> Iterator[Acknowledgement]:
+    """Read acknowledgements from a CSV file: usage_point, version, outcome, reason.
+
+    Raises
+    ------
+    DeliveryError
+        with the line that is wrong.
+    """
+    with file.open(encoding="utf-8", newline="") as text:
+        for row in (reader := csv.DictReader(text)):
+            try:
+                yield Acknowledgement.of({**row, "version": int(row["version"])})
+            except (KeyError, TypeError, ValueError) as problem:
+                raise DeliveryError(
+                    f"{file.name}, line {reader.line_num}: {problem}; "
+                    f"needs {', '.join(ACKNOWLEDGEMENTS)}"
+                ) from problem
+
+
+def _write(part: Path, final: Path, files: dict[str, bytes]) -> None:
+    if part.exists():
+        # Left by a delivery that died while it wrote.
+        shutil.rmtree(part)
+    part.mkdir(parents=True)
+    for name, content in files.items():
+        with (part / name).open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    _sync(part)
+    part.rename(final)
+    _sync(final.parent)
+
+
+def _sync(folder: Path) -> None:
+    """Bring a folder's entries to the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

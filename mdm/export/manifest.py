@@ -1,0 +1,97 @@
+"""The manifest that goes with an export: counts, sums, checksums and versions."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from mdm import tariff as names
+from mdm.export.record import Head, Record, instant, plain
+
+FORMAT: Final = "miqyas-manifest/1"
+NAME: Final = "manifest.json"
+# Sums of readings, demands and ratios say nothing.
+_ADDITIVE: Final = {
+    names.CONSUMPTION, names.REGISTER_CONSUMPTION, names.INTERVAL_CONSUMPTION, names.TIME_OF_USE,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """A file's part of the manifest."""
+
+    name: str
+    media_type: str
+    size: int
+    sha256: str
+    usage_points: int
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """By what the determinants were made: programs, and names with digests of definitions."""
+
+    software: Sequence[str]
+    rule_sets: Sequence[str]
+    tariffs: Sequence[str]
+    calendars: Sequence[str]
+
+
+class Tally:
+    """Counts and sums of the records that went by."""
+
+    def __init__(self) -> None:
+        self._usage_points = 0
+        self._corrections = 0
+        self._determinants = 0
+        self._sums: dict[tuple[str, str, str], Decimal] = defaultdict(Decimal)
+
+    def add(self, records: Iterable[Record]) -> None:
+        """Count records in."""
+        for record in records:
+            self._usage_points += 1
+            self._corrections += record.corrects is not None
+            self._determinants += len(record.lines)
+            for line in record.lines:
+                if line.name in _ADDITIVE and line.value is not None:
+                    self._sums[line.name, line.part, line.unit] += line.value
+
+    def manifest(self, head: Head, files: Sequence[FileEntry], made: Made) -> bytes:
+        """Write the manifest; the same export gives the same bytes."""
+        content = {
+            "format": FORMAT,
+            "export": head.export,
+            "billing_group": head.billing_group,
+            "starts_on": head.starts_on.isoformat(),
+            "ends_on": head.ends_on.isoformat(),
+            "prepared_at": instant(head.prepared_at),
+            "usage_points": self._usage_points,
+            "corrections": self._corrections,
+            "determinants": self._determinants,
+            "sums": [
+                {"determinant": name, "part": part, "unit": unit, "value": plain(value)}
+                for (name, part, unit), value in sorted(self._sums.items())
+            ],
+            "files": [
+                {
+                    "name": file.name,
+                    "media_type": file.media_type,
+                    "bytes": file.size,
+                    "sha256": file.sha256,
+                    "usage_points": file.usage_points,
+                }
+                for file in files
+            ],
+            "versions": {
+                "exported_by": head.software,
+                "computed_by": list(made.software),
+                "rule_sets": list(made.rule_sets),
+                "tariffs": list(made.tariffs),
+                "calendars": list(made.calendars),
+            },
+        }
+        return (json.dumps(content, ensure_ascii=False, indent=1) + "\n").encode()
