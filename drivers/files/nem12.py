@@ -122,7 +122,7 @@ class _Reader:
         self._parsed = parsed
         self._stream: _Stream | None = None
         self._day: _Day | None = None
-        self._headed = self._stopped = False
+        self._begun = self._headed = self._stopped = False
 
     def read(self, text: str) -> None:
         """Read all records."""
@@ -136,13 +136,16 @@ class _Reader:
             except BadField as wrong:
                 self._parsed.reject(number, wrong)
         self._finish_day()
-        if self._headed and not self._stopped:
+        if not self._begun:
+            self._parsed.reject(0, BadField("file", "", "is empty"))
+        elif self._headed:
             reason = "the file ends without a 900 record: is it whole?"
             self._parsed.reject(number, BadField("RecordIndicator", "", reason))
 
     def _record(self, number: int, fields: list[str]) -> None:
         indicator = fields[0]
-        if indicator == "100" or (number == 1 and not self._headed):
+        if indicator == "100" or not self._begun:
+            self._begun = True
             self._header(fields)
         elif not self._headed:
             raise BadField("RecordIndicator", indicator, "stands under no 100 record")
@@ -170,6 +173,7 @@ class _Reader:
         self._headed = fields[0] == "100" and version == "NEM12"
         if self._headed:
             return
+        self._finish_day()
         self._stopped = True
         if fields[0] != "100":
             reason = "is not the 100 record that a NEM12 file begins with; nothing was read"
