@@ -85,6 +85,7 @@ class _Talk:
                 attempt=self.result.attempts,
                 failures=self.result.request.device.failures,
                 now=self.clock(),
+                progressed=len(self.steps) < self.total,
             )
             if decision.kind != "now":
                 self.result.error, self.result.failing = error, True

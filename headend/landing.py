@@ -77,15 +77,17 @@ def land(
     """
     unplaced: list[_Unplaced] = []
     stamps = {"source": source, "now": now}
-    intervals = _land_blocks(connection, answers, stamps, unplaced)
-    registers = _land_registers(connection, answers, stamps, unplaced)
-    events = _land_events(connection, answers, now)
-    for one in unplaced:
-        payload = json.dumps(one.payload, sort_keys=True).encode()
-        quarantine(
-            connection, source=source, subject=f"end device {one.end_device_id}",
-            payload=payload, reason=one.reason, now=now,
-        )  # fmt: skip
+    # Staging empties itself at each commit, so a connection in autocommit mode needs this.
+    with connection.transaction():
+        intervals = _land_blocks(connection, answers, stamps, unplaced)
+        registers = _land_registers(connection, answers, stamps, unplaced)
+        events = _land_events(connection, answers, now)
+        for one in unplaced:
+            payload = json.dumps(one.payload, sort_keys=True).encode()
+            quarantine(
+                connection, source=source, subject=f"end device {one.end_device_id}",
+                payload=payload, reason=one.reason, now=now,
+            )  # fmt: skip
     outside = [one.end_device_id for one in unplaced]
     return {
         device: Landed(

@@ -72,6 +72,7 @@ def decide(
     attempt: int,
     failures: int,
     now: datetime,
+    progressed: bool = False,
     end_device_id: int = 0,
 ) -> Decision:
     """Decide what to do after a failed attempt.
@@ -81,10 +82,12 @@ def decide(
     attempt : how often it has been tried in this session, this one included
     failures : sessions that failed in a row before this one
     now : time of the failure
+    progressed : True if this session has read something: the line is not dead. A meter that failed
+        before and gives nothing now gets one try, so that the dead cost little
     end_device_id : spreads the pauses of many meters that failed together over a fifth more
     """
     rule = policy(error)
-    if attempt <= rule.immediate:
+    if attempt <= rule.immediate and (progressed or not failures):
         return Decision("now")
     if rule.first is None:
         return Decision("hold")
