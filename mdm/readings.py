@@ -231,45 +231,53 @@ def record(
     return len(kept)
 
 
-def record_registers(
-    connection: Connection, table: RegisterTable, *, provenance_id: int, recorded_at: datetime
-) -> int:
-    """Make a new version of every register reading that is new or differs; give how many."""
+def unrecorded(connection: Connection, table: RegisterTable) -> RegisterTable:
+    """Choose the register readings that are new or differ; with the versions they would get."""
     if not len(table):
-        return 0
-    period = Period(
-        readings_columns.moment(table.read_at.min()), readings_columns.moment(table.read_at.max())
-    )
+        return table
+    first, last = table.read_at.min(), table.read_at.max()
+    period = Period(readings_columns.moment(first), readings_columns.moment(last))
     before = registers(connection, np.unique(table.channel_id).tolist(), period)
     place = readings_columns.places(
         (before.channel_id, before.read_at, before.installation_id),
         (table.channel_id, table.read_at, table.installation_id),
     )
-    known = place >= 0
-    same = np.zeros(len(table), np.bool_)
+    known, at = place >= 0, place[place >= 0]
     version = np.ones(len(table), np.int32)
-    at = place[known]
-    same[known] = (before.value[at] == table.value[known]) & (
-        before.quality[at] == table.quality[known]
-    )
     version[known] = before.version[at] + 1
-    new = ~same
-    if new.any():
-        rows = int(new.sum())
+    new = ~known
+    new[known] = before.value[at] != table.value[known]
+    new[known] |= before.quality[at] != table.quality[known]
+    return RegisterTable(
+        table.channel_id[new],
+        table.installation_id[new],
+        table.read_at[new],
+        version[new],
+        table.value[new],
+        table.quality[new],
+    )
+
+
+def record_registers(
+    connection: Connection, table: RegisterTable, *, provenance_id: int, recorded_at: datetime
+) -> int:
+    """Make a new version of every register reading that is new or differs; give how many."""
+    new = unrecorded(connection, table)
+    rows = len(new)
+    if rows:
+        stamp = readings_columns.microseconds(recorded_at)
         columns = {
-            "channel_id": Column("int4", table.channel_id[new]),
-            "installation_id": Column("int4", table.installation_id[new]),
-            "read_at": Column("timestamptz", table.read_at[new] * readings_columns.SECOND),
-            "version": Column("int4", version[new]),
-            "recorded_at": binary_copy.constant(
-                "timestamptz", readings_columns.microseconds(recorded_at), rows
-            ),
+            "channel_id": Column("int4", new.channel_id),
+            "installation_id": Column("int4", new.installation_id),
+            "read_at": Column("timestamptz", new.read_at * readings_columns.SECOND),
+            "version": Column("int4", new.version),
+            "recorded_at": binary_copy.constant("timestamptz", stamp, rows),
             "provenance_id": binary_copy.constant("int8", provenance_id, rows),
-            "value": Column("int8", table.value[new]),
-            "quality": Column("int2", table.quality[new]),
+            "value": Column("int8", new.value),
+            "quality": Column("int2", new.quality),
         }
         binary_copy.write(connection, "register_reading", columns)
-    return int(new.sum())
+    return rows
 
 
 def _limits(

@@ -23,7 +23,8 @@ def newest(*keys: NDArray[Any], version: NDArray[Any]) -> NDArray[np.intp]:
     order = np.lexsort((version, *reversed(keys)))
     last = np.ones(len(order), np.bool_)
     if len(order):
-        last[:-1] = np.logical_or.reduce([np.diff(key[order]) != 0 for key in keys])
+        ordered = [key[order] for key in keys]
+        last[:-1] = np.logical_or.reduce([key[1:] != key[:-1] for key in ordered])
     return order[last]
 
 

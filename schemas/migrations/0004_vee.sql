@@ -51,3 +51,7 @@ CREATE INDEX finding_channel_day ON finding (channel_id, day) WHERE state <> 'op
 -- What intake could not place stays in the raw store; taking it in again adds no second row.
 CREATE UNIQUE INDEX quarantine_intake_key ON quarantine (subject, reason)
     WHERE source = 'intake' AND resolved_at IS NULL;
+
+-- A day that is not over cannot be validated: its arrival waits until then.
+ALTER TABLE arrival ADD COLUMN not_before timestamptz NOT NULL DEFAULT '-infinity';
+CREATE INDEX arrival_due ON arrival (not_before, id);

@@ -12,9 +12,10 @@ from mdm import readings, usage_points
 from mdm.readings import RegisterTable
 from schemas import quality
 from schemas.database import Connection
+from schemas.period import Period
 from schemas.reading import BlockTable
 
-STATEMENT_FILES = ["readings.sql"]
+STATEMENT_FILES = ["readings.sql", "intake.sql", "vee.sql", "worklist.sql"]
 NOW = datetime(2026, 7, 1, 6, tzinfo=UTC)
 
 
@@ -92,7 +93,7 @@ def installation(
     point: int,
     mrid: str,
     *,
-    since: datetime = datetime(2026, 1, 1, tzinfo=UTC),
+    since: datetime = datetime(2025, 1, 1, tzinfo=UTC),
     until: datetime | None = None,
     multiplier: str = "1",
     interval_seconds: int = 900,
@@ -119,3 +120,91 @@ def prepare(connection: Connection, name: str, body: str) -> None:
         r"%\((\w+)\)s", lambda found: f"${names.setdefault(found[1], len(names) + 1)}", body
     )
     connection.execute(f"PREPARE {name} AS {text.replace('%%', '%')}".encode())
+
+
+def land(
+    connection: Connection,
+    mrid: str,
+    starts_at: datetime,
+    values: Sequence[int],
+    codes: Sequence[int] | None = None,
+    *,
+    reading_type_id: int = 11,
+    interval_seconds: int = 900,
+    collected_at: datetime = NOW,
+) -> None:
+    """Put intervals into the raw store as the head-end does: cut at 00:00 UTC, with an arrival."""
+    first = int(starts_at.timestamp())
+    stamps = [first + interval_seconds * i for i in range(len(values))]
+    days = sorted({stamp // 86400 for stamp in stamps})
+    for day in days:
+        chosen = [i for i, stamp in enumerate(stamps) if stamp // 86400 == day]
+        part = [values[i] for i in chosen]
+        marks = [codes[i] for i in chosen] if codes else None
+        connection.execute(
+            "INSERT INTO raw_interval_block SELECT id, %s, %s, %s, %s, 'test', %s, NULL, %s, %s"
+            " FROM end_device WHERE mrid = %s",
+            [
+                reading_type_id,
+                datetime.fromtimestamp(stamps[chosen[0]], UTC),
+                interval_seconds,
+                hash((tuple(part), tuple(marks or ()))) % 2**62,
+                collected_at,
+                part,
+                marks if marks and any(marks) else None,
+                mrid,
+            ],
+        )
+    arrive(connection, mrid, first, stamps[-1] + interval_seconds)
+
+
+def land_registers(
+    connection: Connection,
+    mrid: str,
+    readings_: Sequence[tuple[datetime, int]],
+    *,
+    reading_type_id: int = 1,
+    code: int = 0,
+    collected_at: datetime = NOW,
+) -> None:
+    """Put register readings into the raw store, with an arrival."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO raw_register_reading SELECT id, %s, %s, %s, %s, 'test', %s"
+            " FROM end_device WHERE mrid = %s",
+            [
+                [reading_type_id, read_at, value, code, collected_at, mrid]
+                for read_at, value in readings_
+            ],
+        )
+    moments = [int(read_at.timestamp()) for read_at, _ in readings_]
+    arrive(connection, mrid, min(moments), max(moments))
+
+
+def arrive(connection: Connection, mrid: str, start: int, end: int) -> None:
+    connection.execute(
+        "INSERT INTO arrival (end_device_id, starts_at, ends_at, landed_at)"
+        " SELECT id, %s, %s, %s FROM end_device WHERE mrid = %s",
+        [datetime.fromtimestamp(start, UTC), datetime.fromtimestamp(end, UTC), NOW, mrid],
+    )
+
+
+def findings(connection: Connection, state: str = "open") -> list[tuple[str, datetime, datetime]]:
+    rows = connection.execute(
+        "SELECT rule, starts_at, ends_at FROM finding WHERE state = %s ORDER BY rule, starts_at",
+        [state],
+    )
+    return [(rule, start, end) for rule, start, end in rows]
+
+
+def final(
+    connection: Connection, reading_type: str = "active_energy_import_interval"
+) -> BlockTable:
+    """All current days of all channels of a reading type."""
+    ids = [
+        each.id
+        for each in usage_points.channels(connection)
+        if each.reading_type == reading_type and each.interval_seconds
+    ]
+    ever = Period(datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
+    return readings.current(connection, ids, ever, origins=True)

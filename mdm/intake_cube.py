@@ -1,0 +1,243 @@
+"""Builds the cube that a validation run sees: days from the raw store among days of the record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mdm import (
+    intake_channels,
+    intake_layout,
+    intake_place,
+    intake_raw,
+    intake_registers,
+    intake_targets,
+)
+from mdm.intake import Work
+from mdm.intake_channels import Channels, History
+from mdm.intake_installed import Installed
+from mdm.intake_layout import Layout, Weeks
+from mdm.intake_place import Lines, Unplaced
+from mdm.intake_raw import RawBlocks
+from mdm.intake_registers import Dials
+from schemas import quality
+from schemas.database import Connection
+from schemas.quality import QualityClass
+from validation.matrix import Cube
+
+# Like days, and the registers on both sides of a month's reading, are within this of a day.
+HISTORY: Final = 35
+# How far off the grid a block may start and still count as in its slot [s].
+CLOCK_TOLERANCE: Final = 60
+# Cells of one cube: its arrays and the engine's stay below a few hundred MB.
+_CELLS: Final = 3_000_000
+_T = TypeVar("_T", bound=np.generic)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Intake:
+    """Channels of a work, ready to be validated.
+
+    Attributes
+    ----------
+    channels : the c channels
+    layout : the cube's days
+    cube : target days as they came in, all other days as they stand in the record
+    history : what the record has
+    settled : shape (c, d, n), True where a person's decision stands; None for nowhere
+    outside : shape (c, d, n), True where no end device was installed; None for nowhere
+    lost : shape (c, d, n), True where what came could not be placed; None for nowhere
+    dials : register readings, by installations
+    installed : the installations that ``dials`` counts
+    raw, unplaced : raw blocks, and those of them that could not be placed
+    """
+
+    channels: Channels
+    layout: Layout
+    cube: Cube
+    history: History
+    settled: NDArray[np.bool_] | None
+    outside: NDArray[np.bool_] | None
+    lost: NDArray[np.bool_] | None
+    dials: Dials
+    installed: Installed
+    raw: RawBlocks
+    unplaced: Sequence[Unplaced]
+
+
+def intakes(
+    connection: Connection, work: Work, *, weeks: Weeks, now: datetime, over_people: bool = False
+) -> Iterator[Intake]:
+    """Load a work, some channels at a time.
+
+    Parameters
+    ----------
+    over_people : whether edited and accepted values give way to what was read
+    """
+    layout = _layout(work, weeks, now)
+    points = np.unique(np.concatenate([work.usage_point, work.edge_usage_point]))
+    # Two channels at most usage points: active and reactive energy.
+    size = max(1, _CELLS // (2 * layout.count * layout.width))
+    for first in range(0, len(points), size):
+        part = _part(work, points[first : first + size])
+        intake = _intake(connection, part, layout, over_people=over_people)
+        if intake is not None:
+            yield intake
+
+
+def _layout(work: Work, weeks: Weeks, now: datetime) -> Layout:
+    """Lay out the touched days with their history; days that are not over are none."""
+    first = work.first - timedelta(days=HISTORY)
+    today = intake_layout.local_date(now, work.zone)
+    last = min(work.last + timedelta(days=HISTORY), today - timedelta(days=1))
+    week = weeks.of(work.zone)
+    return intake_layout.of(first, (last - first).days + 1, work.zone, work.interval_seconds, week)
+
+
+def _part(work: Work, points: NDArray[np.int32]) -> Work:
+    here, edge = np.isin(work.usage_point, points), np.isin(work.edge_usage_point, points)
+    return replace(
+        work,
+        installed=work.installed.rows(np.isin(work.installed.usage_point, points)),
+        usage_point=work.usage_point[here],
+        day=work.day[here] + HISTORY,
+        edge_usage_point=work.edge_usage_point[edge],
+        edge_day=work.edge_day[edge] + HISTORY,
+    )
+
+
+def _intake(
+    connection: Connection, work: Work, layout: Layout, *, over_people: bool
+) -> Intake | None:
+    """Load some usage points; the days of ``work`` count from the layout's first."""
+    devices = np.unique(work.installed.end_device).tolist()
+    registers = intake_raw.registers(
+        connection, devices, int(layout.bounds[0]), int(layout.bounds[-1])
+    )
+    dials = intake_registers.dials(registers, work.installed)
+    steps = intake_registers.steps(dials, work.installed, layout)
+    days = intake_targets.reach(work.day if len(work.day) else work.edge_day)
+    raw = _raw(connection, devices, layout, days)
+    channels = intake_channels.channels(connection, work, raw, steps)
+    if not len(channels):
+        return None
+    history = intake_channels.history(connection, channels, layout)
+    row = channels.rows_of(work.installed.usage_point[steps.installation], steps.interval_type)
+    spans = intake_targets.spans(steps, row, work.installed, layout)
+    target = intake_targets.targets(work, channels, history, spans, layout)
+    if not target.any():
+        return None
+    wider = intake_targets.reach(np.flatnonzero(target.any(axis=0)), days)
+    if wider != days:
+        raw = _raw(connection, devices, layout, wider)
+    part = layout.part(*wider)
+    lines = intake_place.empty(len(channels), int(part.days.length.sum()))
+    unplaced = _place(lines, raw, work.installed, channels, part)
+    sampled = work.installed.sampled[steps.installation]
+    intake_place.place_steps(lines, steps, row, part, sampled & (row >= 0))
+    cube, settled, lost = _cube(layout, target, history, lines, wider, over_people=over_people)
+    return Intake(
+        channels=channels,
+        layout=layout,
+        cube=replace(cube, spans=intake_targets.over(spans, target, layout)),
+        history=history,
+        settled=settled,
+        outside=intake_targets.outside(work.installed, channels, target, layout),
+        lost=lost,
+        dials=dials,
+        installed=work.installed,
+        raw=raw,
+        unplaced=unplaced,
+    )
+
+
+def _raw(
+    connection: Connection, devices: list[int], layout: Layout, days: tuple[int, int]
+) -> RawBlocks:
+    start, end = layout.bounds[days[0]], layout.bounds[days[1]]
+    return intake_raw.blocks(connection, devices, int(start), int(end))
+
+
+def _place(
+    lines: Lines, raw: RawBlocks, installed: Installed, channels: Channels, layout: Layout
+) -> list[Unplaced]:
+    block, installation, nowhere = intake_place.at_installations(raw, installed)
+    row = channels.rows_of(installed.usage_point[installation], raw.reading_type[block])
+    unplaced = intake_place.place(
+        lines,
+        raw,
+        installed,
+        layout,
+        block=block,
+        installation=installation,
+        row=row,
+        tolerance=CLOCK_TOLERANCE,
+    )
+    if len(nowhere):
+        unplaced.append(Unplaced(nowhere, intake_place.NOT_INSTALLED))
+    return unplaced
+
+
+def _cube(
+    layout: Layout,
+    target: NDArray[np.bool_],
+    history: History,
+    lines: Lines,
+    days: tuple[int, int],
+    *,
+    over_people: bool,
+) -> tuple[Cube, NDArray[np.bool_] | None, NDArray[np.bool_] | None]:
+    """Lay the days that came in over the record's; a person's decisions stay on top."""
+    values, codes = history.values.copy(), history.quality.copy()
+    part = layout.part(*days)
+    window = np.s_[:, days[0] : days[1]]
+    chosen = target[window]
+    values[window][chosen] = _padded(lines.values, part)[chosen]
+    codes[window][chosen] = _padded(lines.quality, part, quality.MISSING)[chosen]
+    settled = None
+    if not over_people:
+        settled = history.settled() & target[:, :, None]
+        values[settled], codes[settled] = history.values[settled], history.quality[settled]
+    masks = [_spread(mask, layout, days) for mask in (lines.duplicate, lines.misfit)]
+    misfit, lost = masks[1], None
+    if misfit is not None:
+        missing = quality.classes(codes) == QualityClass.MISSING
+        lost = misfit & missing & target[:, :, None]
+    cube = Cube(
+        values=values,
+        quality=codes,
+        target=target,
+        days=layout.days,
+        interval_seconds=layout.interval_seconds,
+        one_way=np.ones(len(values), np.bool_),
+        spans=intake_targets.no_spans(),
+        duplicate=masks[0],
+        misfit=misfit,
+    )
+    return cube, settled if settled is not None and settled.any() else None, lost
+
+
+def _spread(
+    mask: NDArray[np.bool_], layout: Layout, days: tuple[int, int]
+) -> NDArray[np.bool_] | None:
+    """Give a mask of some days as one of all; None where nothing is marked."""
+    if not mask.any():
+        return None
+    whole = np.zeros((len(mask), layout.count, layout.width), np.bool_)
+    whole[:, days[0] : days[1]] = _padded(mask, layout.part(*days))
+    return whole
+
+
+def _padded(lines: NDArray[_T], layout: Layout, padding: int = 0) -> NDArray[_T]:
+    """Give time lines as days of equal width, shape (c, d, n)."""
+    shape = (len(lines), layout.count, layout.width)
+    if lines.shape[1] == layout.count * layout.width:
+        return lines.reshape(shape)
+    whole = np.full(shape, padding, lines.dtype)
+    whole[:, layout.days.exists] = lines
+    return whole

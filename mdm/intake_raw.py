@@ -1,0 +1,143 @@
+"""Loads what was read, as columns, for the end devices of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mdm import readings_columns
+from schemas import binary_copy, reading_type, statements
+from schemas.database import Connection
+
+_SQL = statements.load("mdm", "intake.sql")
+_BLOCK: Final = ("int4", "int2", "timestamptz", "int4", "int8", "timestamptz", "int4[]", "int2[]")
+_REGISTER: Final = ("int4", "int2", "timestamptz", "int8", "int2", "timestamptz")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RawBlocks:
+    """Raw interval blocks of energy and volume, the least trusted first.
+
+    Of two blocks for the same slots the later row counts: the one that was collected first, then
+    the one that starts first.
+
+    Attributes
+    ----------
+    end_device, reading_type : shape (k,)
+    starts_at : shape (k,), int64 [s]
+    interval_seconds, length : shape (k,)
+    values : shape (k, w), int32, before the multiplier [scaled unit]
+    quality : shape (k, w), int16; None when every value of every block is valid
+    """
+
+    end_device: NDArray[np.int32]
+    reading_type: NDArray[np.int16]
+    starts_at: NDArray[np.int64]
+    interval_seconds: NDArray[np.int32]
+    length: NDArray[np.int32]
+    values: NDArray[np.int32]
+    quality: NDArray[np.int16] | None
+
+    def __len__(self) -> int:
+        return len(self.end_device)
+
+    def rows(self, chosen: NDArray[Any]) -> RawBlocks:
+        """Choose rows, in their order."""
+        return RawBlocks(
+            self.end_device[chosen],
+            self.reading_type[chosen],
+            self.starts_at[chosen],
+            self.interval_seconds[chosen],
+            self.length[chosen],
+            self.values[chosen],
+            None if self.quality is None else self.quality[chosen],
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RawRegisters:
+    """Raw readings of counting registers, one for each register and moment, by moment.
+
+    Attributes
+    ----------
+    end_device, reading_type : shape (k,)
+    read_at : shape (k,), int64 [s]
+    value : shape (k,), int64, before the multiplier [scaled unit]
+    quality : shape (k,), int16
+    """
+
+    end_device: NDArray[np.int32]
+    reading_type: NDArray[np.int16]
+    read_at: NDArray[np.int64]
+    value: NDArray[np.int64]
+    quality: NDArray[np.int16]
+
+    def __len__(self) -> int:
+        return len(self.end_device)
+
+
+def blocks(connection: Connection, end_devices: Sequence[int], start: int, end: int) -> RawBlocks:
+    """Read the raw blocks that have a slot from start to end [s].
+
+    Voltages and other momentary values are no energy: they stay in the raw store only.
+    """
+    device, kind, starts, interval, digest, collected, values, codes = binary_copy.read(
+        connection, _SQL["raw_blocks"], _limits(end_devices, start, end), _BLOCK
+    )
+    # By digest last, so that the order is the same every time.
+    order = np.lexsort((-digest.values, -starts.values, -collected.values))
+    order = order[np.isin(kind.values[order], _delta_types())]
+    quality = np.zeros_like(values.values, np.int16)
+    quality[:, : codes.values.shape[1]] = codes.values
+    length = np.zeros(len(values), np.int32) if values.length is None else values.length
+    return RawBlocks(
+        end_device=device.values[order],
+        reading_type=kind.values[order],
+        starts_at=starts.values[order] // readings_columns.SECOND,
+        interval_seconds=interval.values[order],
+        length=length[order],
+        values=values.values[order],
+        quality=quality[order] if codes.values.any() else None,
+    )
+
+
+def registers(
+    connection: Connection, end_devices: Sequence[int], start: int, end: int
+) -> RawRegisters:
+    """Read the raw readings of counting registers from start to end [s], both included.
+
+    Of two different ones for the same register and moment the one collected first counts.
+    """
+    device, kind, read_at, value, quality, collected = (
+        column.values
+        for column in binary_copy.read(
+            connection, _SQL["raw_registers"], _limits(end_devices, start, end), _REGISTER
+        )
+    )
+    # By value among those collected together, so that the choice is the same every time.
+    rank = np.lexsort((value, -collected)).argsort()
+    first = readings_columns.newest(device, kind, read_at, version=rank)
+    order = first[np.argsort(read_at[first], kind="stable")]
+    return RawRegisters(
+        end_device=device[order],
+        reading_type=kind[order],
+        read_at=read_at[order] // readings_columns.SECOND,
+        value=value[order],
+        quality=quality[order],
+    )
+
+
+def _limits(end_devices: Sequence[int], start: int, end: int) -> dict[str, object]:
+    return {
+        "end_devices": list(end_devices),
+        "start": readings_columns.moment(start),
+        "end": readings_columns.moment(end),
+    }
+
+
+def _delta_types() -> list[int]:
+    return [t.id for t in reading_type.table().values() if t.accumulation == "delta"]

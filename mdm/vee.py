@@ -1,0 +1,273 @@
+"""Validation runs: what has landed becomes versions of the final record, and findings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+import numpy as np
+
+from mdm import intake, intake_cube, readings, readings_columns, vee_findings, vee_registers
+from mdm.intake import Claim
+from mdm.intake_cube import Intake
+from mdm.intake_layout import Weeks
+from schemas import quality, reading_type, statements
+from schemas.database import Connection
+from schemas.period import Period
+from schemas.reading import BlockTable
+from validation import engine, ruleset
+from validation.engine import Outcome
+from validation.ruleset import RuleSet
+
+_SQL = statements.load("mdm", "vee.sql")
+_UNINSTALLED: Final = "the end device is installed nowhere; import its installation, then run again"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a run did.
+
+    Attributes
+    ----------
+    taken : arrivals that were taken in
+    channels, days, intervals : channels, channel-days and intervals that were validated
+    versions : days that got a new version
+    registers : register readings that were recorded
+    opened, closed : findings
+    quarantined : raw blocks and end devices that could not be placed, each noted once
+    deferred : end devices whose newest data waits for the end of their day
+    """
+
+    taken: int = 0
+    channels: int = 0
+    days: int = 0
+    intervals: int = 0
+    versions: int = 0
+    registers: int = 0
+    opened: int = 0
+    closed: int = 0
+    quarantined: int = 0
+    deferred: int = 0
+
+    def __add__(self, other: Report) -> Report:
+        return Report(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Report)))
+
+
+def run(
+    connection: Connection,
+    *,
+    now: datetime,
+    weeks: Weeks,
+    rule_sets: Sequence[RuleSet] = (),
+    limit: int = 2000,
+) -> Report:
+    """Take in what has arrived, validate the days it touches and record what changed.
+
+    One call is one batch in the caller's transaction; nothing is left to do when ``taken`` is 0.
+    Any number of workers may do this at the same time: each takes usage points of its own.
+
+    Parameters
+    ----------
+    weeks : weekends and holidays by time zone
+    rule_sets : versions of rule sets, named like commodities; empty for the shipped ones
+    limit : arrivals to start a batch from
+    """
+    taken = intake.claim(connection, now=now, limit=limit)
+    if taken is None:
+        return Report()
+    report = _validate(connection, taken, now=now, weeks=weeks, rule_sets=rule_sets)
+    names = intake.names(connection, taken.unknown)
+    lost = intake.quarantine(
+        connection,
+        (
+            (f"end device {names[device]}", {"end_device": names[device]}, _UNINSTALLED)
+            for device in taken.unknown
+        ),
+        now=now,
+    )
+    intake.settle(connection, taken, now=now)
+    done = Report(taken=len(taken.arrivals), deferred=len(taken.deferred), quarantined=lost)
+    return report + done
+
+
+def validate(
+    connection: Connection,
+    usage_point_ids: Sequence[int],
+    period: Period,
+    *,
+    now: datetime,
+    weeks: Weeks,
+    rule_sets: Sequence[RuleSet] = (),
+    over_people: bool = False,
+) -> Report:
+    """Validate days again, whether or not something has arrived; also days without any data.
+
+    Parameters
+    ----------
+    period : every local day that overlaps it and is over
+    over_people : whether edited and accepted values give way to what was read
+    """
+    taken = intake.claim_days(connection, usage_point_ids, period, now=now)
+    return _validate(
+        connection, taken, now=now, weeks=weeks, rule_sets=rule_sets, over_people=over_people
+    )
+
+
+def _validate(
+    connection: Connection,
+    taken: Claim,
+    *,
+    now: datetime,
+    weeks: Weeks,
+    rule_sets: Sequence[RuleSet],
+    over_people: bool = False,
+) -> Report:
+    report = Report()
+    for work in intake.works(taken):
+        report += Report(registers=vee_registers.record(connection, work, now=now))
+        for part in intake_cube.intakes(
+            connection, work, weeks=weeks, now=now, over_people=over_people
+        ):
+            for rule_set, chosen in _by_rule_set(part, work.commodity, rule_sets):
+                report += _run(connection, chosen, rule_set, now=now)
+            report += Report(quarantined=_quarantine(connection, part, now))
+    return report
+
+
+def _by_rule_set(
+    part: Intake, commodity: str, rule_sets: Sequence[RuleSet]
+) -> Iterator[tuple[RuleSet, Intake]]:
+    """Part target days by the version of the rule set in force on them."""
+    known = rule_sets or ruleset.shipped()
+    wanted = np.flatnonzero(part.cube.target.any(axis=0)).tolist()
+    in_force = {
+        n: ruleset.select(known, commodity, part.layout.first + timedelta(days=n)) for n in wanted
+    }
+    for rule_set in {each.digest: each for each in in_force.values()}.values():
+        mine = np.zeros(part.layout.count, np.bool_)
+        mine[[n for n, each in in_force.items() if each.digest == rule_set.digest]] = True
+        cube = replace(part.cube, target=part.cube.target & mine)
+        yield rule_set, replace(part, cube=cube)
+
+
+def _run(connection: Connection, part: Intake, rule_set: RuleSet, *, now: datetime) -> Report:
+    """Run the engine over one cube; write its versions, its findings and itself down."""
+    outcome = engine.run(part.cube, rule_set)
+    days = _blocks(part, outcome)
+    before = _before(connection, part)
+    changed = readings_columns.taken(days, np.flatnonzero(readings.differing(days, before)))
+    found = vee_findings.table(outcome.findings, part)
+    provenance = _provenance(connection, rule_set, now) if len(changed) else None
+    number = _add_run(connection, rule_set, provenance, (part, days, outcome), now)
+    kept = vee_findings.keep(connection, found, part, run=number, now=now)
+    versions = 0
+    if provenance is not None:
+        versions = readings.record(
+            connection, changed, provenance_id=provenance, recorded_at=now, previous=before
+        )
+    connection.execute(_SQL["finish_run"], {"id": number, "versions": versions, **asdict(kept)})
+    return Report(
+        channels=int(part.cube.target.any(axis=1).sum()),
+        days=len(days),
+        intervals=int(days.length.sum()),
+        versions=versions,
+        opened=kept.opened,
+        closed=kept.closed,
+    )
+
+
+def _blocks(part: Intake, outcome: Outcome) -> BlockTable:
+    """Give the target days as they came out; a person's decision stands, and where no meter was
+    there is nothing.
+    """
+    row, day = np.nonzero(part.cube.target)
+    values, codes = outcome.values[row, day], outcome.quality[row, day]
+    if part.settled is not None:
+        settled = part.settled[row, day]
+        values[settled] = part.history.values[row, day][settled]
+        codes[settled] = part.history.quality[row, day][settled]
+    if part.outside is not None:
+        values[part.outside[row, day]] = 0
+        codes[part.outside[row, day]] = quality.MISSING
+    rows = len(row)
+    return BlockTable(
+        channel_id=part.channels.id[row],
+        starts_at=part.layout.bounds[day],
+        interval_seconds=np.full(rows, part.layout.interval_seconds, np.int32),
+        version=np.zeros(rows, np.int32),
+        provenance_id=np.zeros(rows, np.int64),
+        length=part.layout.days.length[day],
+        values=values.astype(np.int32),
+        quality=codes,
+    )
+
+
+def _before(connection: Connection, part: Intake) -> BlockTable:
+    """Read the versions that the target days have, with their origins."""
+    known = part.cube.target & part.history.recorded
+    days = np.flatnonzero(known.any(axis=0))
+    bounds = part.layout.bounds
+    first, end = (bounds[days[0]], bounds[days[-1] + 1]) if len(days) else (0, 0)
+    period = Period(readings_columns.moment(first), readings_columns.moment(end))
+    ids = part.channels.id[known.any(axis=1)].tolist()
+    return readings.current(connection, ids, period, origins=True)
+
+
+def _provenance(connection: Connection, rule_set: RuleSet, now: datetime) -> int:
+    return readings.add_provenance(
+        connection,
+        "vee",
+        recorded_at=now,
+        rule_set=rule_set.name,
+        rule_set_digest=rule_set.digest,
+    )
+
+
+def _add_run(
+    connection: Connection,
+    rule_set: RuleSet,
+    provenance: int | None,
+    done: tuple[Intake, BlockTable, Outcome],
+    now: datetime,
+) -> int:
+    part, days, outcome = done
+    (row,) = connection.execute(
+        _SQL["add_run"],
+        {
+            "ran_at": now,
+            "rule_set": rule_set.name,
+            "rule_set_digest": rule_set.digest,
+            "provenance_id": provenance,
+            "channels": int(part.cube.target.any(axis=1).sum()),
+            "days": len(days),
+            "counters": json.dumps(asdict(outcome.counters)),
+        },
+    )
+    return int(row[0])
+
+
+def _quarantine(connection: Connection, part: Intake, now: datetime) -> int:
+    """Note raw blocks that could not be placed, by end device, type and start."""
+    raw = part.raw
+    mrid = dict(zip(part.installed.end_device.tolist(), part.installed.mrid, strict=True))
+
+    def rows() -> Iterator[tuple[str, dict[str, object], str]]:
+        for each in part.unplaced:
+            for block in each.block.tolist():
+                device = mrid[int(raw.end_device[block])]
+                kind = reading_type.of_id(int(raw.reading_type[block])).name
+                start = readings_columns.moment(raw.starts_at[block])
+                payload: dict[str, object] = {
+                    "end_device": device,
+                    "reading_type": kind,
+                    "starts_at": start.isoformat(),
+                    "interval_seconds": int(raw.interval_seconds[block]),
+                    "intervals": int(raw.length[block]),
+                }
+                subject = f"end device {device}, {kind}, block of {start:%Y-%m-%d %H:%M:%S} UTC"
+                yield subject, payload, each.reason
+
+    return intake.quarantine(connection, rows(), now=now)

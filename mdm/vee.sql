@@ -1,0 +1,31 @@
+-- name: add_run
+INSERT INTO vee_run (ran_at, rule_set, rule_set_digest, provenance_id, channels, days, versions,
+                     opened, closed, counters)
+VALUES (%(ran_at)s, %(rule_set)s, %(rule_set_digest)s, %(provenance_id)s, %(channels)s, %(days)s,
+        0, 0, 0, %(counters)s)
+RETURNING id
+
+-- name: finish_run
+UPDATE vee_run SET versions = %(versions)s, opened = %(opened)s, closed = %(closed)s
+WHERE id = %(id)s
+
+-- name: findings_of_days
+SELECT id, channel_id, day, starts_at, ends_at, rule, observed, "limit", state = 'open'
+FROM finding
+WHERE channel_id = ANY(%(channels)s) AND day >= %(start)s AND day < %(end)s
+  AND state IN ('open', 'accepted', 'edited')
+
+-- name: see_findings_again
+UPDATE finding AS f
+SET ends_at = w.ends_at, observed = w.observed, "limit" = w."limit", severity = w.severity,
+    action = w.action, vee_run_id = %(run)s
+FROM unnest(%(ids)s::bigint[], %(ends)s::timestamptz[], %(observed)s::double precision[],
+            %(limits)s::double precision[], %(severities)s::text[], %(actions)s::text[])
+    AS w (id, ends_at, observed, "limit", severity, action)
+WHERE f.id = w.id
+
+-- name: close_findings
+UPDATE finding AS f
+SET state = w.state, decided_at = %(now)s, reason = w.reason
+FROM unnest(%(ids)s::bigint[], %(states)s::text[], %(reasons)s::text[]) AS w (id, state, reason)
+WHERE f.id = w.id

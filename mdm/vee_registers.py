@@ -1,0 +1,50 @@
+"""Takes register readings into the final record, as the dials showed them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from mdm import intake_raw, intake_registers, readings, usage_points
+from mdm.intake import Work
+from mdm.intake_registers import Dials
+from mdm.readings import RegisterTable
+from schemas import reading_type
+from schemas.database import Connection
+from schemas.period import local_day
+
+
+def record(connection: Connection, work: Work, *, now: datetime) -> int:
+    """Record the register readings of a work's days, both midnights included; give how many."""
+    zone = ZoneInfo(work.zone)
+    start = local_day(work.first, zone).start
+    end = local_day(work.last + timedelta(days=1), zone).start
+    devices = np.unique(work.installed.end_device).tolist()
+    raw = intake_raw.registers(connection, devices, int(start.timestamp()), int(end.timestamp()))
+    dials = intake_registers.dials(raw, work.installed)
+    table = readings.unrecorded(connection, _table(connection, work, dials))
+    if not len(table):
+        return 0
+    provenance = readings.add_provenance(connection, "vee", recorded_at=now)
+    return readings.record_registers(connection, table, provenance_id=provenance, recorded_at=now)
+
+
+def _table(connection: Connection, work: Work, dials: Dials) -> RegisterTable:
+    point = work.installed.usage_point[dials.installation]
+    # np.unique first: a channel has many readings.
+    key, place = np.unique(
+        point.astype(np.int64) << 16 | dials.reading_type.astype(np.int64), return_inverse=True
+    )
+    wanted = [(int(k >> 16), reading_type.of_id(int(k & 0xFFFF)).name, 0) for k in key]
+    ids = usage_points.ensure_channels(connection, wanted) if wanted else {}
+    channel = np.array([ids[each] for each in wanted], np.int32)
+    return RegisterTable(
+        channel[place],
+        work.installed.id[dials.installation],
+        dials.read_at,
+        np.zeros(len(dials), np.int32),
+        dials.value,
+        dials.quality,
+    )
