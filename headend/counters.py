@@ -40,12 +40,16 @@ def advance(connection: Connection, end_device_id: int, at_least: int) -> None:
 
 @dataclass(slots=True)
 class Run:
-    """A run of reserved values of one end device, refilled from the source when it is used up."""
+    """A run of reserved values of one end device, refilled from the source when it is used up.
+
+    ``taken`` is the first value of those that were taken last.
+    """
 
     source: Source = field(repr=False)
     end_device_id: int
     first: int
     left: int
+    taken: int = 0
 
     def take(self, count: int) -> int:
         """Take values in a row; give the first (``drivers.driver.Endpoint.reserve_counters``)."""
@@ -53,10 +57,10 @@ class Run:
             size = max(count, RUN)
             self.first = self.source.reserve(self.end_device_id, size)
             self.left = size
-        first = self.first
+        self.taken = self.first
         self.first += count
         self.left -= count
-        return first
+        return self.taken
 
     def skip_to(self, value: int) -> None:
         """Go on with a value that is higher than all before; it is committed like any other."""

@@ -48,7 +48,8 @@ async def resync(driver: Driver, endpoint: Endpoint, run: Run) -> bool:
     except errors.DriverError as error:
         _log.info("counter.resync.failed", end_device=endpoint.end_device, reason=str(error))
         return False
-    if not run.first <= seen < _HIGHEST:
+    # A meter that has seen less than what it refused has another reason.
+    if not run.taken <= seen < _HIGHEST:
         return False
     run.skip_to(seen + 1)
     _log.info("counter.resynced", end_device=endpoint.end_device)
