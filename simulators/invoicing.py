@@ -1,0 +1,265 @@
+"""A small invoicing system: takes exports over HTTP, refuses what is malformed, acknowledges.
+
+It knows of Miqyas only what ``docs/billing.md`` says. Loopback only.
+
+==========================================  ====================================================
+``PUT /exports/{export}``                   the manifest
+``POST /exports/{export}/files/{file}``     a file of it; answers what became of each bill
+``GET /exports/{export}``                   which of its files came
+``GET /invoices?usage_point=…``             invoices, oldest first
+``GET /rejections``                         bills that were rejected, with reasons
+==========================================  ====================================================
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from simulators import invoicing_check
+from simulators.invoicing_check import Malformed
+from simulators.invoicing_ledger import Ledger
+
+_HOST: Final = "127.0.0.1"
+_LARGEST: Final = 64 * 2**20
+_STOP_SECONDS: Final = 10.0
+
+DEATHS: Final = {
+    "before-receive": "a file came and nothing of it was written",
+    "before-commit": "everything of a file was written and nothing was kept",
+    "before-acknowledge": "a file was invoiced and nobody was told",
+}
+"""Moments at which the system can be made to die, as by a power cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """An invoicing system in a thread of this process."""
+
+    url: str
+    ledger: Ledger
+
+
+class _Desk:
+    """Answers requests out of a ledger."""
+
+    def __init__(self, ledger: Ledger, at: Callable[[str], None]) -> None:
+        self._ledger = ledger
+        self._at = at
+
+    def application(self) -> Starlette:
+        """Give the web application."""
+        return Starlette(
+            routes=[
+                Route("/exports/{export}", self.announce, methods=["PUT"]),
+                Route("/exports/{export}", self.export, methods=["GET"]),
+                Route("/exports/{export}/files/{file}", self.take, methods=["POST"]),
+                Route("/invoices", self.invoices, methods=["GET"]),
+                Route("/rejections", self.rejections, methods=["GET"]),
+            ]
+        )
+
+    async def announce(self, request: Request) -> JSONResponse:
+        export = request.path_params["export"]
+        try:
+            content = await _body(request)
+            invoicing_check.manifest(content, export)
+        except Malformed as problem:
+            return _refusal(422, problem.reasons)
+        if not self._ledger.announce(export, content):
+            return _refusal(409, [f"another manifest of {export} is here"])
+        return JSONResponse({"export": export}, 200)
+
+    async def take(self, request: Request) -> JSONResponse:
+        export, name = request.path_params["export"], request.path_params["file"]
+        manifest = self._ledger.manifest(export)
+        if manifest is None:
+            return _refusal(404, [f"export {export} was not announced"])
+        try:
+            content = await _body(request)
+            self._at("before-receive")
+            sha256 = _checked(request, content, manifest, name)
+            answered = self._ledger.answered(export, name)
+            if answered is not None and answered[0] == sha256:
+                return JSONResponse(answered[1])
+            media_type = request.headers.get("content-type", "").partition(";")[0]
+            bills = invoicing_check.bills(content, media_type, export)
+            _counted(bills, manifest, name)
+        except Malformed as problem:
+            return _refusal(422, problem.reasons)
+        answer = self._ledger.take(
+            export, name, sha256, bills, before_commit=lambda: self._at("before-commit")
+        )
+        self._at("before-acknowledge")
+        return JSONResponse(answer)
+
+    async def export(self, request: Request) -> JSONResponse:
+        export = request.path_params["export"]
+        manifest = self._ledger.manifest(export)
+        if manifest is None:
+            return _refusal(404, [f"export {export} was not announced"])
+        came = {f["name"]: self._ledger.answered(export, f["name"]) for f in manifest["files"]}
+        return JSONResponse({"export": export, "files": {n: bool(a) for n, a in came.items()}})
+
+    async def invoices(self, request: Request) -> JSONResponse:
+        return JSONResponse(
+            {"invoices": self._ledger.invoices(request.query_params.get("usage_point"))}
+        )
+
+    async def rejections(self, _request: Request) -> JSONResponse:
+        return JSONResponse({"rejections": self._ledger.rejections()})
+
+
+async def _body(request: Request) -> bytes:
+    parts, size = [], 0
+    async for part in request.stream():
+        parts.append(part)
+        size += len(part)
+        if size > _LARGEST:
+            raise Malformed([f"is larger than {_LARGEST} bytes"])
+    return b"".join(parts)
+
+
+def _checked(request: Request, content: bytes, manifest: dict[str, Any], name: str) -> str:
+    """Hold a file against the manifest and its idempotency key; give its SHA-256."""
+    entry = next((file for file in manifest["files"] if file["name"] == name), None)
+    if entry is None:
+        raise Malformed([f"{name} is not in the manifest"])
+    sha256 = hashlib.sha256(content).hexdigest()
+    reasons = []
+    if sha256 != entry["sha256"]:
+        reasons.append(f"{name}: its SHA-256 is {sha256}, the manifest says {entry['sha256']}")
+    if len(content) != entry["bytes"]:
+        reasons.append(f"{name}: has {len(content)} bytes, the manifest says {entry['bytes']}")
+    if request.headers.get("idempotency-key") != entry["sha256"]:
+        reasons.append(f"{name}: Idempotency-Key must be its SHA-256")
+    if reasons:
+        raise Malformed(reasons)
+    return sha256
+
+
+def _counted(bills: list[invoicing_check.Bill], manifest: dict[str, Any], name: str) -> None:
+    (expected,) = (f["usage_points"] for f in manifest["files"] if f["name"] == name)
+    if len(bills) != expected:
+        raise Malformed([f"{name}: has {len(bills)} usage points, the manifest says {expected}"])
+
+
+def _refusal(status: int, reasons: list[str]) -> JSONResponse:
+    return JSONResponse({"reasons": reasons}, status)
+
+
+def _alive(_moment: str) -> None:
+    """Go on, whatever the moment."""
+
+
+def death(moment: str, number: int = 1) -> Callable[[str], None]:
+    """Give what kills this process the ``number``-th time that a moment comes."""
+    left = [number]
+
+    def die(at: str) -> None:
+        left[0] -= at == moment
+        if not left[0]:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return die
+
+
+def application(ledger: Ledger, at: Callable[[str], None] = _alive) -> Starlette:
+    """Give the invoicing system's web application.
+
+    Parameters
+    ----------
+    at : called at each moment of ``DEATHS``
+    """
+    return _Desk(ledger, at).application()
+
+
+@contextmanager
+def serving(
+    journal: Path, *, port: int = 0, accounts: frozenset[str] | None = None
+) -> Iterator[Running]:
+    """Run an invoicing system in a thread until the block ends.
+
+    Parameters
+    ----------
+    journal : its books, an SQLite file; what was invoiced before is still there
+    port : where it listens on 127.0.0.1; 0 for a free one
+    accounts : usage points that can be invoiced; None for all
+    """
+    with _listening(port) as listener:
+        ledger = Ledger(journal, accounts)
+        server = _server(ledger, _alive)
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+        thread.start()
+        try:
+            yield Running(f"http://{_HOST}:{listener.getsockname()[1]}", ledger)
+        finally:
+            server.should_exit = True
+            thread.join(_STOP_SECONDS)
+            ledger.close()
+
+
+def _server(ledger: Ledger, at: Callable[[str], None]) -> uvicorn.Server:
+    return uvicorn.Server(
+        uvicorn.Config(application(ledger, at), log_level="warning", lifespan="off", ws="none")
+    )
+
+
+@contextmanager
+def _listening(port: int) -> Iterator[socket.socket]:
+    """Bind a socket that already takes connections: nobody has to wait for the server."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((_HOST, port))
+        listener.listen(64)
+        yield listener
+
+
+def main() -> None:
+    """Serve until interrupted; print one JSON line when ready."""
+    parser = argparse.ArgumentParser(
+        prog="python -m simulators.invoicing",
+        description="A small invoicing system on 127.0.0.1 that takes exports of determinants.",
+        epilog="Example: python -m simulators.invoicing --port 8071 --journal invoices.sqlite",
+    )
+    parser.add_argument("--port", type=int, default=0, help="0 (the default) for a free one")
+    parser.add_argument(
+        "--journal", type=Path, default=Path("invoices.sqlite"), help="its books, an SQLite file"
+    )
+    parser.add_argument(
+        "--accounts", type=Path, help="file with a usage point a line; others are rejected"
+    )
+    parser.add_argument("--die", choices=DEATHS, help="be killed at this moment")
+    parser.add_argument("--die-at", type=int, default=1, help="the how many-th time it comes")
+    chosen = parser.parse_args()
+    accounts = None
+    if chosen.accounts:
+        accounts = frozenset(chosen.accounts.read_text("utf-8").split())
+    with _listening(chosen.port) as listener:
+        ledger = Ledger(chosen.journal, accounts)
+        url = f"http://{_HOST}:{listener.getsockname()[1]}"
+        sys.stdout.write(json.dumps({"ready": True, "url": url}) + "\n")
+        sys.stdout.flush()
+        _server(ledger, death(chosen.die, chosen.die_at) if chosen.die else _alive).run([listener])
+        ledger.close()
+
+
+if __name__ == "__main__":
+    main()
