@@ -279,7 +279,7 @@ def _results(batch: Batch, points: Sequence[UsagePoint]) -> tuple[dict[int, Resu
 
 def _drafts(connection: Connection, batch: Batch, results: dict[int, Result]) -> list[Draft]:
     """Put results together with what they were computed from."""
-    inputs = cycle_inputs.digests(batch, batch.zone.key)
+    inputs = cycle_inputs.digests(batch)
     versions = cycle_inputs.named_versions(batch)
     rule_sets = cycle_inputs.rule_sets(connection, batch)
     return [

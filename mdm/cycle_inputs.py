@@ -61,9 +61,9 @@ def gathered(
     )
 
 
-def digests(batch: Batch, zone: str) -> dict[int, str]:
+def digests(batch: Batch) -> dict[int, str]:
     """Give the SHA-256 of each usage point's inputs: definitions, versions, installations."""
-    shared = [batch.tariff.digest, batch.calendar.digest, zone, str(batch.period)]
+    shared = [batch.tariff.digest, batch.calendar.digest, batch.zone.key, str(batch.period)]
     versions = named_versions(batch)
     found = {}
     for point in batch.usage_points:
