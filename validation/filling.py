@@ -91,10 +91,12 @@ def _prepared(cube: Cube, views: Views, checked: Checked) -> Work:
     codes[checked.suspect] = quality.SUSPECT
     codes[aside] = quality.MISSING
     values[aside] = 0
+    blank = np.union1d(views.missing, aside)
     return Work(
         values=values,
         quality=codes,
-        blank=np.union1d(views.missing, aside),
+        blank=blank,
+        gaps=blank[cube.expects(blank)],
         sound=checked.sound,
         days=cube.days,
         axis=views.axis,

@@ -33,7 +33,8 @@ def linear(
     .. math:: x_k = a + (b - a) · k / (n + 1), \quad k = 1 … n
 
     rounded half up. The gap's length counts every slot in a row without a usable value, days
-    outside of the run included. An anchor is valid or edited, whole and without an outage.
+    outside of the run included; it ends where nothing is expected. An anchor is valid or edited,
+    whole and without an outage.
 
     Parameters
     ----------
@@ -45,14 +46,14 @@ def linear(
     beside_bad : where the neighbour is there and not good, decline that side, or take the next
         good value at most ``limit_hours`` further
     """
-    position = work.position(work.blank)
-    found = runs.of_cells(position, work.blank // work.stride)
+    position = work.position(work.gaps)
+    found = runs.of_cells(position, work.gaps // work.stride)
     hours = found.length * work.interval_seconds / 3600
     short = np.flatnonzero(hours <= limit_hours if inclusive else hours < limit_hours)
     reach = 1
     if beside_bad == "next_good":
         reach += int(limit_hours * 3600) // work.interval_seconds
-    channel = work.blank[found.first[short]] // work.stride
+    channel = work.gaps[found.first[short]] // work.stride
     before = _anchor(work, channel, position[found.first[short]] - 1, -1, reach)
     after = _anchor(work, channel, position[found.last[short]] + 1, 1, reach)
     both = (before >= 0) & (after >= 0)
@@ -62,7 +63,7 @@ def linear(
 
     ends = np.full((2, len(found.first)), -1, dtype=np.int64)
     ends[:, short[able]] = left[able], right[able]
-    return _on_lines(work, found, ends, np.searchsorted(work.blank, cells))
+    return _on_lines(work, found, ends, np.searchsorted(work.gaps, cells))
 
 
 def _on_lines(

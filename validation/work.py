@@ -60,6 +60,7 @@ class Work:
     values : shape (c·d·n,), changed in place [scaled unit]
     quality : shape (c·d·n,), changed in place; of class missing at every blank cell not yet filled
     blank : shape (k,), flat indices of cells without a usable value, ascending
+    gaps : shape (g,), those of ``blank`` at which a value is expected, ascending
     sound : shape (c, d), True where a day is good enough to fill others from
     days : the d days
     axis : shape (t,), flattened (day, slot) index of the slots that exist
@@ -70,6 +71,7 @@ class Work:
     values: Values
     quality: NDArray[np.int16]
     blank: NDArray[np.int64]
+    gaps: NDArray[np.int64]
     sound: NDArray[np.bool_]
     days: Days
     axis: NDArray[np.int64]

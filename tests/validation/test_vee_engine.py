@@ -248,6 +248,17 @@ def test_nothing_is_filled_where_no_meter_was() -> None:
     assert (outcome.counters.missing, outcome.counters.left) == (1, 0)
 
 
+def test_a_gap_ends_where_no_meter_was() -> None:
+    rows = [[[*([8, 9] * 11), None, None], [None] * 24]]
+    outside = np.zeros((1, 2, 24), dtype=np.bool_)
+    outside[0, 1] = True
+    target = np.array([[True, False]])
+    removed = engine.run(cube(rows, target=target, outside=outside), CONDITIONAL)
+    assert removed.values[0, 0, 22:].tolist() == [9, 9]
+    dead = engine.run(cube(rows, target=target), CONDITIONAL)
+    assert dead.counters.left == 2
+
+
 def test_a_finding_of_neighbours_names_the_worst_of_them() -> None:
     negative = rule_set('[rules.negative]\nseverity = "issue"\naction = "note"')
     outcome = engine.run(cube([[[5, -1, -9, -2, 5, -3] + [5] * 18]]), negative)
