@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, TextIO
 
@@ -54,8 +54,22 @@ def import_registry(
     HeadingError
         if a column is missing from the heading.
     """
+    return _import(connection, _rows(lines), progress)
+
+
+def import_rows(connection: Connection, rows: Iterable[Mapping[str, str]]) -> Report:
+    """Take rows that are no file's, as ``import_registry`` does; they count from line 2."""
+    numbered = enumerate(rows, start=2)
+    return _import(connection, (parse(line, cells) for line, cells in numbered), None)
+
+
+def _import(
+    connection: Connection,
+    rows: Iterable[RegistryRow | Rejected],
+    progress: Callable[[int], None] | None,
+) -> Report:
     report = Report()
-    for row in _rows(lines):
+    for row in rows:
         report.lines += 1
         if isinstance(row, Rejected):
             report.rejected.append(row)

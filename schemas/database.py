@@ -16,6 +16,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import TupleRow
+from psycopg_pool import ConnectionPool
 
 from schemas import facts
 
@@ -30,6 +31,7 @@ _FACTS = {
     "sector": "sectors.csv",
 }
 _OPTIONS = "-c timezone=UTC -c application_name=miqyas"
+_kept_open: dict[str, ConnectionPool[Connection]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,33 @@ def connect(url: str, *, autocommit: bool = False) -> Iterator[Connection]:
     psycopg.OperationalError
         if the server cannot be reached.
     """
-    with psycopg.connect(url, autocommit=autocommit, options=_OPTIONS) as connection:
+    kept = None if autocommit else _kept_open.get(url)
+    with (
+        kept.connection()
+        if kept
+        else psycopg.connect(url, autocommit=autocommit, options=_OPTIONS)
+    ) as connection:
         yield connection
+
+
+@contextmanager
+def kept_open(url: str, *, most: int = 16) -> Iterator[None]:
+    """Keep this process's connections to a database open between uses, for the length of a block.
+
+    Opening one and asking its first question takes 20 ms, another question 0.3 ms (measured with
+    TimescaleDB 2.19). Whoever works in many short transactions works in such a block.
+    """
+    if url in _kept_open:
+        yield
+        return
+    with ConnectionPool[Connection](
+        url, kwargs={"options": _OPTIONS}, min_size=1, max_size=most, open=True
+    ) as pool:
+        _kept_open[url] = pool
+        try:
+            yield
+        finally:
+            del _kept_open[url]
 
 
 @asynccontextmanager
