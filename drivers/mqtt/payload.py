@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
+from functools import cache
 from typing import Any, Final, NoReturn
 
 from drivers import quantity
@@ -110,7 +111,7 @@ def reading(
         if the number cannot be stored.
     """
     try:
-        scaled = quantity.rounded(value, quantity.factor(unit, reading_type.named(kind)))
+        scaled = quantity.rounded(value, _scale(kind, unit))
     except quantity.OutOfRange as error:
         raise Malformed(f"{kind}: {error}") from error
     return RegisterReading(kind, read_at, scaled, code)
@@ -143,6 +144,11 @@ def moment(written: str, zone: tzinfo, near: datetime) -> datetime:
         return epoch(Decimal(int(read.timestamp())))
     except (ValueError, OverflowError) as error:
         raise Malformed(f"time {written[:40]!r}: {error}") from error
+
+
+@cache
+def _scale(kind: str, unit: str) -> Decimal:
+    return quantity.factor(unit, reading_type.named(kind))
 
 
 def _constant(name: str) -> NoReturn:

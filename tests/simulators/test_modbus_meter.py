@@ -61,19 +61,21 @@ async def served(folder: Path, profile: str, extra: str = "") -> AsyncIterator[L
 
 
 @asynccontextmanager
-async def session(lines: Lines, meter: Meter, **address: int) -> AsyncIterator[ModbusSession]:
+async def session(
+    lines: Lines, meter: Meter, *, seconds: float = 5, **address: int
+) -> AsyncIterator[ModbusSession]:
     """The driver's session with a simulated meter."""
     host, port = line.endpoint(meter, lines.port)
     endpoint = Endpoint(
-        meter.mrid, host, port, meter.profile, {**meter.address, **address}, 3600, timeout=0.4
+        meter.mrid, host, port, meter.profile, {**meter.address, **address}, 3600, timeout=seconds
     )
     async with ModbusDriver().session(endpoint) as opened:
         yield opened
 
 
-async def read(lines: Lines, meter: Meter) -> int:
+async def read(lines: Lines, meter: Meter, seconds: float = 5) -> int:
     """The cumulative register as the driver reads it."""
-    async with session(lines, meter) as opened:
+    async with session(lines, meter, seconds=seconds) as opened:
         (reading,) = await opened.read_registers([ACTIVE], now=lines.clock.now)
         return reading.value
 
@@ -81,7 +83,7 @@ async def read(lines: Lines, meter: Meter) -> int:
 def ask(lines: Lines, meter: Meter, function: int, address: int, count: int) -> list[int] | None:
     """Words as pyModbusTCP reads them."""
     host, port = line.endpoint(meter, lines.port)
-    client = ModbusClient(host, port, unit_id=5, timeout=0.5)
+    client = ModbusClient(host, port, unit_id=5, timeout=5)
     call = client.read_holding_registers if function == 3 else client.read_input_registers
     words: list[int] | None = call(address, count)
     client.close()
@@ -173,7 +175,7 @@ async def test_the_register_follows_the_clock(tmp_path: Path) -> None:
 async def test_what_the_meter_does_not_take(tmp_path: Path) -> None:
     async with served(tmp_path, "eastron-sdm120") as lines:
         host, port = line.endpoint(lines.meters[0], lines.port)
-        async with AsyncModbusTcpClient(host, port=port, timeout=0.4, retries=0) as client:
+        async with AsyncModbusTcpClient(host, port=port, timeout=5, retries=0) as client:
             codes = {}
             for name, address, count in [
                 ("odd start", 0x0001, 2),
@@ -207,7 +209,7 @@ async def test_a_request_inside_a_value_gets_its_words(tmp_path: Path) -> None:
 async def test_another_unit_is_not_answered(tmp_path: Path) -> None:
     async with (
         served(tmp_path, "abb-b23") as lines,
-        session(lines, lines.meters[0], unit=6) as opened,
+        session(lines, lines.meters[0], seconds=0.4, unit=6) as opened,
     ):
         with pytest.raises(errors.TimedOut, match="no answer"):
             await opened.read_registers([ACTIVE], now=NOON)
@@ -241,7 +243,7 @@ async def test_faults_of_the_line(
     async with served(tmp_path, "abb-b23", f"{FAULT}{fault}\nlength = [2]") as lines:
         faulty, healthy = lines.meters
         with pytest.raises(error):
-            await read(lines, faulty)
+            await read(lines, faulty, seconds=0.4)
         assert await read(lines, healthy) > 0
 
 

@@ -6,6 +6,7 @@ import math
 import struct
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -176,3 +177,10 @@ def test_a_wrong_map_is_refused(change: dict[str, str], said: str) -> None:
     head = 'manufacturer = "-"\nmodel = "-"\nsource = "-"\n[limits]\nmax_words = 9\nalignment = 1\n'
     with pytest.raises(register_map.MapError, match=said):
         register_map.parse("test", f"{head}max_gap = 0\n[defaults]\n[[register]]\n{lines}\n")
+
+
+def test_the_page_of_formats_shows_a_map_that_can_be_read() -> None:
+    page = (Path(__file__).parents[3] / "docs/formats.md").read_text("utf-8")
+    shown = register_map.parse("shown", page.split("```toml\n")[1].split("```")[0])
+    assert shown.registers["active_energy_import"].modulus == 10**10
+    assert set(register_map.WORDS) == set(page.split("# u16")[1].split("\n")[0].split()) | {"u16"}

@@ -236,3 +236,9 @@ def test_every_format_has_a_topic_and_is_reached() -> None:
         rejected = decoded(topic, b"")
         assert isinstance(rejected, Rejected)
         assert rejected.reason.startswith(name)
+
+
+def test_the_page_of_formats_names_every_convention() -> None:
+    page = (Path(__file__).parents[3] / "docs/formats.md").read_text("utf-8")
+    for name in payloads.FORMATS:
+        assert f"| `{name}` |" in page
