@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from validation import standing
 from validation.days import Days
 
 
@@ -93,7 +94,8 @@ class Cube:
     Raises
     ------
     ValueError
-        if a shape or a type is another one, or a span lies outside.
+        if a shape or a type is another one, a span lies outside of the days, or a value where
+        nothing is expected.
     """
 
     values: NDArray[np.int32] | NDArray[np.int64]
@@ -116,6 +118,8 @@ class Cube:
             )
         if self.interval_seconds <= 0:
             raise ValueError(f"cube: interval_seconds is {self.interval_seconds}, not positive")
+        if self.outside is not None and np.any(standing.present(self.quality[self.outside])):
+            raise ValueError("cube: there is a value where nothing is expected (outside)")
         channels, days, slots = self.shape
         if len(self.spans) and (
             self.spans.channel[0] < 0

@@ -39,3 +39,8 @@ def table() -> NDArray[np.uint8]:
     result = bits.astype(np.uint8)
     result.setflags(write=False)
     return result
+
+
+def present(codes: NDArray[np.int16]) -> NDArray[np.bool_]:
+    """Say which codes stand for a value, shape as ``codes``."""
+    return np.asarray(table()[codes] & PRESENT != 0)

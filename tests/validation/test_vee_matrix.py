@@ -23,6 +23,7 @@ GOOD = cube([[[1] * 24, [2] * 24]] * 2)
         ({"target": np.ones((2, 3), dtype=np.bool_)}, r"target is \(2, 3\), not \(2, 2\)"),
         ({"one_way": np.ones(3, dtype=np.bool_)}, r"one_way is \(3,\), not \(2,\)"),
         ({"misfit": np.ones((2, 2, 23), dtype=np.bool_)}, r"misfit is \(2, 2, 23\)"),
+        ({"outside": np.ones((2, 2, 24), dtype=np.bool_)}, "a value where nothing is expected"),
         ({"values": GOOD.values.astype(np.float64)}, "not float64 and int16"),
         ({"quality": GOOD.quality.astype(np.int32)}, "not int32 and int32"),
         ({"interval_seconds": 0}, "interval_seconds is 0"),
