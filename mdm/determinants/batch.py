@@ -112,6 +112,9 @@ def _mark(batch: Batch, load: Profile, row: int, point: int) -> None:
     expected while a meter of its length was there.
     """
     stretches = [span.stretch for span in batch.spans.get(point, ())]
+    if not stretches:
+        # Intervals without an installation come from files; a hole in them is a hole.
+        return
     if len(batch.channels.get(point, ())) > 1:
         stretches = [s for s in stretches if s.interval_seconds == load.interval_seconds]
     if not _covers(stretches, batch.period):
