@@ -28,7 +28,7 @@ from mdm.intake_registers import Dials
 from schemas import quality
 from schemas.database import Connection
 from schemas.quality import QualityClass
-from validation.matrix import Cube
+from validation.matrix import Cube, Spans
 
 # Like days, and the registers on both sides of a month's reading, are within this of a day.
 HISTORY: Final = 35
@@ -50,7 +50,6 @@ class Intake:
     cube : target days as they came in, all other days as they stand in the record
     history : what the record has
     settled : shape (c, d, n), True where a person's decision stands; None for nowhere
-    outside : shape (c, d, n), True where no end device was installed; None for nowhere
     lost : shape (c, d, n), True where what came could not be placed; None for nowhere
     dials : register readings, by installations
     installed : the installations that ``dials`` counts
@@ -62,7 +61,6 @@ class Intake:
     cube: Cube
     history: History
     settled: NDArray[np.bool_] | None
-    outside: NDArray[np.bool_] | None
     lost: NDArray[np.bool_] | None
     dials: Dials
     installed: Installed
@@ -140,14 +138,23 @@ def _intake(
     unplaced = _place(lines, raw, work.installed, channels, part)
     sampled = work.installed.sampled[steps.installation]
     intake_place.place_steps(lines, steps, row, part, sampled & (row >= 0))
-    cube, settled, lost = _cube(layout, target, history, lines, wider, over_people=over_people)
+    outside = intake_targets.outside(work.installed, channels, target, layout)
+    spans = intake_targets.over(spans, target, layout)
+    cube, settled, lost = _cube(
+        layout,
+        target,
+        history,
+        (lines, wider),
+        spans=spans,
+        outside=outside,
+        over_people=over_people,
+    )
     return Intake(
         channels=channels,
         layout=layout,
-        cube=replace(cube, spans=intake_targets.over(spans, target, layout)),
+        cube=cube,
         history=history,
         settled=settled,
-        outside=intake_targets.outside(work.installed, channels, target, layout),
         lost=lost,
         dials=dials,
         installed=work.installed,
@@ -187,12 +194,14 @@ def _cube(
     layout: Layout,
     target: NDArray[np.bool_],
     history: History,
-    lines: Lines,
-    days: tuple[int, int],
+    came: tuple[Lines, tuple[int, int]],
     *,
+    spans: Spans,
+    outside: NDArray[np.bool_] | None,
     over_people: bool,
 ) -> tuple[Cube, NDArray[np.bool_] | None, NDArray[np.bool_] | None]:
     """Lay the days that came in over the record's; a person's decisions stay on top."""
+    lines, days = came
     values, codes = history.values.copy(), history.quality.copy()
     part = layout.part(*days)
     window = np.s_[:, days[0] : days[1]]
@@ -203,6 +212,8 @@ def _cube(
     if not over_people:
         settled = history.settled() & target[:, :, None]
         values[settled], codes[settled] = history.values[settled], history.quality[settled]
+    if outside is not None:
+        values[outside], codes[outside] = 0, quality.MISSING
     masks = [_spread(mask, layout, days) for mask in (lines.duplicate, lines.misfit)]
     misfit, lost = masks[1], None
     if misfit is not None:
@@ -215,9 +226,10 @@ def _cube(
         days=layout.days,
         interval_seconds=layout.interval_seconds,
         one_way=np.ones(len(values), np.bool_),
-        spans=intake_targets.no_spans(),
+        spans=spans,
         duplicate=masks[0],
         misfit=misfit,
+        outside=outside,
     )
     return cube, settled if settled is not None and settled.any() else None, lost
 

@@ -22,11 +22,6 @@ def reach(days: NDArray[Any], known: tuple[int, int] | None = None) -> tuple[int
     return (min(first, known[0]), max(end, known[1])) if known else (first, end)
 
 
-def no_spans() -> Spans:
-    """Give no spans."""
-    return matrix.no_spans()
-
-
 def spans(steps: Steps, row: NDArray[np.intp], installed: Installed, layout: Layout) -> Spans:
     """Give register spans of channels, on the cube's flattened day × slot axis.
 

@@ -145,7 +145,10 @@ def registers(
 
 
 def lock(connection: Connection, channel_ids: Sequence[int]) -> None:
-    """Keep others from making versions of channels until the transaction ends."""
+    """Keep others from making versions of channels until the transaction ends.
+
+    The lock is on their usage points, as validation runs take it.
+    """
     connection.execute(_SQL["lock_channels"], {"channels": list(channel_ids)})
 
 

@@ -34,4 +34,8 @@ VALUES (%(kind)s, %(recorded_at)s, %(rule_set)s, %(rule_set_digest)s, %(software
 RETURNING id
 
 -- name: lock_channels
-SELECT id FROM channel WHERE id = ANY(%(channels)s) ORDER BY id FOR NO KEY UPDATE
+SELECT id
+FROM usage_point
+WHERE id IN (SELECT usage_point_id FROM channel WHERE id = ANY(%(channels)s))
+ORDER BY id
+FOR NO KEY UPDATE

@@ -153,3 +153,10 @@ def moment(second: int | np.integer[Any]) -> datetime:
 def microseconds(when: datetime) -> int:
     """Give microseconds since 1970 from a moment."""
     return (when - _EPOCH) // timedelta(microseconds=1)
+
+
+def with_content(
+    blocks: BlockTable, values: NDArray[np.int32], codes: NDArray[np.int16]
+) -> BlockTable:
+    """Give the same days with other values and qualities."""
+    return replace(blocks, values=values, quality=codes, origin=None)

@@ -14,7 +14,7 @@ from mdm import intake, intake_cube, readings, readings_columns, vee_findings, v
 from mdm.intake import Claim
 from mdm.intake_cube import Intake
 from mdm.intake_layout import Weeks
-from schemas import quality, reading_type, statements
+from schemas import reading_type, statements
 from schemas.database import Connection
 from schemas.period import Period
 from schemas.reading import BlockTable
@@ -180,18 +180,13 @@ def _run(connection: Connection, part: Intake, rule_set: RuleSet, *, now: dateti
 
 
 def _blocks(part: Intake, outcome: Outcome) -> BlockTable:
-    """Give the target days as they came out; a person's decision stands, and where no meter was
-    there is nothing.
-    """
+    """Give the target days as they came out; a person's decision stands."""
     row, day = np.nonzero(part.cube.target)
     values, codes = outcome.values[row, day], outcome.quality[row, day]
     if part.settled is not None:
         settled = part.settled[row, day]
         values[settled] = part.history.values[row, day][settled]
         codes[settled] = part.history.quality[row, day][settled]
-    if part.outside is not None:
-        values[part.outside[row, day]] = 0
-        codes[part.outside[row, day]] = quality.MISSING
     rows = len(row)
     return BlockTable(
         channel_id=part.channels.id[row],

@@ -50,8 +50,8 @@ class Table:
 
 
 def table(findings: Findings, intake: Intake) -> Table:
-    """Give a run's findings, but for those about slots that a person has settled or that no meter
-    could have; and what came with another interval length.
+    """Give a run's findings, but for those about slots that a person has settled; and what came
+    with another interval length.
     """
     layout, ids = intake.layout, intake.channels.id
     names = np.array([name.encode() for name in findings.names] or [b""])
@@ -67,9 +67,8 @@ def table(findings: Findings, intake: Intake) -> Table:
         findings.observed,
         findings.limit,
     )
-    for mask in (intake.settled, intake.outside):
-        if mask is not None and len(own):
-            own = own.rows(~_wholly_in(own, mask, intake))
+    if intake.settled is not None and len(own):
+        own = own.rows(~_wholly_in(own, intake.settled, intake))
     return own if intake.lost is None else _joined(own, _lost(intake.lost, intake))
 
 

@@ -14,9 +14,47 @@ from schemas import quality
 from schemas.database import Connection
 from schemas.period import Period
 from schemas.reading import BlockTable
+from validation import ruleset
 
 STATEMENT_FILES = ["readings.sql", "intake.sql", "vee.sql", "worklist.sql"]
 NOW = datetime(2026, 7, 1, 6, tzinfo=UTC)
+
+# Rules of the tests' own: the shipped ones may change.
+RULES = (
+    ruleset.parse(
+        """
+        name = "electricity"
+        effective_from = 2000-01-01
+        description = "For tests."
+        scale_to_register = true
+        [rules]
+        gap = { severity = "info", action = "estimate" }
+        duplicate = { severity = "issue", action = "note" }
+        interval_size = { severity = "issue", action = "suspect" }
+        sum_check = { severity = "issue", action = "note", tolerance = 0, relative = 0.0 }
+        [rules.spike]
+        severity = "issue"
+        action = "suspect"
+        tolerance = 1.8
+        minimum_per_hour = 8000
+        [[estimators]]
+        method = "linear"
+        limit_hours = 2
+        inclusive = true
+        one_anchor = "flat"
+        beside_bad = "decline"
+        [[estimators]]
+        method = "like_day"
+        count = 3
+        fewest = 1
+        like = "kind"
+        within_days = 60
+        [[estimators]]
+        method = "register"
+        """,
+        "tests",
+    ),
+)
 
 
 def seconds(*moment: int) -> int:

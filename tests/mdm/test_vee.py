@@ -1,6 +1,7 @@
 """Raw readings become the final record: every case that the field brings, on a real database."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -40,7 +41,7 @@ def run(connection: Connection, now: datetime = NOW) -> Report:
     """Take in everything that is there."""
     total, last = Report(), Report(taken=1)
     while last.taken:
-        last = vee.run(connection, now=now, weeks=WEEKS)
+        last = vee.run(connection, now=now, weeks=WEEKS, rule_sets=record.RULES)
         total += last
     return total
 
@@ -408,7 +409,9 @@ def test_days_without_anything_can_be_asked_for(connection: Connection) -> None:
     point = connection.execute("SELECT id FROM usage_point").fetchone()
     assert point
     period = Period(DAY, DAY + 3 * ONE)
-    report = vee.validate(connection, [point[0]], period, now=NOW, weeks=WEEKS)
+    report = vee.validate(
+        connection, [point[0]], period, now=NOW, weeks=WEEKS, rule_sets=record.RULES
+    )
     assert (report.days, report.versions) == (3, 2)
     assert len(record.final(connection)) == 3
 
@@ -450,7 +453,8 @@ def test_a_persons_value_survives_a_run_unless_told(connection: Connection) -> N
     point = connection.execute("SELECT id FROM usage_point").fetchone()
     assert point
     period = Period(DAY, DAY + ONE)
-    vee.validate(connection, [point[0]], period, now=NOW + HOUR, weeks=WEEKS, over_people=True)
+    more = {"weeks": WEEKS, "rule_sets": record.RULES, "over_people": True}
+    vee.validate(connection, [point[0]], period, now=NOW + HOUR, **more)  # type: ignore[arg-type]
     again = record.final(connection)
     assert again.version.tolist() == [3]
     assert again.values[0].tolist() == CURVE
@@ -467,9 +471,9 @@ def test_two_workers_take_usage_points_of_their_own(database_url: str) -> None:
         for n in range(4):
             record.land(connection, f"M-{n}", DAY, CURVE)
     with database.connect(database_url) as one, database.connect(database_url) as other:
-        first = vee.run(one, now=NOW, weeks=WEEKS, limit=2)
+        first = vee.run(one, now=NOW, weeks=WEEKS, rule_sets=record.RULES, limit=2)
         # Something more for a usage point that the first worker holds: it is left alone.
-        second = vee.run(other, now=NOW, weeks=WEEKS, limit=100)
+        second = vee.run(other, now=NOW, weeks=WEEKS, rule_sets=record.RULES, limit=100)
         assert (first.taken, second.taken) == (2, 2)
         one.commit()
         other.commit()
@@ -478,10 +482,31 @@ def test_two_workers_take_usage_points_of_their_own(database_url: str) -> None:
 
 def test_a_run_is_written_down(connection: Connection) -> None:
     meter(connection)
-    record.land(connection, "M-1", DAY, CURVE[:40] + CURVE[41:])
+    record.land(connection, "M-1", DAY, CURVE[:40])
+    record.land(connection, "M-1", DAY + 41 * QUARTER, CURVE[41:])
     run(connection)
     (row,) = connection.execute(
         "SELECT r.rule_set, r.rule_set_digest = p.rule_set_digest, r.days, r.versions, r.opened,"
         " (r.counters ->> 'missing')::int FROM vee_run r JOIN provenance p ON p.id = provenance_id"
     ).fetchall()
     assert row == ("electricity", True, 1, 1, 1, 1)
+
+
+def test_rules_change_on_their_day(connection: Connection) -> None:
+    meter(connection)
+    record.land(connection, "M-1", DAY, [*CURVE[:10], 90_000, *CURVE[11:]] * 2)
+    (old,) = record.RULES
+    from_ = (DAY + ONE + HOUR).date() + ONE
+    calm = tuple(use for use in old.rules if use.rule.name != "spike")
+    new = replace(old, effective_from=from_, rules=calm, digest="another")
+    report = vee.run(connection, now=NOW, weeks=WEEKS, rule_sets=(old, new))
+    assert report.days == 2
+    assert record.findings(connection) == [("spike", DAY + 10 * QUARTER, DAY + 11 * QUARTER)]
+    digests = connection.execute("SELECT rule_set_digest FROM vee_run ORDER BY id").fetchall()
+    assert digests == [(old.digest,), ("another",)]
+
+
+def test_the_shipped_rules_run(connection: Connection) -> None:
+    meter(connection)
+    record.land(connection, "M-1", DAY, CURVE)
+    assert vee.run(connection, now=NOW, weeks=WEEKS).versions == 1

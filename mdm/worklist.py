@@ -1,0 +1,359 @@
+"""The worklist: findings that wait for a person, and what a person can do about them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any, Final, Literal
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mdm import readings, readings_columns, vee
+from mdm.intake_layout import Weeks
+from mdm.vee import Report
+from schemas import quality, statements
+from schemas.database import Connection
+from schemas.period import Period, local_day
+from schemas.quality import QualityClass
+from schemas.reading import BlockTable
+from validation.ruleset import RuleSet
+
+_SQL = statements.load("mdm", "worklist.sql")
+_INT32: Final = np.iinfo(np.int32)
+
+State = Literal["open", "accepted", "edited", "resolved", "superseded"]
+Severity = Literal["info", "issue", "terminate"]
+
+
+class WorklistError(ValueError):
+    """A decision cannot be taken; the message says about what, why, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A finding with where it is; the stretch from ``starts_at`` to ``ends_at`` is half-open."""
+
+    id: int
+    channel_id: int
+    usage_point: str
+    reading_type: str
+    interval_seconds: int
+    time_zone: str
+    day: datetime
+    starts_at: datetime
+    ends_at: datetime
+    rule: str
+    severity: Severity
+    action: str
+    observed: float | None
+    limit: float | None
+    found_at: datetime
+    state: State
+    decided_by: str | None
+    decided_at: datetime | None
+    reason: str | None
+
+    @property
+    def local_date(self) -> date:
+        """The local day in which it starts."""
+        return self.day.astimezone(ZoneInfo(self.time_zone)).date()
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Findings of one cause: how many, at how many usage points, from when to when."""
+
+    rule: str
+    severity: Severity
+    action: str
+    findings: int
+    usage_points: int
+    first: datetime
+    last: datetime
+
+
+def findings(
+    connection: Connection,
+    *,
+    state: State | None = "open",
+    rule: str | None = None,
+    severity: Severity | None = None,
+    usage_point: str | None = None,
+    period: Period | None = None,
+    limit: int = 100,
+    offset: int = 0,
+) -> list[Item]:
+    """List findings, issues before mere information, then the oldest first.
+
+    Parameters
+    ----------
+    state, rule, severity, usage_point : only those; None for any
+    period : only those that reach into it
+    """
+    rows = connection.execute(
+        _SQL["findings"],
+        {
+            "state": state,
+            "rule": rule,
+            "severity": severity,
+            "usage_point": usage_point,
+            "start": period.start if period else None,
+            "end": period.end if period else None,
+            "limit": limit,
+            "offset": offset,
+        },
+    )
+    return [Item(*row) for row in rows]
+
+
+def groups(
+    connection: Connection, *, state: State = "open", usage_point: str | None = None
+) -> list[Group]:
+    """Count findings by cause, issues before mere information, then the most frequent first."""
+    rows = connection.execute(_SQL["groups"], {"state": state, "usage_point": usage_point})
+    return [Group(*row) for row in rows]
+
+
+def accept(
+    connection: Connection, ids: Sequence[int], *, person: str, reason: str, now: datetime
+) -> int:
+    """Accept what validation found: doubted values stand from now on; give how many days changed.
+
+    Estimates stay estimates, and what is missing stays missing.
+
+    Raises
+    ------
+    WorklistError
+        if a finding is gone or not open, or person or reason is empty; then nothing is changed.
+    """
+    _need(person, reason)
+    named = _open_findings(connection, ids)
+    channels = sorted({each.channel_id for each in named})
+    readings.lock(connection, channels)
+    start = min(each.day for each in named)
+    end = max(each.ends_at for each in named)
+    before = readings.current(connection, channels, Period(start, end), origins=True)
+    inside = np.zeros(before.values.shape, np.bool_)
+    for each in named:
+        inside |= _inside(before, each.channel_id, each.starts_at, each.ends_at)
+    doubted = inside & (quality.classes(before.quality) == QualityClass.QUESTIONABLE)
+    made = _record(
+        connection,
+        before,
+        before.values,
+        np.where(doubted, np.int16(quality.ACCEPTED), before.quality),
+        ("accept", person, reason, now),
+    )
+    decided = {"state": "accepted", "person": person, "reason": reason, "now": now}
+    connection.execute(_SQL["decide"], {"ids": [each.id for each in named], **decided})
+    return made
+
+
+def edit(
+    connection: Connection,
+    channel_id: int,
+    values: Mapping[datetime, int],
+    *,
+    person: str,
+    reason: str,
+    now: datetime,
+) -> int:
+    """Set values of intervals by hand, each by its start; give how many days changed.
+
+    Open findings that lie wholly in the edited intervals are closed with the edit.
+
+    Parameters
+    ----------
+    values : after the multiplier [the reading type's scaled unit]
+
+    Raises
+    ------
+    WorklistError
+        if the channel, a day or an interval does not exist, a value does not fit the store, or
+        person or reason is empty; then nothing is changed.
+    """
+    _need(person, reason)
+    if not values:
+        raise WorklistError("no values given: name at least one interval by its start")
+    channel = _channel(connection, channel_id)
+    readings.lock(connection, [channel_id])
+    zone = ZoneInfo(channel.time_zone)
+    first, last = (
+        local_day(moment.astimezone(zone).date(), zone) for moment in (min(values), max(values))
+    )
+    before = readings.current(connection, [channel_id], Period(first.start, last.end), origins=True)
+    edited, codes = before.values.copy(), before.quality.copy()
+    for moment, value in values.items():
+        row, slot = _slot(before, channel, moment)
+        if not _INT32.min <= value <= _INT32.max:
+            raise WorklistError(f"{channel}: {value} at {_utc(moment)} does not fit into 32 bits")
+        edited[row, slot], codes[row, slot] = value, quality.EDITED
+    made = _record(connection, before, edited, codes, ("edit", person, reason, now))
+    ids = _covered(connection, channel_id, sorted(values), channel.interval_seconds)
+    decided = {"state": "edited", "person": person, "reason": reason, "now": now}
+    connection.execute(_SQL["decide"], {"ids": ids, **decided})
+    return made
+
+
+def rerun(
+    connection: Connection,
+    ids: Sequence[int],
+    *,
+    now: datetime,
+    weeks: Weeks,
+    rule_sets: Sequence[RuleSet] = (),
+    over_people: bool = False,
+) -> Report:
+    """Validate the days of findings again, such as after a change of the rules or the registry.
+
+    Parameters
+    ----------
+    over_people : whether edited and accepted values give way to what was read
+
+    Raises
+    ------
+    WorklistError
+        if a finding is gone.
+    """
+    report = Report()
+    for each in _named(connection, ids):
+        report += vee.validate(
+            connection,
+            [each.usage_point_id],
+            Period(each.starts_at, each.ends_at),
+            now=now,
+            weeks=weeks,
+            rule_sets=rule_sets,
+            over_people=over_people,
+        )
+    return report
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    id: int
+    channel_id: int
+    usage_point_id: int
+    usage_point: str
+    day: datetime
+    starts_at: datetime
+    ends_at: datetime
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class _Channel:
+    usage_point: str
+    reading_type: str
+    time_zone: str
+    interval_seconds: int
+
+    def __str__(self) -> str:
+        return f"{self.usage_point}, {self.reading_type}"
+
+
+def _need(person: str, reason: str) -> None:
+    for what, given in (("person", person), ("reason", reason)):
+        if not given.strip():
+            raise WorklistError(f"a decision needs a {what}: it stands in the record for ever")
+
+
+def _named(connection: Connection, ids: Sequence[int]) -> list[_Named]:
+    if not ids:
+        raise WorklistError("no findings given: name at least one by its number")
+    rows = [_Named(*row) for row in connection.execute(_SQL["named_findings"], {"ids": list(ids)})]
+    gone = sorted(set(ids) - {each.id for each in rows})
+    if gone:
+        raise WorklistError(f"there is no finding {', '.join(map(str, gone))}")
+    return rows
+
+
+def _open_findings(connection: Connection, ids: Sequence[int]) -> list[_Named]:
+    named = _named(connection, ids)
+    for each in named:
+        if each.state != "open":
+            raise WorklistError(
+                f"finding {each.id} at {each.usage_point} is {each.state}, not open; "
+                "list the worklist again"
+            )
+    return named
+
+
+def _channel(connection: Connection, channel_id: int) -> _Channel:
+    row = connection.execute(_SQL["channel"], {"channel": channel_id}).fetchone()
+    if row is None:
+        raise WorklistError(f"there is no channel {channel_id}")
+    if row[3] == 0:
+        raise WorklistError(f"{row[0]}, {row[1]} is a register: it has no intervals to edit")
+    return _Channel(*row)
+
+
+def _slot(days: BlockTable, channel: _Channel, moment: datetime) -> tuple[int, int]:
+    """Find the recorded day and slot that start at a moment."""
+    since = int(moment.timestamp()) - days.starts_at
+    inside = (since >= 0) & (since < days.length * channel.interval_seconds)
+    if not inside.any():
+        raise WorklistError(
+            f"{channel}: the day of {_utc(moment)} is not in the record; validate it first"
+        )
+    row = int(np.flatnonzero(inside)[0])
+    slot, rest = divmod(int(since[row]), channel.interval_seconds)
+    if rest or moment.microsecond:
+        raise WorklistError(
+            f"{channel}: no interval starts at {_utc(moment)}; they are "
+            f"{channel.interval_seconds} s long, from local midnight on"
+        )
+    return row, slot
+
+
+def _inside(days: BlockTable, channel_id: int, start: datetime, end: datetime) -> NDArray[np.bool_]:
+    """Mark the slots of a channel that start in a stretch."""
+    step = days.interval_seconds.astype(np.int64)
+    moment = days.starts_at[:, None] + np.arange(days.values.shape[1]) * step[:, None]
+    inside = (moment >= int(start.timestamp())) & (moment < int(end.timestamp()))
+    return np.asarray(inside & (days.channel_id == channel_id)[:, None])
+
+
+def _record(
+    connection: Connection,
+    before: BlockTable,
+    values: NDArray[np.int32],
+    codes: NDArray[np.int16],
+    who: tuple[Literal["edit", "accept"], str, str, datetime],
+) -> int:
+    kind, person, reason, now = who
+    days = readings_columns.with_content(before, values, codes)
+    if not readings.differing(days, before).any():
+        return 0
+    provenance = readings.add_provenance(
+        connection, kind, recorded_at=now, person=person, reason=reason
+    )
+    return readings.record(
+        connection, days, provenance_id=provenance, recorded_at=now, previous=before
+    )
+
+
+def _covered(
+    connection: Connection, channel_id: int, moments: Sequence[datetime], interval_seconds: int
+) -> list[int]:
+    """Give open findings whose every slot is among the edited ones."""
+    step = timedelta(seconds=interval_seconds)
+    limits: dict[str, Any] = {
+        "channel": channel_id,
+        "start": moments[0],
+        "end": moments[-1] + step,
+    }
+    edited = {int(moment.timestamp()) for moment in moments}
+    found = []
+    for number, start, end in connection.execute(_SQL["open_in"], limits):
+        slots = range(int(start.timestamp()), int(end.timestamp()), interval_seconds)
+        if edited.issuperset(slots):
+            found.append(number)
+    return found
+
+
+def _utc(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S%z}"
