@@ -7,6 +7,7 @@ IEC 62056-6-2:2021, 4.3.2 (Register, attribute 3) and table 4 (units).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
@@ -42,7 +43,7 @@ class Scale:
 
         What is no number gives 0 and METER_DOUBTS, what does not fit the store 0 and OVERFLOW.
         """
-        if isinstance(raw, bool) or not isinstance(raw, int | float):
+        if isinstance(raw, bool) or not isinstance(raw, int | float) or not math.isfinite(raw):
             return 0, quality.METER_DOUBTS
         try:
             return quantity.rounded(Decimal(raw), self.factor), quality.VALID

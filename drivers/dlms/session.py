@@ -227,7 +227,7 @@ class DlmsDriver:
     )
 
     def __init__(self) -> None:
-        self._captured: Captured = {}
+        self.captured: Captured = {}
 
     @asynccontextmanager
     async def session(self, endpoint: Endpoint) -> AsyncIterator[DlmsSession]:
@@ -240,7 +240,7 @@ class DlmsDriver:
         """
         settings = Settings.of(endpoint)
         async with connection(endpoint, settings) as link:
-            session = DlmsSession(link, endpoint, settings, self._captured)
+            session = DlmsSession(link, endpoint, settings, self.captured)
             if settings.serial is not None:
                 await session.check_serial(settings.serial)
             yield session
