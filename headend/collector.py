@@ -79,7 +79,12 @@ class Collector:
         self._capacity = Capacity(limits.sessions)
 
     async def collect(
-        self, order: Order, *, clock: Clock, listener: Listener | None = None
+        self,
+        order: Order,
+        *,
+        clock: Clock,
+        listener: Listener | None = None,
+        connection: Connection | None = None,
     ) -> Collected:
         """Read the end devices of an order and land what they give.
 
@@ -87,27 +92,35 @@ class Collector:
         ----------
         clock : gives the time, aware, UTC
         listener : is told of every step, from the event loop
+        connection : one that nobody else uses meanwhile, to spare another
 
         Raises
         ------
         psycopg.OperationalError
             if the database goes away; what was landed stays, and the order can be given again.
         """
-        prepared = await asyncio.to_thread(
-            preparation.prepare, self._url, order, self._drivers, self._counters,
-            timeout=self._limits.timeout, now=clock(),
-        )  # fmt: skip
-        done = Collected(waiting=prepared.waiting, already_read=prepared.already_read)
-        with database.connect(self._url) as connection:
-            this = _Round(order, clock, listener, connection, done)
-            await self._write(this, prepared.refused)
-            await self._read_all(this, prepared.asking)
+        done = Collected()
+        if connection is None:
+            with database.connect(self._url) as own:
+                await self._collect(_Round(order, clock, listener, own, done))
+        else:
+            await self._collect(_Round(order, clock, listener, connection, done))
         _log.info(
             "collector.order.done", batch=order.batch_id, reason=order.reason, ok=done.ok,
             partial=done.partial, failed=done.failed, waiting=done.waiting, busy=done.busy,
             intervals=done.intervals, registers=done.registers,
         )  # fmt: skip
         return done
+
+    async def _collect(self, this: _Round) -> None:
+        prepared = await asyncio.to_thread(
+            preparation.prepare, this.connection, this.order, self._drivers, self._counters,
+            timeout=self._limits.timeout, now=this.clock(),
+        )  # fmt: skip
+        this.done.waiting = prepared.waiting
+        this.done.already_read = prepared.already_read
+        await self._write(this, prepared.refused)
+        await self._read_all(this, prepared.asking)
 
     async def _read_all(self, this: _Round, asking: Sequence[Asking]) -> None:
         """Talk to all at the same time; write results in groups as they come."""

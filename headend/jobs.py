@@ -24,7 +24,7 @@ from drivers.driver import Driver
 from headend import clock, collector, dispatch
 from headend.capacity import Limits
 from headend.collector import Collected, Collector
-from headend.exchange import Clock, Order
+from headend.exchange import Clock
 from schemas import database
 from schemas.database import Connection
 
@@ -68,7 +68,7 @@ async def collect(context: procrastinate.JobContext, batch_id: int) -> None:
     except Exception:
         if context.job.attempts + 1 >= _MOST_ATTEMPTS:
             # Its meters must not wait for it any longer.
-            await work.finish(batch_id)
+            await asyncio.to_thread(work.finish, batch_id)
         raise
 
 
@@ -83,21 +83,16 @@ class _Work:
 
     async def collect(self, batch_id: int) -> None:
         """Read a batch's meters and mark it as done."""
-        order, time = await asyncio.to_thread(self._open, batch_id)
-        if order is not None:
-            done = await self._reader.collect(order, clock=time)
-            _add(self.done, done)
-            await self.finish(batch_id)
-
-    async def finish(self, batch_id: int) -> None:
-        """Mark a batch as done."""
-        await asyncio.to_thread(self._finish, batch_id)
-
-    def _open(self, batch_id: int) -> tuple[Order | None, Clock]:
         with database.connect(self._url) as connection:
-            return dispatch.order(connection, batch_id), self.tell_time or clock_of(connection)
+            order = await asyncio.to_thread(dispatch.order, connection, batch_id)
+            time = self.tell_time or clock_of(connection)
+            if order is not None:
+                done = await self._reader.collect(order, clock=time, connection=connection)
+                _add(self.done, done)
+                dispatch.finish(connection, batch_id, now=time())
 
-    def _finish(self, batch_id: int) -> None:
+    def finish(self, batch_id: int) -> None:
+        """Mark a batch as done, although it is not."""
         with database.connect(self._url) as connection:
             now = self.tell_time() if self.tell_time else clock.now(connection)
             dispatch.finish(connection, batch_id, now=now)
@@ -149,12 +144,17 @@ class Pool:
         """
         self.work.done = Collected()
         self.work.tell_time = lambda: now
-        while (handed := await asyncio.to_thread(self._hand_over, now)) or await self._waiting():
-            await self._worker(wait=False)
-            if not handed:
-                # What waits may be locked by a worker that died and is not yet missed.
-                await asyncio.sleep(_LOCKED_PAUSE)
-        return self.work.done
+        await self.rescue()
+        with database.connect(self.url) as connection:
+            while True:
+                handed, waiting = await asyncio.to_thread(_turn, connection, now)
+                if not handed and not waiting:
+                    return self.work.done
+                await self._worker(wait=False)
+                if not handed:
+                    # What waits may be locked by a worker that died and is not yet missed.
+                    await asyncio.sleep(_LOCKED_PAUSE)
+                    await self.rescue()
 
     async def rescue(self) -> int:
         """Put the batches of dead workers back into the queue; give how many."""
@@ -187,18 +187,13 @@ class Pool:
             await self.rescue()
             await asyncio.sleep(self.pulse.beat)
 
-    async def _waiting(self) -> bool:
-        """Tell whether jobs are queued for now: those of an earlier process count too."""
-        await self.rescue()
-        return await asyncio.to_thread(self._has_jobs)
 
-    def _has_jobs(self) -> bool:
-        with database.connect(self.url) as connection:
-            return dispatch.has_jobs(connection, QUEUE)
-
-    def _hand_over(self, now: datetime) -> int:
-        with database.connect(self.url) as connection:
-            return hand_over(connection, now)
+def _turn(connection: Connection, now: datetime) -> tuple[int, bool]:
+    """Hand over what is due, and tell whether jobs wait: those of others before us count too."""
+    handed = hand_over(connection, now)
+    waiting = dispatch.has_jobs(connection, QUEUE)
+    connection.commit()
+    return handed, waiting
 
 
 @asynccontextmanager

@@ -1,5 +1,5 @@
 -- name: take
-SELECT pg_try_advisory_lock(7105023, %(id)s::integer)
+SELECT id FROM unnest(%(ids)s::integer[]) AS id WHERE pg_try_advisory_lock(7105023, id)
 
 -- name: give_back
 SELECT pg_advisory_unlock(7105023, id) FROM unnest(%(ids)s::integer[]) AS id

@@ -10,10 +10,13 @@ from drivers import errors
 from drivers.driver import Driver, Endpoint
 from headend import coverage, devices, keys, requests, sessions
 from headend.counters import Run, Source
+from headend.coverage import Coverage
 from headend.devices import Device
 from headend.exchange import Order, Request, Result
 from headend.vault import Vault, VaultError
-from schemas import database
+from schemas.database import Connection
+
+_NOTHING = Coverage((), ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class Prepared:
 
 
 def prepare(
-    url: str,
+    connection: Connection,
     order: Order,
     drivers: Mapping[str, Driver],
     source: Source,
@@ -52,24 +55,26 @@ def prepare(
     timeout: float,
     now: datetime,
 ) -> Prepared:
-    """Load an order's end devices and choose whom to ask, and for what.
+    """Load an order's end devices and choose whom to ask, and for what; commits.
 
     Parameters
     ----------
     source : of invocation counters
     timeout : longest wait for one answer [s]
     """
-    with database.connect(url) as connection:
-        known = devices.load(connection, order.end_device_ids)
-        read = sessions.already_read(connection, order.batch_id) if order.batch_id else set()
-        askable = [one for one in known if one.id not in read and one.protocol in drivers]
-        ready = [one for one in askable if _is_ready(one, drivers[one.protocol], order, now)]
-        waiting = {one.id for one in askable} - {one.id for one in ready}
-        if order.reason == "schedule":
-            sessions.put_off(connection, waiting, order.reads)
-        have = coverage.coverage(connection, ready, now=now)
+    known = devices.load(connection, order.end_device_ids)
+    read = sessions.already_read(connection, order.batch_id) if order.batch_id else set()
+    askable = [one for one in known if one.id not in read and one.protocol in drivers]
+    ready = [one for one in askable if _is_ready(one, drivers[one.protocol], order, now)]
+    waiting = {one.id for one in askable} - {one.id for one in ready}
+    if order.reason == "schedule" and waiting:
+        sessions.put_off(connection, waiting, order.reads)
+    have = coverage.coverage(connection, _with_memory(ready, order, drivers), now=now)
+    connection.commit()
     wanted = [
-        requests.request(one, _reads(one, order), have[one.id], drivers[one.protocol], now=now)
+        requests.request(
+            one, _reads(one, order), have.get(one.id, _NOTHING), drivers[one.protocol], now=now
+        )
         for one in ready
     ]
     some = [one for one in wanted if one.reads]
@@ -85,6 +90,17 @@ def prepare(
         else:
             prepared.asking.append(Asking(one, endpoint, runs.get(one.device.id)))
     return prepared
+
+
+def _with_memory(
+    ready: Iterable[Device], order: Order, drivers: Mapping[str, Driver]
+) -> list[Device]:
+    """List the meters whose missing intervals are to be asked for."""
+    return [
+        one
+        for one in ready
+        if "intervals" in drivers[one.protocol].offers and "intervals" in _reads(one, order)
+    ]
 
 
 def _is_ready(device: Device, driver: Driver, order: Order, now: datetime) -> bool:
