@@ -43,7 +43,7 @@ class Connection:
             raise errors.Broken(f"{self._who}: the session failed before; open a new one")
         try:
             return await self._run(step)
-        except errors.MeterRefused as error:
+        except (errors.MeterRefused, errors.WrongMeter) as error:
             raise type(error)(f"{self._who}: {error}") from error
         except errors.DriverError as error:
             self._usable = False
@@ -51,16 +51,17 @@ class Connection:
 
     async def release(self) -> None:
         """Leave the association and hear what the meter says to that."""
-        if self._usable:
-            # The readings are here; a meter that does not say goodbye takes nothing away.
-            with suppress(errors.DriverError):
-                await self.run(self.association.release())
+        if not self._usable:
+            self.abandon()
+            return
+        # The readings are here; a meter that does not say goodbye takes nothing away.
+        with suppress(errors.DriverError):
+            await self.run(self.association.release())
 
     def abandon(self) -> None:
-        """Leave the association without waiting for an answer."""
-        if self._usable:
-            self._usable = False
-            self._line.send(self._framed(association.RELEASE))
+        """Leave the association without waiting for an answer, if the line still stands."""
+        self._usable = False
+        self._line.send(self._framed(association.RELEASE))
 
     async def _run(self, step: Step[T]) -> T:
         try:

@@ -15,6 +15,7 @@ from drivers.errors import LocalProtocolError, RemoteProtocolError
 
 _HEADER: Final = struct.Struct(">HHHH")
 _VERSION: Final = 1
+_BEGINNING: Final = _VERSION.to_bytes(2)
 _LONGEST: Final = 0xFFFF
 
 
@@ -84,7 +85,7 @@ class Frames:
         """
         buffer = self._buffer
         # The version shows what talks there before the header is whole.
-        if not bytes(_VERSION.to_bytes(2)).startswith(bytes(buffer[:2])):
+        if not _BEGINNING.startswith(buffer[:2]):
             raise RemoteProtocolError(
                 f"0x{bytes(buffer[:2]).hex()} is not the beginning of a DLMS wrapper frame: "
                 "check that the port is the meter's"

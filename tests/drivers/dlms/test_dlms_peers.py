@@ -20,6 +20,7 @@ from drivers.errors import (
     Broken,
     DriverError,
     LinkError,
+    NotOffered,
     ProtocolError,
     RemoteProtocolError,
     TimedOut,
@@ -243,6 +244,42 @@ async def test_any_garbage_for_any_answer_is_an_error_of_ours() -> None:
         async with peer(replying(respond)) as endpoint:
             with pytest.raises(DriverError, match="M1"):
                 await read_clock(endpoint)
+
+
+async def read_clock_and_fail(endpoint: Endpoint) -> None:
+    async with DlmsDriver().session(endpoint) as session:
+        await session.read_clock(now=NOW)
+        raise ZeroDivisionError
+
+
+REFUSED = b"\xc4\x01\xc1\x01\x04"
+NO_TIME = b"\xc4\x01\xc1\x00\x00"
+
+
+@pytest.mark.parametrize(
+    ("said", "read", "kind"),
+    [
+        pytest.param(None, read_clock_and_fail, ZeroDivisionError, id="our own accident"),
+        pytest.param(REFUSED, read_clock, NotOffered, id="a refusal"),
+        pytest.param(NO_TIME, read_clock, RemoteProtocolError, id="nonsense"),
+    ],
+)
+async def test_the_association_is_released_whatever_happens(
+    said: bytes | None, read: Callable[[Endpoint], Awaitable[object]], kind: type[Exception]
+) -> None:
+    meter = clock_meter()
+    released = asyncio.Event()
+
+    def respond(apdu: bytes) -> list[bytes]:
+        if apdu[0] == 0x62:
+            released.set()
+        return [framed(said if said and apdu[0] == 0xC0 else answer(meter, apdu))]
+
+    async with peer(replying(respond)) as endpoint:
+        with pytest.raises(kind):
+            await read(endpoint)
+        async with asyncio.timeout(2):
+            await released.wait()
 
 
 async def test_a_clock_without_deviation_says_what_to_register() -> None:
