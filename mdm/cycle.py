@@ -13,6 +13,7 @@ from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from mdm import calendar_file, cycle_gates, cycle_inputs, cycle_sets, tariff_file, usage_points
+from mdm.calendar import CalendarError
 from mdm.cycle_sets import Draft, Outcome
 from mdm.determinants import batch as batches
 from mdm.determinants import determinant
@@ -254,7 +255,8 @@ def _grouped(
     for point in points:
         try:
             tariff = tariffs.on(point.tariff, point.commodity, cycle.starts_on)
-        except TariffError as problem:
+            calendar_file.named(tariff.calendar)
+        except (TariffError, CalendarError) as problem:
             problems.append(Problem(point.mrid, str(problem)))
             continue
         found[tariff.digest] = tariff

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal
+from urllib.parse import urlsplit
 
 from mdm import cycle_sets, delivery_files, delivery_folder, delivery_http
 from mdm.cycle import Cycle
@@ -189,9 +190,12 @@ def deliver(
     DeliveryError
         if the target cannot be reached or refuses; what was claimed stays claimed for it, and the
         next call goes on where this one stopped.
+    ValueError
+        if the connection is not in autocommit or the address carries a password.
     """
     if not connection.autocommit:
         raise ValueError("deliver needs a connection in autocommit")
+    target = _target(target)
     done = []
     under_way = [e for e in exports(connection, cycle) if e.target == target and _open(e)]
     with connection.transaction():
@@ -286,6 +290,16 @@ def _send(
                 with connection.transaction():
                     acknowledge(connection, export, answers, now=now)
     connection.execute(_SQL["mark_delivered"], {"export": export.id, "now": now})
+
+
+def _target(target: str) -> str:
+    """Give a target by the one name under which it is known in the database."""
+    if not target.startswith(_HTTP):
+        return str(Path(target).resolve())
+    if urlsplit(target).username is not None:
+        # It would be kept, and shown in messages.
+        raise ValueError("an address must not carry a user or a password")
+    return target.rstrip("/")
 
 
 def _open(export: Export) -> bool:

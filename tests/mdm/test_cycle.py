@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -323,6 +324,24 @@ def test_the_database_refuses_to_change_what_stands(connection: Connection, stat
     assert cycle_status.status(connection, june(connection)).held == 1
     with pytest.raises(psycopg.errors.RestrictViolation):
         connection.execute(statement.encode())
+
+
+def test_two_runs_at_once_write_once(database_url: str) -> None:
+    with database.connect(database_url) as connection:
+        add_whole(connection, "UP-1")
+        this = june(connection)
+
+    def second() -> cycle.Run:
+        with database.connect(database_url) as other:
+            return cycle.run(other, this, now=later(1))
+
+    with ThreadPoolExecutor() as pool:
+        with database.connect(database_url) as connection:
+            assert cycle.run(connection, this, now=NOW).written == 1
+            answer = pool.submit(second)
+            with pytest.raises(TimeoutError):
+                answer.result(0.5)
+        assert answer.result(30).unchanged == 1
 
 
 def test_two_time_zones_in_one_group(connection: Connection) -> None:

@@ -242,6 +242,15 @@ def test_a_transaction_around_it_is_refused(database_url: str, tmp_path: Path) -
             delivery.deliver(connection, this, target=str(tmp_path), file_format="csv", now=NOW)
 
 
+def test_a_password_in_an_address_is_refused(connection: Connection) -> None:
+    this = ready(connection, "UP-1")
+    with pytest.raises(ValueError, match="must not carry a user or a password"):
+        delivery.deliver(
+            connection, this, target="http://a:b@127.0.0.1", file_format="csv", now=NOW
+        )
+    assert delivery.exports(connection, this) == []
+
+
 @pytest.mark.parametrize("file", ["delivery.sql"])
 def test_every_statement_can_be_prepared(connection: Connection, file: str) -> None:
     for name, text in statements.load("mdm", file).items():
