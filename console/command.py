@@ -9,18 +9,38 @@ import click
 import psycopg
 import typer
 
-from console import doctor, registry_import, schedule_commands, show, store
+from console import (
+    bill_commands,
+    collection_commands,
+    doctor,
+    registry_import,
+    schedule_commands,
+    show,
+    simulate_commands,
+    store,
+    vee_commands,
+)
 from drivers.errors import DriverError
 from headend.devices import UnknownDevice
+from headend.files import UnknownFormat
 from headend.groups import GroupError
+from headend.on_demand import Busy, NotReadable
 from headend.schedules import ScheduleError
 from headend.vault import VaultError
+from mdm.cycle import CycleError
+from mdm.delivery_files import DeliveryError
 from mdm.registry import HeadingError
+from mdm.replay import ReplayError
+from mdm.worklist import WorklistError
 from schemas.cluster import ServerError
+from simulators.broker import BrokerError
+from simulators.fleet_file import BadFleet
 
 # What these say is for people: what, where and what to do.
 _REFUSALS = (
-    DriverError, GroupError, HeadingError, ScheduleError, ServerError, UnknownDevice, VaultError,
+    BadFleet, BrokerError, Busy, CycleError, DeliveryError, DriverError, GroupError, HeadingError,
+    NotReadable, ReplayError, ScheduleError, ServerError, UnknownDevice, UnknownFormat, VaultError,
+    WorklistError,
 )  # fmt: skip
 
 app = typer.Typer(
@@ -52,6 +72,15 @@ app.command()(doctor.doctor)
 app.add_typer(registry_import.app, name="import")
 app.add_typer(schedule_commands.group_app, name="group")
 app.add_typer(schedule_commands.app, name="schedule")
+app.command()(collection_commands.meter)
+app.command()(collection_commands.read)
+app.command()(collection_commands.worker)
+app.command("scheduler")(collection_commands.run_scheduler)
+app.command()(collection_commands.listen)
+app.add_typer(vee_commands.app, name="vee")
+app.add_typer(vee_commands.worklist_app, name="worklist")
+app.add_typer(bill_commands.app, name="bill")
+app.add_typer(simulate_commands.app, name="simulate")
 
 
 def main() -> None:
@@ -65,5 +94,5 @@ def main() -> None:
     except _REFUSALS as error:
         show.problem(str(error))
         sys.exit(1)
-    except click.Abort:
+    except (click.Abort, KeyboardInterrupt):
         sys.exit(130)

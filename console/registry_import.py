@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from console import show, store
-from headend import keys
+from headend import files, keys
 from mdm import registry
 
 app = typer.Typer(
@@ -23,6 +23,8 @@ RegistryFile = Annotated[
 KeysFile = Annotated[
     Path, typer.Argument(metavar="FILE.csv", exists=True, dir_okay=False, help="one line a key")
 ]
+
+ReadingsFile = Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False)]
 
 
 @app.command("registry")
@@ -74,6 +76,39 @@ def import_keys(file: KeysFile) -> None:
     for rejected in report.rejected:
         show.problem(f"{file}: {rejected}")
     _end(len(report.rejected), taken + len(report.rejected))
+
+
+@app.command("readings")
+def import_readings(
+    file: ReadingsFile,
+    file_format: Annotated[
+        str, typer.Option("--format", help=f"One of: {', '.join(files.FORMATS)}.")
+    ],
+) -> None:
+    """Bring in interval data and register readings that others have read.
+
+    All good rows land, by the same path as polled data; each other one is reported and the exit
+    status is 1. The formats are described in docs/formats.md.
+
+    Example: miqyas import readings --format nem12 NEM12.csv
+    """
+    with store.connection() as connection:
+        report = files.import_readings(
+            connection,
+            file.read_bytes(),
+            file_format=file_format,
+            name=file.name,
+            now=store.now(connection),
+        )
+    show.done(
+        f"{file}: {report.end_devices} meters, {report.intervals:,} new intervals, "
+        f"{report.registers:,} new register readings, {report.already_there:,} already there"
+    )
+    for rejected in report.rejected:
+        show.problem(f"{file}: {rejected}")
+    if report.rejected:
+        show.problem(f"{len(report.rejected)} rows were not taken.")
+        raise typer.Exit(1)
 
 
 def _end(rejected: int, lines: int) -> None:

@@ -1,0 +1,214 @@
+"""``miqyas bill``: cycles, their determinants, deliveries and replays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from typing import Annotated
+
+import typer
+
+from console import show, store
+from mdm import cycle, cycle_status, delivery, replay
+from mdm.cycle import Cycle
+from mdm.export import formats
+from schemas import database
+from schemas.database import Connection
+
+app = typer.Typer(no_args_is_help=True, help="Billing cycles: compute, hold, deliver, replay.")
+
+GroupName = Annotated[str, typer.Argument(metavar="GROUP", help="Billing group of the registry.")]
+First = Annotated[
+    datetime,
+    typer.Argument(metavar="FIRST_DAY", formats=["%Y-%m-%d"], help="Of the cycle: 2026-06-01."),
+]
+
+
+@app.command("run")
+def run(
+    group: GroupName,
+    first: First,
+    until: Annotated[
+        datetime,
+        typer.Argument(metavar="UNTIL", formats=["%Y-%m-%d"], help="First day not in the cycle."),
+    ],
+) -> None:
+    """Compute a cycle's determinants from the record as it is now; again, as often as you like.
+
+    Example: miqyas bill run monthly 2026-06-01 2026-07-01
+    """
+    with store.connection() as connection, show.out.status("computing…") as status:
+        now = store.now(connection)
+        opened = cycle.opened(connection, group, first.date(), until.date(), now=now)
+        done = cycle.Run()
+        for points in cycle.partitions(connection, opened):
+            done += cycle.run_partition(connection, opened, points, now=now)
+            status.update(f"{done.usage_points:,} usage points computed…")
+        show.done(
+            f"{opened}: {done.usage_points:,} usage points, {done.written:,} written, "
+            f"{done.unchanged:,} unchanged, {done.corrected:,} corrected after billing"
+        )
+        _status(connection, opened)
+    for problem in done.problems:
+        show.problem(f"{problem.usage_point}: {problem.reason}")
+    if done.problems:
+        raise typer.Exit(1)
+
+
+@app.command("status")
+def status(
+    group: Annotated[str | None, typer.Argument(metavar="GROUP")] = None,
+    holds: Annotated[bool, typer.Option("--holds", help="List what is held, and why.")] = False,
+) -> None:
+    """Tell how far the cycles are, what is held and why, what was delivered and corrected.
+
+    Example: miqyas bill status monthly --holds
+    """
+    with store.connection() as connection:
+        found = cycle.cycles(connection, billing_group=group)
+        for one in found:
+            _status(connection, one)
+            if holds:
+                _holds(connection, one)
+    if not found:
+        show.done("No billing cycles yet. Begin with: miqyas bill run GROUP FIRST_DAY UNTIL")
+
+
+@app.command("export")
+def export(
+    group: GroupName,
+    first: First,
+    to: Annotated[str, typer.Option(help="A folder, or the address of an invoicing system.")],
+    file_format: Annotated[
+        str, typer.Option("--format", help=f"One of: {', '.join(formats.FORMATS)}.")
+    ] = "json",
+) -> None:
+    """Deliver what may be billed; what was delivered before is not delivered again.
+
+    Example: miqyas bill export monthly 2026-06-01 --to http://127.0.0.1:8071 --format json
+    """
+    with _settled(group, first.date()) as (connection, chosen):
+        done = delivery.deliver(
+            connection, chosen, target=to, file_format=file_format, now=store.now(connection)
+        )
+    if not done.exports:
+        show.done("Nothing to deliver: all that may be billed was delivered before.")
+    for one in done.exports:
+        show.done(
+            f"{one.name} to {one.target}: {one.items} usage points, {one.billed} billed, "
+            f"{one.rejected} rejected, {one.waiting} not acknowledged"
+        )
+
+
+@app.command("release")
+def release(
+    group: GroupName,
+    first: First,
+    usage_point: Annotated[str, typer.Argument(metavar="USAGE_POINT")],
+    by: Annotated[str, typer.Option("--by", help="Who decides.")],
+    reason: Annotated[str, typer.Option(help="Why it may be billed as it is.")],
+) -> None:
+    """Have a held usage point billed as it is.
+
+    Example: miqyas bill release monthly 2026-06-01 UP00031 --by "Noura" --reason "agreed by phone"
+    """
+    with store.connection() as connection:
+        chosen = _chosen(connection, group, first.date())
+        cycle.release(
+            connection, chosen, usage_point, person=by, reason=reason, now=store.now(connection)
+        )
+    show.done(f"{usage_point} is released in {chosen}; the next export takes it along.")
+
+
+@app.command("corrections")
+def corrections(group: GroupName, first: First) -> None:
+    """List the figures that changed after they were billed.
+
+    Example: miqyas bill corrections monthly 2026-06-01
+    """
+    with store.connection() as connection:
+        found = cycle_status.corrections(connection, _chosen(connection, group, first.date()))
+    rows = [
+        (c.usage_point, f"{c.old_version} → {c.new_version}", c.state, f"{c.name} {c.part}",
+         c.old, c.new, c.difference, c.unit)
+        for c in found
+    ]  # fmt: skip
+    columns = [
+        "usage point",
+        "version",
+        "state",
+        "figure",
+        "old #",
+        "new #",
+        "difference #",
+        "unit",
+    ]
+    show.table("Corrections", columns, rows)
+
+
+@app.command("replay")
+def replay_sets(
+    group: GroupName,
+    first: First,
+    usage_point: Annotated[
+        str | None, typer.Argument(metavar="USAGE_POINT", help="All that were exported, if none.")
+    ] = None,
+    version: Annotated[int | None, typer.Option(help="Of its determinants; the newest.")] = None,
+) -> None:
+    """Compute determinants again from the versions they name; say whether every bit is the same.
+
+    Example: miqyas bill replay monthly 2026-06-01 UP00001
+    """
+    with store.connection() as connection:
+        chosen = _chosen(connection, group, first.date())
+        if usage_point:
+            found = [replay.of_usage_point(connection, chosen, usage_point, version)]
+        else:
+            sent = delivery.exports(connection, chosen)
+            found = [one for export in sent for one in replay.of_export(connection, export)]
+    for one in found:
+        for difference in one.differences:
+            show.problem(f"{one.usage_point}, version {one.version}: {difference}")
+    same = sum(one.identical for one in found)
+    show.done(
+        f"{same} of {len(found)} replayed bit-identical, from "
+        f"{sum(one.versions for one in found):,} named versions"
+    )
+    if same < len(found):
+        raise typer.Exit(1)
+
+
+def _chosen(connection: Connection, group: str, first: date) -> Cycle:
+    found = cycle.cycles(connection, billing_group=group, starts_on=first)
+    if not found:
+        raise cycle.CycleError(
+            f"billing group {group!r} has no cycle from {first}; see `miqyas bill status`"
+        )
+    return found[0]
+
+
+@contextmanager
+def _settled(group: str, first: date) -> Iterator[tuple[Connection, Cycle]]:
+    """Give a connection whose every step lasts, and the cycle."""
+    with store.url() as url, database.connect(url, autocommit=True) as connection:
+        yield connection, _chosen(connection, group, first)
+
+
+def _status(connection: Connection, one: Cycle) -> None:
+    now = cycle_status.status(connection, one)
+    show.table(
+        str(one),
+        ["usage points #", "not computed #", "held #", "ready #", "released #", "exported #",
+         "billed #", "rejected #", "corrections #"],
+        [(now.usage_points, now.absent, now.held, now.ready, now.released, now.exported,
+          now.billed, now.rejected, now.corrections)],
+    )  # fmt: skip
+    for total in now.sums:
+        show.done(f"{total.commodity}: {total.billed:,} of {total.total:,} {total.unit} are billed")
+
+
+def _holds(connection: Connection, one: Cycle) -> None:
+    rows = [(h.usage_point, h.sector, h.state, h.gate, h.detail)
+            for h in cycle_status.holds(connection, one)]  # fmt: skip
+    show.table("Held", ["usage point", "sector", "state", "gate", "reason"], rows)

@@ -1,0 +1,181 @@
+"""``miqyas meter``, ``read``, ``worker``, ``scheduler``, ``listen``: collection at work."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import typer
+
+from console import show, store
+from drivers import catalogue
+from headend import jobs, listener, on_demand, overview, scheduler
+from headend.exchange import Progress
+from headend.overview import MeterStatus, Value
+from schemas import database, quality, reading_type
+from schemas.settings import Settings
+
+Meter = Annotated[str, typer.Argument(metavar="METER", help="The meter's mRID in the registry.")]
+_MOST_PERIODS = 12
+
+
+def meter(
+    name: Meter,
+    arabic: Annotated[bool, typer.Option("--arabic", help="Verdict and advice in Arabic.")] = False,
+) -> None:
+    """Tell how a meter is: does it talk, since when not, why, last values, missing periods.
+
+    Example: miqyas meter M00001
+    """
+    with store.connection() as connection:
+        found = overview.status(connection, name, now=store.now(connection))
+    _verdict(found, arabic=arabic)
+    _values(found.values)
+    _missing(found)
+    rows = [
+        (f"{s.started_at:%Y-%m-%d %H:%M}", s.outcome, s.error, s.attempts, s.intervals, s.registers)
+        for s in found.sessions
+    ]
+    columns = ["started, UTC", "outcome", "error", "attempts #", "intervals #", "registers #"]
+    show.table("Last sessions", columns, rows)
+
+
+def read(
+    name: Meter,
+    now: Annotated[bool, typer.Option("--now", help="Read at once, whatever the schedule.")] = True,
+    reads: Annotated[
+        list[str] | None,
+        typer.Option("--read", help=f"Only this: {', '.join(on_demand.EVERYTHING)}."),
+    ] = None,
+) -> None:
+    """Read a meter now and show what it says, step by step.
+
+    What it gives lands by the same path as every poll. The exit status is 1 if it does not answer.
+
+    Example: miqyas read M00001 --now
+    """
+    if not now:
+        raise typer.BadParameter("later is what `miqyas schedule` is for", param_hint="--no-now")
+    with store.url() as url, show.out.status(f"{name}: connecting…") as status:
+
+        def tell(progress: Progress) -> None:
+            status.update(f"{name}: {progress.step}…")
+            if progress.step in ("done", "failed"):
+                return
+            show.done(f"{progress.done + 1}/{progress.total} {progress.step} {progress.detail}")
+
+        done = on_demand.read(url, name, reads=reads or on_demand.EVERYTHING, listener=tell)
+    if done.message:
+        show.problem(f"{name}: {done.message}")
+    landed = done.landed
+    show.done(
+        f"{name}: {done.outcome} after {done.seconds:.1f} s; new: {landed.intervals} intervals, "
+        f"{landed.registers} register readings, {landed.events} events"
+        + ("; more is missing: read again" if done.remaining else "")
+    )
+    _values(done.values)
+    if done.outcome == "failed":
+        raise typer.Exit(1)
+
+
+def worker(
+    *,
+    with_scheduler: Annotated[
+        bool, typer.Option("--with-scheduler", help="Also turn schedules into work here.")
+    ] = False,
+) -> None:
+    """Read meters as the schedules ask, until stopped (Ctrl-C). Run as many as you like.
+
+    One process at least must run the scheduler: `miqyas scheduler`, or a worker with
+    --with-scheduler.
+
+    Example: miqyas worker --with-scheduler
+    """
+
+    async def run(url: str) -> None:
+        clock = asyncio.create_task(scheduler.run_scheduler(url)) if with_scheduler else None
+        try:
+            await jobs.run_worker(url, catalogue.polled())
+        finally:
+            if clock:
+                clock.cancel()
+
+    with store.url() as url, database.kept_open(url):
+        show.done("Working. Ctrl-C stops.")
+        asyncio.run(run(url))
+
+
+def run_scheduler() -> None:
+    """Turn schedules into work for the workers, until stopped (Ctrl-C).
+
+    Example: miqyas scheduler
+    """
+    with store.url() as url, database.kept_open(url):
+        show.done("Scheduling. Ctrl-C stops.")
+        asyncio.run(scheduler.run_scheduler(url))
+
+
+def listen(
+    broker: Annotated[
+        str | None, typer.Argument(metavar="BROKER", help="mqtt://host:port, or MIQYAS_BROKER_URL.")
+    ] = None,
+) -> None:
+    """Take what meters publish over MQTT, until stopped (Ctrl-C).
+
+    Example: miqyas listen mqtt://127.0.0.1:1883
+    """
+    address = broker or Settings().broker_url
+    if address is None:
+        raise typer.BadParameter("name the broker, such as mqtt://127.0.0.1:1883")
+    with (
+        store.url() as url,
+        database.kept_open(url),
+        listener.running(url, address) as heard,
+        show.out.status("listening…") as status,
+    ):
+        while True:
+            heard.wait_for(heard.counts.messages + 1, seconds=1.0)
+            counts = heard.counts
+            status.update(
+                f"{counts.messages} messages, {counts.registers} new register readings, "
+                f"{counts.quarantined} in quarantine"
+            )
+
+
+def _verdict(found: MeterStatus, *, arabic: bool) -> None:
+    device, verdict = found.device, found.verdict
+    words = verdict.words
+    text, advice = (words.text_ar, words.advice_ar) if arabic else (words.text_en, words.advice_en)
+    since = f" (since {verdict.since:%Y-%m-%d %H:%M} UTC)" if verdict.since else ""
+    style = {"good": "green", "warning": "yellow", "bad": "red"}.get(words.level, "")
+    show.out.print(f"{device.mrid}: {text}{since}", style=style, markup=False, highlight=False)
+    for line in (verdict.detail, advice and f"→ {advice}"):
+        if line:
+            show.done(line)
+
+
+def _values(values: tuple[Value, ...]) -> None:
+    rows = []
+    for one in values:
+        kind = reading_type.named(one.reading_type)
+        shown = f"{kind.shown(one.value):,} {kind.display_unit}"
+        rows.append((kind.description_en, shown, f"{one.at:%Y-%m-%d %H:%M:%S}",
+                     quality.name_of(one.quality)))  # fmt: skip
+    show.table("Last values", ["quantity", "value [unit]", "at, UTC", "quality"], rows)
+
+
+def _missing(found: MeterStatus) -> None:
+    if not found.missing:
+        show.done("Nothing is missing.")
+        return
+    seconds = found.device.interval_seconds
+    zone = ZoneInfo("UTC")
+    rows = [
+        (f"{p.start.astimezone(zone):%Y-%m-%d %H:%M}", f"{p.end.astimezone(zone):%Y-%m-%d %H:%M}",
+         int(p.duration.total_seconds()) // seconds)
+        for p in found.missing[:_MOST_PERIODS]
+    ]  # fmt: skip
+    show.table("Missing periods", ["from, UTC", "to, UTC", "intervals #"], rows)
+    if len(found.missing) > _MOST_PERIODS:
+        show.done(f"… and {len(found.missing) - _MOST_PERIODS} more")

@@ -1,0 +1,1 @@
+"""The demonstration: from simulated meters to billed energy, held against the truth."""

@@ -1,0 +1,114 @@
+"""The demonstration's collection: the real head-end, by a clock that is stepped hour by hour."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import httpx
+
+from drivers.driver import Driver
+from headend import clock, groups, jobs, schedules
+from headend.capacity import Limits
+from headend.collector import Collected
+from schemas import database
+from schemas.database import Connection
+from schemas.period import Period
+
+# On loopback an answer that takes longer than this is not coming.
+_LIMITS = Limits(timeout=0.6, lease_wait=1.0, budget=timedelta(seconds=20))
+_STEP = timedelta(hours=1)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was collected so far; sessions by outcome, values that were new, messages published."""
+
+    sessions_ok: int = 0
+    sessions_partial: int = 0
+    sessions_failed: int = 0
+    intervals: int = 0
+    registers: int = 0
+    published: int = 0
+
+    def add(self, done: Collected) -> None:
+        """Add what one step collected."""
+        self.sessions_ok += done.ok
+        self.sessions_partial += done.partial
+        self.sessions_failed += done.failed
+        self.intervals += done.intervals
+        self.registers += done.registers
+
+
+def arrange(connection: Connection, *, now: datetime, zone: str) -> None:
+    """Make the demonstration's groups and schedules, as an engineer would."""
+    groups.put(connection, "dlms", selector={"protocol": ["dlms"]})
+    groups.put(connection, "modbus", selector={"protocol": ["modbus"]})
+    schedules.add(
+        connection,
+        "dlms daily",
+        group="dlms",
+        reads=["clock", "registers", "register_history", "intervals", "events"],
+        now=now,
+        cron="20 0 * * *",
+        time_zone=zone,
+    )
+    schedules.add(
+        connection,
+        "modbus hourly",
+        group="modbus",
+        reads=["registers"],
+        now=now,
+        interval_seconds=3600,
+        time_zone=zone,
+    )
+
+
+def collect(
+    url: str,
+    control: str,
+    period: Period,
+    drivers: Mapping[str, Driver],
+    *,
+    after_step: Callable[[datetime, Tally], None],
+) -> Tally:
+    """Run the collection of a period, hour by hour.
+
+    Parameters
+    ----------
+    control : address of the fleet's control API
+    after_step : told of each step's end, with the simulated time
+    """
+    return asyncio.run(_collect(url, control, period, drivers, after_step))
+
+
+async def _collect(
+    url: str,
+    control: str,
+    period: Period,
+    drivers: Mapping[str, Driver],
+    after_step: Callable[[datetime, Tally], None],
+) -> Tally:
+    tally = Tally()
+    async with (
+        httpx.AsyncClient(base_url=control, timeout=60, trust_env=False) as fleet,
+        jobs.opened(url, drivers, limits=_LIMITS) as pool,
+    ):
+        now = period.start
+        while now <= period.end:
+            answer = await fleet.post("/clock", json={"now": now.isoformat()})
+            answer.raise_for_status()
+            tally.published = answer.json()["published"]
+            await asyncio.to_thread(set_clock, url, now)
+            tally.add(await pool.drain(now))
+            await asyncio.to_thread(after_step, now, tally)
+            now += _STEP
+    return tally
+
+
+def set_clock(url: str, now: datetime) -> None:
+    """Put a simulated time in force for every program that works on the database."""
+    with database.connect(url) as connection:
+        clock.simulate(connection, now)

@@ -1,0 +1,1 @@
+"""The web pages: each parses its request, calls the functions below, and shows."""
