@@ -68,36 +68,51 @@ class _Talk:
     clock: Clock
     counters: Run | None
     listener: Listener | None
-    steps: deque[tuple[str, Step]]
+    steps: deque[Step]
     total: int
+    taken: int = 0
 
     async def attempts(self) -> None:
-        """Try until the steps are done or the class of the error says to stop."""
+        """Try until the steps are done or the class of the error says to stop.
+
+        An attempt that gave something starts the count anew: a line that breaks again and again
+        still brings the next piece each time.
+        """
+        fruitless = 0
         while True:
             self.result.attempts += 1
+            before = self.taken
             error = await self._attempt()
+            fruitless = 1 if self.taken > before else fruitless + 1
             if error is None:
                 return
             if await self._is_resynced(error):
                 continue
             decision = retry.decide(
                 type(error),
-                attempt=self.result.attempts,
+                attempt=fruitless,
                 failures=self.result.request.device.failures,
                 now=self.clock(),
-                progressed=len(self.steps) < self.total,
+                progressed=self.taken > 0,
             )
             if decision.kind != "now":
                 self.result.error, self.result.failing = error, True
                 return
+            self._halve()
             self.tell("retry", str(error))
-            await asyncio.sleep(_PAUSE_SECONDS * self.result.attempts)
+            await asyncio.sleep(_PAUSE_SECONDS * fruitless)
 
     def tell(self, step: str, detail: str = "") -> None:
         """Tell the listener how far this has come."""
         if self.listener is not None:
-            done = self.total - len(self.steps)
-            self.listener(Progress(step, done, self.total, detail))
+            self.listener(Progress(step, self.taken, self.total, detail))
+
+    def _halve(self) -> None:
+        """Ask for less at a time from here on: a line that breaks may carry a shorter answer."""
+        if self.steps and (parts := self.steps[0].halves()):
+            self.steps.popleft()
+            self.steps.extendleft(reversed(parts))
+            self.total += len(parts) - 1
 
     async def _is_resynced(self, error: errors.DriverError) -> bool:
         """Set our counter right if that was the error; a meter gets that chance once."""
@@ -113,10 +128,10 @@ class _Talk:
             self.tell("connect")
             async with self.driver.session(self.endpoint) as session:
                 while self.steps:
-                    name, step = self.steps[0]
-                    self.tell(name)
-                    await self._take(name, step, session)
+                    self.tell(self.steps[0].name)
+                    await self._take(self.steps[0], session)
                     self.steps.popleft()
+                    self.taken += 1
         except errors.DriverError as error:
             return error
         except Exception as error:  # noqa: BLE001  one meter's surprise must not end the others' batch
@@ -125,12 +140,12 @@ class _Talk:
             return errors.LocalProtocolError(f"{name}: {type(error).__name__}: {error}")
         return None
 
-    async def _take(self, name: str, step: Step, session: Session) -> None:
+    async def _take(self, step: Step, session: Session) -> None:
         """Take one step; what the meter does not have or allow does not end the conversation."""
         try:
-            await step(session)
+            await step.ask(session)
         except errors.NotOffered as error:
             self.result.notes.append(str(error))
         except errors.AccessDenied as error:
             self.result.error = error
-            self.result.notes.append(f"{name}: {error}")
+            self.result.notes.append(f"{step.name}: {error}")

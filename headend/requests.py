@@ -12,10 +12,11 @@ from headend.devices import Device
 from headend.exchange import Request
 from schemas.period import Period
 
-# A day's profile takes a good line seconds; what breaks off is asked again.
+# A day's profile takes a good line seconds; what breaks off is asked again. Each failure in a row
+# quarters the request, until the answer is short enough for the line.
 _LONGEST = timedelta(days=8)
-_LONGEST_ON_BAD_LINE = timedelta(days=1)
-MOST_PERIODS = 12
+_SHORTEST = timedelta(hours=3)
+MOST_PERIODS = 24
 
 
 def request(
@@ -38,7 +39,7 @@ def request(
     horizon : how far back stored registers and events are asked
     """
     wanted = tuple(read for read in reads if read in driver.offers)
-    longest = _LONGEST_ON_BAD_LINE if device.failures else _LONGEST
+    longest = _longest(device)
     periods: list[Period] = []
     remaining = False
     if "intervals" in wanted:
@@ -54,6 +55,14 @@ def request(
         events=_since(device.events_until, oldest, now),
         remaining=remaining,
     )
+
+
+def _longest(device: Device) -> timedelta:
+    """Give the longest request: whole intervals, the fewer the more often the meter failed."""
+    interval = timedelta(seconds=device.interval_seconds)
+    wanted = max(_LONGEST / 4 ** min(device.failures, 9), _SHORTEST, interval)
+    whole: int = wanted // interval
+    return interval * whole
 
 
 def _since(asked_until: datetime | None, oldest: datetime, now: datetime) -> Period | None:

@@ -26,16 +26,17 @@ def turn(url: str) -> int:
         return jobs.hand_over(connection, clock.now(connection))
 
 
-async def run_scheduler(url: str, *, seconds: float = 1.0) -> None:
+async def run_scheduler(url: str, *, seconds: float = 1.0, signals: bool = True) -> None:
     """Turn schedules into batches until asked to stop (SIGINT, SIGTERM) or cancelled.
 
     Parameters
     ----------
     seconds : time between two looks at the schedules [s]
+    signals : False where something else in the process, such as a worker, takes them
     """
     asked = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM) if signals else ():
         # Only the main thread may; elsewhere the caller cancels.
         with suppress(RuntimeError, ValueError):
             loop.add_signal_handler(number, asked.set)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 from drivers import errors
@@ -17,12 +18,21 @@ from schemas.reading import IntervalBlock
 # A slot that ended longer ago than this, and that the meter does not have, will not come any more.
 _SETTLING = timedelta(hours=6)
 
-Step = Callable[[Session], Awaitable[None]]
+Ask = Callable[[Session], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing to ask; ``halves`` gives the same in two smaller ones, or nothing."""
+
+    name: str
+    ask: Ask
+    halves: Callable[[], list[Step]] = list
 
 
 def steps(
     request: Request, result: Result, clock: Clock, *, memory: bool
-) -> deque[tuple[str, Step]]:
+) -> deque[Step]:
     """List what to do, quick things first: a broken line then still leaves them."""
 
     async def identify(session: Session) -> None:
@@ -52,15 +62,12 @@ def steps(
             result.events += await session.read_events(request.events)
             result.events_until = request.events.end
 
-    simple: list[tuple[str, Step]] = [
+    simple: list[tuple[str, Ask]] = [
         ("identity", identify), ("clock", read_clock), ("registers", read_registers),
         ("register_history", read_history), ("events", read_events),
     ]  # fmt: skip
-    made = deque((name, step) for name, step in simple if name in request.reads)
-    made.extend(
-        (f"intervals {period}", _interval_step(request, result, period, clock))
-        for period in request.intervals
-    )
+    made = deque(Step(name, ask) for name, ask in simple if name in request.reads)
+    made.extend(_interval_step(request, result, period, clock) for period in request.intervals)
     return made
 
 
@@ -76,7 +83,16 @@ def _interval_step(request: Request, result: Result, period: Period, clock: Cloc
             settled=clock() - _SETTLING,
         )
 
-    return read_intervals
+    def halves() -> list[Step]:
+        slots = int(period.duration.total_seconds()) // request.device.interval_seconds
+        if slots < 2:
+            return []
+        length = timedelta(seconds=request.device.interval_seconds * (slots // 2))
+        middle = period.start + length
+        parts = (Period(period.start, middle), Period(middle, period.end))
+        return [_interval_step(request, result, part, clock) for part in parts]
+
+    return Step(f"intervals {period}", read_intervals, halves)
 
 
 def _assumed_types(device: Device, blocks: Sequence[IntervalBlock]) -> tuple[str, ...]:

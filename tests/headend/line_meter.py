@@ -27,13 +27,17 @@ STEP = 900
 
 @dataclass
 class Meter:
-    """What a meter holds and how it behaves; ``lacks`` are slots that it does not have."""
+    """What a meter holds and how it behaves.
+
+    ``lacks`` are slots that it does not have; an answer of more than ``longest`` slots is cut off.
+    """
 
     serial: str
     mood: str = "well"
     lacks: set[int] = field(default_factory=set)
     breaks_after: int | None = None
     pause: float = 0.0
+    longest: int | None = None
     connections: int = 0
     requests: list[str] = field(default_factory=list)
 
@@ -92,6 +96,9 @@ class House:
             reply: dict[str, Any] = {"error": "WrongKey"}
         else:
             reply = {"answer": meter.answer(ask)}
+        too_long = meter.longest is not None and ask["ask"] == "intervals"
+        if too_long and len(reply.get("answer", ())) > (meter.longest or 0):
+            return False
         if meter.breaks_after is not None and ask["ask"] == "intervals":
             meter.breaks_after -= 1
             if meter.breaks_after < 0:

@@ -167,11 +167,47 @@ async def test_a_line_that_stays_broken_leaves_the_first_part_and_a_next_attempt
     done = await collect(database_url, [device], ("intervals",), now=later, reason="retry")
     now = status(connection, device)
     assert (done.ok, now["failing_since"]) == (1, None)
-    # On a bad line a request is a day, and a session a dozen; the backlog goes on at once.
-    assert missing(connection, device, later)[0].start == left[0].start + timedelta(days=12)
-    assert (now["backlog"], now["next_attempt"]) == (True, later)
-    await collect(database_url, [device], ("intervals",), now=later, reason="backlog")
     assert missing(connection, device, later) == []
+
+
+async def test_a_line_that_carries_short_answers_only_is_read_in_short_ones(
+    connection: Connection, database_url: str, house: House
+) -> None:
+    [device] = meters(connection, house, 1)
+    connection.execute("UPDATE installation SET starts_at = '2026-05-20 00:00+00'")
+    house.meters["127.9.0.2"].longest = 20
+    reason, now = "schedule", NOW
+    for _ in range(40):
+        await collect(database_url, [device], ("intervals",), now=now, reason=reason)
+        after = status(connection, device)
+        if after["next_attempt"] is None:
+            break
+        now, reason = after["next_attempt"], "backlog" if after["backlog"] else "retry"
+    assert missing(connection, device, now) == []
+    assert (
+        len(stored(connection)) == (now - datetime(2026, 5, 20, tzinfo=UTC)).total_seconds() // STEP
+    )
+    # Hours, not days: what is behind grows more slowly than it is fetched.
+    assert now - NOW < timedelta(hours=12)
+
+
+async def test_a_backlog_is_gone_on_with_at_once(
+    connection: Connection, database_url: str, house: House
+) -> None:
+    [device] = meters(connection, house, 1)
+    connection.execute("UPDATE installation SET starts_at = '2026-05-01 00:00+00'")
+    # Asked after a failure: the requests are short, and a session has two dozen.
+    connection.execute(
+        "INSERT INTO device_status (end_device_id, failing_since, consecutive_failures)"
+        " VALUES (%s, %s, 9)",
+        [device, NOW],
+    )
+    await collect(database_url, [device], ("intervals",))
+    now = status(connection, device)
+    assert missing(connection, device)[0].start == datetime(2026, 5, 4, tzinfo=UTC)
+    assert (now["backlog"], now["next_attempt"], now["consecutive_failures"]) == (True, NOW, 0)
+    await collect(database_url, [device], ("intervals",), reason="backlog")
+    assert missing(connection, device) == []
 
 
 async def test_dead_meters_do_not_slow_the_living(

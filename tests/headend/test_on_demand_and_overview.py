@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from headend import clock, collector, devices, jobs, on_demand, overview
+from headend import clock, collector, devices, jobs, on_demand, overview, sessions
 from headend.capacity import Limits
 from headend.exchange import Order, Progress
 from schemas.database import Connection
@@ -123,3 +123,17 @@ async def test_the_fleet_counts_who_talks(
     }
     assert seen.levels == {"good": 1, "bad": 1, "unknown": 1}
     assert seen.queue.released == 0
+
+
+async def test_somebody_can_let_a_held_meter_be_tried_again(
+    connection: Connection, database_url: str, house: House
+) -> None:
+    mine = meter(connection, house)
+    mine.mood = "locked"
+    await on_demand.read_async(database_url, "M1", DRIVERS, limits=QUICK)
+    device = devices.named(connection, "M1")
+    assert sessions.release(connection, device.id, now=NOW)
+    assert not sessions.release(connection, device.id, now=NOW)
+    mine.mood = "well"
+    async with jobs.opened(database_url, DRIVERS, limits=QUICK) as pool:
+        assert (await pool.drain(NOW)).ok == 1
