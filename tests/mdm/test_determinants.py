@@ -111,7 +111,9 @@ def test_a_day_without_a_block_is_missing() -> None:
     period = days(date(2026, 6, 1), 3, KUWAIT)
     whole = blocks(7, period, KUWAIT, 3600, [10] * 72)
     kept = np.array([0, 2])
-    table = BlockTable(**{f.name: getattr(whole, f.name)[kept] for f in fields(whole) if f.name != "origin"})
+    table = BlockTable(
+        **{f.name: getattr(whole, f.name)[kept] for f in fields(whole) if f.name != "origin"}
+    )
     found = arrange(table, np.array([7]), period, KUWAIT, 3600)
     assert total(found) == (480, [48, 0, 24, 0, 0])
 
