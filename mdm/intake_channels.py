@@ -52,6 +52,11 @@ class History:
     quality: NDArray[np.int16]
     recorded: NDArray[np.bool_]
 
+    def part(self, start: int, end: int) -> History:
+        """Give the days from ``start`` to the one before ``end``."""
+        chosen = np.s_[:, start:end]
+        return History(self.values[chosen], self.quality[chosen], self.recorded[chosen])
+
     def settled(self) -> NDArray[np.bool_]:
         """Tell which values a person has edited or accepted, shape (c, d, n)."""
         edited = quality.classes(self.quality) == QualityClass.EDITED

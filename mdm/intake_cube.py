@@ -138,22 +138,21 @@ def _intake(
     unplaced = _place(lines, raw, work.installed, channels, part)
     sampled = work.installed.sampled[steps.installation]
     intake_place.place_steps(lines, steps, row, part, sampled & (row >= 0))
-    outside = intake_targets.outside(work.installed, channels, target, layout)
-    spans = intake_targets.over(spans, target, layout)
-    cube, settled, lost = _cube(
-        layout,
-        target,
-        history,
-        (lines, wider),
-        spans=spans,
-        outside=outside,
-        over_people=over_people,
+    cut = intake_targets.reach(np.flatnonzero((history.recorded | target).any(axis=0)))
+    seen = _Seen(
+        layout.part(*cut),
+        history.part(*cut),
+        target[:, slice(*cut)],
+        intake_targets.moved(spans, target, layout, cut),
     )
+    came = (lines, (wider[0] - cut[0], wider[1] - cut[0]))
+    outside = intake_targets.outside(work.installed, channels, seen.target, seen.layout)
+    cube, settled, lost = _cube(seen, *came, outside=outside, over_people=over_people)
     return Intake(
         channels=channels,
-        layout=layout,
+        layout=seen.layout,
         cube=cube,
-        history=history,
+        history=seen.history,
         settled=settled,
         lost=lost,
         dials=dials,
@@ -161,6 +160,16 @@ def _intake(
         raw=raw,
         unplaced=unplaced,
     )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    """The days that a run looks at, without the empty ones before and after."""
+
+    layout: Layout
+    history: History
+    target: NDArray[np.bool_]
+    spans: Spans
 
 
 def _raw(
@@ -191,17 +200,15 @@ def _place(
 
 
 def _cube(
-    layout: Layout,
-    target: NDArray[np.bool_],
-    history: History,
-    came: tuple[Lines, tuple[int, int]],
+    seen: _Seen,
+    lines: Lines,
+    days: tuple[int, int],
     *,
-    spans: Spans,
     outside: NDArray[np.bool_] | None,
     over_people: bool,
 ) -> tuple[Cube, NDArray[np.bool_] | None, NDArray[np.bool_] | None]:
     """Lay the days that came in over the record's; a person's decisions stay on top."""
-    lines, days = came
+    layout, history, target = seen.layout, seen.history, seen.target
     values, codes = history.values.copy(), history.quality.copy()
     part = layout.part(*days)
     window = np.s_[:, days[0] : days[1]]
@@ -226,7 +233,7 @@ def _cube(
         days=layout.days,
         interval_seconds=layout.interval_seconds,
         one_way=np.ones(len(values), np.bool_),
-        spans=spans,
+        spans=seen.spans,
         duplicate=masks[0],
         misfit=misfit,
         outside=outside,

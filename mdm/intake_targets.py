@@ -59,13 +59,20 @@ def targets(
     return target
 
 
-def over(spans_: Spans, target: NDArray[np.bool_], layout: Layout) -> Spans:
-    """Keep the spans that have a target day in them."""
+def moved(spans_: Spans, target: NDArray[np.bool_], layout: Layout, days: tuple[int, int]) -> Spans:
+    """Keep the spans of some days that have a target in them, counted from those days."""
     first, last = spans_.start // layout.width, (spans_.end - 1) // layout.width
     counted = np.zeros((len(target), layout.count + 1), np.int32)
     np.cumsum(target, axis=1, out=counted[:, 1:])
     kept = counted[spans_.channel, last + 1] > counted[spans_.channel, first]
-    return Spans(spans_.channel[kept], spans_.start[kept], spans_.end[kept], spans_.energy[kept])
+    kept &= (first >= days[0]) & (last < days[1])
+    before = np.int32(days[0] * layout.width)
+    return Spans(
+        spans_.channel[kept],
+        spans_.start[kept] - before,
+        spans_.end[kept] - before,
+        spans_.energy[kept],
+    )
 
 
 def outside(

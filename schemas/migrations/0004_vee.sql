@@ -55,3 +55,117 @@ CREATE UNIQUE INDEX quarantine_intake_key ON quarantine (subject, reason)
 -- A day that is not over cannot be validated: its arrival waits until then.
 ALTER TABLE arrival ADD COLUMN not_before timestamptz NOT NULL DEFAULT '-infinity';
 CREATE INDEX arrival_due ON arrival (not_before, id);
+
+-- Readings come in by the thousand. A foreign key asks once a row, which took two thirds of the time
+-- of a COPY (measured: 3.4 M intervals/s with, 10 M without); these triggers ask once a statement,
+-- with the same lock and the same error.
+DO $$
+DECLARE
+    key record;
+BEGIN
+    FOR key IN
+        SELECT conrelid::regclass AS place, conname AS name
+        FROM pg_constraint
+        WHERE contype = 'f' AND conrelid IN (
+            'raw_interval_block'::regclass, 'raw_register_reading'::regclass,
+            'interval_block'::regclass, 'register_reading'::regclass)
+    LOOP
+        EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', key.place, key.name);
+    END LOOP;
+END $$;
+
+CREATE FUNCTION check_raw_references() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    end_devices integer[] := ARRAY(SELECT DISTINCT end_device_id FROM added);
+    reading_types smallint[] := ARRAY(SELECT DISTINCT reading_type_id FROM added);
+    unknown text;
+BEGIN
+    PERFORM FROM end_device WHERE id = ANY(end_devices) ORDER BY id FOR KEY SHARE;
+    SELECT 'end_device_id ' || id INTO unknown FROM unnest(end_devices) AS id
+    WHERE NOT EXISTS (SELECT FROM end_device d WHERE d.id = id.id) LIMIT 1;
+    IF unknown IS NULL THEN
+        SELECT 'reading_type_id ' || id INTO unknown FROM unnest(reading_types) AS id
+        WHERE NOT EXISTS (SELECT FROM reading_type t WHERE t.id = id.id) LIMIT 1;
+    END IF;
+    IF unknown IS NOT NULL THEN
+        RAISE foreign_key_violation USING MESSAGE =
+            format('%s of table %s does not exist', unknown, TG_TABLE_NAME);
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION check_final_references() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    channels integer[] := ARRAY(SELECT DISTINCT channel_id FROM added);
+    provenances bigint[] := ARRAY(SELECT DISTINCT provenance_id FROM added);
+    unknown text;
+BEGIN
+    PERFORM FROM channel WHERE id = ANY(channels) ORDER BY id FOR KEY SHARE;
+    PERFORM FROM provenance WHERE id = ANY(provenances) ORDER BY id FOR KEY SHARE;
+    SELECT 'channel_id ' || id INTO unknown FROM unnest(channels) AS id
+    WHERE NOT EXISTS (SELECT FROM channel c WHERE c.id = id.id) LIMIT 1;
+    IF unknown IS NULL THEN
+        SELECT 'provenance_id ' || id INTO unknown FROM unnest(provenances) AS id
+        WHERE NOT EXISTS (SELECT FROM provenance p WHERE p.id = id.id) LIMIT 1;
+    END IF;
+    IF unknown IS NOT NULL THEN
+        RAISE foreign_key_violation USING MESSAGE =
+            format('%s of table %s does not exist', unknown, TG_TABLE_NAME);
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION check_installation_references() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    installations integer[] := ARRAY(SELECT DISTINCT installation_id FROM added);
+    unknown integer;
+BEGIN
+    PERFORM FROM installation WHERE id = ANY(installations) ORDER BY id FOR KEY SHARE;
+    SELECT id.id INTO unknown FROM unnest(installations) AS id (id)
+    WHERE NOT EXISTS (SELECT FROM installation i WHERE i.id = id.id) LIMIT 1;
+    IF unknown IS NOT NULL THEN
+        RAISE foreign_key_violation USING MESSAGE =
+            format('installation_id %s of table %s does not exist', unknown, TG_TABLE_NAME);
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER raw_references AFTER INSERT ON raw_interval_block
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION check_raw_references();
+CREATE TRIGGER raw_references AFTER INSERT ON raw_register_reading
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION check_raw_references();
+CREATE TRIGGER final_references AFTER INSERT ON interval_block
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION check_final_references();
+CREATE TRIGGER final_references AFTER INSERT ON register_reading
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION check_final_references();
+CREATE TRIGGER installation_references AFTER INSERT ON register_reading
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT
+    EXECUTE FUNCTION check_installation_references();
+
+-- And the other way round: what readings refer to cannot go while they are there.
+CREATE FUNCTION keep_referenced() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    place text;
+    referred boolean;
+BEGIN
+    FOREACH place IN ARRAY TG_ARGV[1:] LOOP
+        EXECUTE format('SELECT EXISTS (SELECT FROM %I WHERE %I = $1)', place, TG_ARGV[0])
+            INTO referred USING OLD.id;
+        IF referred THEN
+            RAISE foreign_key_violation USING MESSAGE = format(
+                '%s %s is still referred to by table %s', TG_TABLE_NAME, OLD.id, place);
+        END IF;
+    END LOOP;
+    RETURN OLD;
+END $$;
+
+CREATE TRIGGER keep_referenced BEFORE DELETE ON end_device FOR EACH ROW EXECUTE FUNCTION
+    keep_referenced('end_device_id', 'raw_interval_block', 'raw_register_reading');
+CREATE TRIGGER keep_referenced BEFORE DELETE ON reading_type FOR EACH ROW EXECUTE FUNCTION
+    keep_referenced('reading_type_id', 'raw_interval_block', 'raw_register_reading');
+CREATE TRIGGER keep_referenced BEFORE DELETE ON channel FOR EACH ROW EXECUTE FUNCTION
+    keep_referenced('channel_id', 'interval_block', 'register_reading');
+CREATE TRIGGER keep_referenced BEFORE DELETE ON provenance FOR EACH ROW EXECUTE FUNCTION
+    keep_referenced('provenance_id', 'interval_block', 'register_reading');
+CREATE TRIGGER keep_referenced BEFORE DELETE ON installation FOR EACH ROW EXECUTE FUNCTION
+    keep_referenced('installation_id', 'register_reading');
