@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from console import show, store
-from mdm import cycle, cycle_status, delivery, replay
+from mdm import cycle, cycle_status, delivery, delivery_folder, replay
 from mdm.cycle import Cycle
+from mdm.delivery_files import DeliveryError
 from mdm.export import formats
 from schemas import database
 from schemas.database import Connection
@@ -69,6 +71,7 @@ def status(
         found = cycle.cycles(connection, billing_group=group)
         for one in found:
             _status(connection, one)
+            _exports(connection, one)
             if holds:
                 _holds(connection, one)
     if not found:
@@ -99,6 +102,28 @@ def export(
             f"{one.name} to {one.target}: {one.items} usage points, {one.billed} billed, "
             f"{one.rejected} rejected, {one.waiting} not acknowledged"
         )
+
+
+@app.command("acknowledge")
+def acknowledge(
+    group: GroupName,
+    first: First,
+    name: Annotated[str, typer.Argument(metavar="EXPORT", help="Its name, see `bill status`.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE.csv", exists=True, dir_okay=False)],
+) -> None:
+    """Take the acknowledgements that the receiver of a folder wrote, as docs/billing.md says.
+
+    Example: miqyas bill acknowledge monthly 2026-06-01 monthly-2026-06-01-1 acknowledged.csv
+    """
+    with store.connection() as connection:
+        chosen = _chosen(connection, group, first.date())
+        sent = {one.name: one for one in delivery.exports(connection, chosen)}
+        if name not in sent:
+            known = ", ".join(sent) or "none yet"
+            raise DeliveryError(f"{chosen} has no export {name!r}; there are: {known}")
+        given = list(delivery_folder.acknowledgements(file))
+        new = delivery.acknowledge(connection, sent[name], given, now=store.now(connection))
+    show.done(f"{name}: {len(given)} acknowledgements, {new} of them new")
 
 
 @app.command("release")
@@ -206,6 +231,16 @@ def _status(connection: Connection, one: Cycle) -> None:
     )  # fmt: skip
     for total in now.sums:
         show.done(f"{total.commodity}: {total.billed:,} of {total.total:,} {total.unit} are billed")
+
+
+def _exports(connection: Connection, one: Cycle) -> None:
+    rows = [
+        (e.name, e.format, e.target, e.state, e.items, e.billed, e.rejected, e.problem)
+        for e in delivery.exports(connection, one)
+    ]
+    columns = ["export", "format", "to", "state", "usage points #", "billed #", "rejected #", ""]
+    if rows:
+        show.table("Exports", columns, rows)
 
 
 def _holds(connection: Connection, one: Cycle) -> None:

@@ -12,6 +12,7 @@ import typer
 from console import (
     bill_commands,
     collection_commands,
+    decode_command,
     doctor,
     registry_import,
     schedule_commands,
@@ -77,6 +78,7 @@ app.command()(collection_commands.read)
 app.command()(collection_commands.worker)
 app.command("scheduler")(collection_commands.run_scheduler)
 app.command()(collection_commands.listen)
+app.command()(decode_command.decode)
 app.add_typer(vee_commands.app, name="vee")
 app.add_typer(vee_commands.worklist_app, name="worklist")
 app.add_typer(bill_commands.app, name="bill")

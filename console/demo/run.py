@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -23,6 +23,7 @@ from drivers import catalogue
 from mdm import vee, weeks
 from mdm.vee import Report
 from schemas import database
+from schemas.period import Period
 from simulators import fleet as fleets
 from simulators.fleet import Fleet
 
@@ -32,6 +33,8 @@ FIRST: Final = date(2026, 6, 1)
 UNTIL: Final = date(2026, 7, 1)
 _VALIDATE_EVERY_DAYS: Final = 7
 _LAST_MESSAGES_SECONDS: Final = 60.0
+# The last night's poll is at 00:20 of the day after.
+_AFTERWARDS: Final = timedelta(hours=2)
 
 
 @dataclass(eq=False)
@@ -123,7 +126,8 @@ def _collect(fleet: Fleet, ready: Stage, validated: list[Report], spent: list[fl
         TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(),
         TextColumn("{task.fields[told]}"), TimeElapsedColumn(),
     )  # fmt: skip
-    hours = int(fleet.period.duration.total_seconds() // 3600)
+    collected = Period(fleet.period.start, fleet.period.end + _AFTERWARDS)
+    hours = int(collected.duration.total_seconds() // 3600) + 1
     with Progress(*columns, console=show.out) as progress:
         task = progress.add_task("Collecting 35 days", total=hours, told="")
 
@@ -138,7 +142,7 @@ def _collect(fleet: Fleet, ready: Stage, validated: list[Report], spent: list[fl
                 spent[0] += time.monotonic() - began
 
         tally = collecting.collect(
-            ready.url, ready.fleet.control, fleet.period, catalogue.polled(), after_step=after_step
+            ready.url, ready.fleet.control, collected, catalogue.polled(), after_step=after_step
         )
         heard = ready.listener.wait_for(tally.published, seconds=_LAST_MESSAGES_SECONDS)
     if not heard:

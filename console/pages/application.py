@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import jinja2
 import psycopg
@@ -56,9 +56,7 @@ def application(url: str, *, hosts: Collection[str] = ()) -> Guarded:
 
 def _fleet(request: Request) -> Response:
     with _reading(request) as connection:
-        reader, content = fleet_page.content(
-            connection, request.query_params, language.of(request)
-        )
+        reader, content = fleet_page.content(connection, request.query_params, language.of(request))
     return _page(request, "fleet.html", reader, content)
 
 
@@ -105,9 +103,7 @@ def _reading(request: Request) -> Iterator[Connection]:
         yield connection
 
 
-def _page(
-    request: Request, template: str, reader: Reader, content: Mapping[str, Any]
-) -> Response:
+def _page(request: Request, template: str, reader: Reader, content: Mapping[str, Any]) -> Response:
     return _rendered(
         request, template, 200, {"reader": reader, "query": request.query_params, **content}
     )
@@ -118,18 +114,16 @@ def _message(request: Request, status: int, what: str, detail: str) -> Response:
     return _rendered(request, "message.html", status, content)
 
 
-def _rendered(
-    request: Request, template: str, status: int, content: Mapping[str, Any]
-) -> Response:
+def _rendered(request: Request, template: str, status: int, content: Mapping[str, Any]) -> Response:
     chosen = language.of(request)
     other = "en" if chosen == "ar" else "ar"
-    text = _templates().get_template(template).render(
-        w=language.words(chosen),
-        language=chosen,
-        other_language_url=str(_with(request, lang=other)),
-        link=lambda **changes: _with(request, **changes),
-        **content,
-    )
+    words = {
+        "w": language.words(chosen),
+        "language": chosen,
+        "other_language_url": _with(request, lang=other),
+        "link": lambda **changes: _with(request, **changes),
+    }
+    text = _templates().get_template(template).render(**words, **content)
     response = HTMLResponse(text, status_code=status)
     if language.asked(request):
         response.set_cookie(
@@ -140,8 +134,8 @@ def _rendered(
 
 def _with(request: Request, **changes: object) -> str:
     """Give this page's address with some of its query changed, without its server."""
-    url = request.url.include_query_params(**changes)
-    return f"{quote(request.url.path)}?{url.query}"
+    query = {**request.query_params, **changes}
+    return f"{quote(request.scope['path'])}?{urlencode(query)}"
 
 
 @cache

@@ -48,9 +48,7 @@ class Gaps:
     intervals: int
 
 
-def content(
-    connection: Connection, mrid: str, language: Language
-) -> tuple[Reader, dict[str, Any]]:
+def content(connection: Connection, mrid: str, language: Language) -> tuple[Reader, dict[str, Any]]:
     """Ask for everything that the page shows.
 
     Raises
@@ -77,9 +75,7 @@ _NOTHING: dict[str, Any] = {"charts": (), "findings": (), "more_findings": False
 
 
 def _of_usage_point(connection: Connection, place: Place, reader: Reader) -> dict[str, Any]:
-    found = worklist.findings(
-        connection, usage_point=place.usage_point, limit=_FINDINGS_SHOWN + 1
-    )
+    found = worklist.findings(connection, usage_point=place.usage_point, limit=_FINDINGS_SHOWN + 1)
     return {
         "charts": _charts(connection, place, reader),
         "findings": found[:_FINDINGS_SHOWN],

@@ -12,7 +12,7 @@ from console.pages.language import Language
 from headend.diagnosis import Verdict
 from schemas import facts
 
-_STEPS = (("day", 86400), ("hour", 3600), ("minute", 60))
+_STEPS = (("days", 86400), ("hours", 3600), ("minutes", 60))
 _FEW = 10
 
 

@@ -1,0 +1,48 @@
+"""Frames in words, for people who look at a trace: xDLMS as XML, by the gurux-dlms translator.
+
+The driver itself makes and reads its frames without gurux-dlms; what is shown here is therefore a
+second opinion on them.
+"""
+
+from __future__ import annotations
+
+from gurux_dlms import GXDLMSTranslator
+
+from drivers.dlms import hdlc, wrapper
+from drivers.errors import RemoteProtocolError
+
+
+def as_xml(frame: bytes) -> str:
+    """Translate a frame to XML.
+
+    Parameters
+    ----------
+    frame : a bare APDU, or one in a TCP wrapper or in HDLC
+
+    Raises
+    ------
+    drivers.errors.RemoteProtocolError
+        if no APDU can be read from it.
+    """
+    apdu = _apdu(frame)
+    try:
+        xml = str(GXDLMSTranslator().pduToXml(apdu))
+    # gurux raises whatever its parser stumbles over, down to bare Exception.
+    except Exception as error:
+        raise RemoteProtocolError(f"no DLMS in {frame[:16].hex(' ')}…: {error}") from error
+    # What it does not know it gives back as plain data.
+    if not xml.strip() or xml.startswith("<Data="):
+        raise RemoteProtocolError(f"no DLMS in {frame[:16].hex(' ')}…: not an APDU that is known")
+    return xml.strip()
+
+
+def _apdu(frame: bytes) -> bytes:
+    """Take the APDU out of whatever is around it."""
+    if frame[:1] == b"\x7e":
+        frames, apdus = hdlc.Frames(), hdlc.Apdus()
+        frames.feed(frame)
+        while (found := frames.next()) is not None:
+            if (whole := apdus.join(found)) is not None:
+                return whole
+        raise RemoteProtocolError(f"no whole HDLC message in {frame[:16].hex(' ')}…")
+    return wrapper.decode(frame).apdu if frame[:2] == b"\x00\x01" else frame

@@ -1,0 +1,23 @@
+import pytest
+
+from drivers.dlms import translation, wrapper
+from drivers.errors import RemoteProtocolError
+
+GET = bytes.fromhex("c001c100010000010000ff0200")
+
+
+def test_a_request_is_told_as_xml() -> None:
+    xml = translation.as_xml(GET)
+    assert "<GetRequestNormal>" in xml
+    assert '<InstanceId Value="0000010000FF" />' in xml
+
+
+def test_a_wrapper_is_taken_off_first() -> None:
+    framed = wrapper.encode(wrapper.Frame(1, 16, GET))
+    assert translation.as_xml(framed) == translation.as_xml(GET)
+
+
+@pytest.mark.parametrize("frame", [b"", b"\xff\x00\x01", b"\x7e\xa0", b"\x00\x01\x00\x01\x00"])
+def test_what_is_no_frame_is_refused_in_words(frame: bytes) -> None:
+    with pytest.raises(RemoteProtocolError):
+        translation.as_xml(frame)
