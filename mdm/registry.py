@@ -117,8 +117,8 @@ def _take(connection: Connection, row: RegistryRow, report: Report) -> None:
 
 
 def _why(conflict: psycopg.errors.ExclusionViolation) -> str:
-    at_point = "usage_point_id" in (conflict.diag.constraint_name or "")
-    taken = "the usage point already has a meter" if at_point else "the meter is already installed"
+    elsewhere = conflict.diag.constraint_name == "installation_one_place_at_a_time"
+    taken = "the meter is already installed" if elsewhere else "the usage point already has a meter"
     return f"{taken} at that time; end the other installation first (installed_until)"
 
 

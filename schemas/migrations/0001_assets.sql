@@ -73,11 +73,11 @@ CREATE TABLE installation (
     starts_at timestamptz NOT NULL,
     ends_at timestamptz CHECK (ends_at > starts_at),
     multiplier numeric(14, 6) NOT NULL DEFAULT 1 CHECK (multiplier > 0),
-    EXCLUDE USING gist (
+    CONSTRAINT installation_one_meter_at_a_time EXCLUDE USING gist (
         int4range(usage_point_id, usage_point_id, '[]') WITH &&,
         tstzrange(starts_at, ends_at) WITH &&
     ),
-    EXCLUDE USING gist (
+    CONSTRAINT installation_one_place_at_a_time EXCLUDE USING gist (
         int4range(end_device_id, end_device_id, '[]') WITH &&,
         tstzrange(starts_at, ends_at) WITH &&
     )
