@@ -23,7 +23,7 @@ from console.pages import fleet_page, language, meter_page, showing
 from console.pages.headers import Guarded
 from console.pages.showing import Reader
 from headend.devices import UnknownDevice
-from schemas import database, quality, statements
+from schemas import database, statements
 from schemas.database import Connection
 
 _log = structlog.get_logger(__name__)
@@ -148,7 +148,8 @@ def _templates() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.globals["meter_url"] = lambda mrid: f"/meters/{quote(mrid, safe='')}"
-    made.globals["quality_name"] = quality.name_of
     made.filters["number"] = showing.number
     made.filters["percent"] = showing.percent
+    made.filters["factor"] = showing.factor
+    made.filters["last_day"] = showing.last_day
     return made

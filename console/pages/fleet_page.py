@@ -24,7 +24,7 @@ from schemas.period import Period, local_day
 KINDS: Final = ("all", "silent", "warning", "talking", "unread", "by_hand")
 """Which meters the list can be narrowed to."""
 
-_PAGE = 50
+_PAGE = 25
 _FIRST_SILENT = 12
 _CYCLES = 4
 _RATE_DAYS = 7
@@ -38,7 +38,11 @@ class Row:
     verdict: Verdict | None
     kind: str
 
-    def matches(self, text: str) -> bool:
+    def is_shown(self, kind: str) -> bool:
+        """Tell whether a list narrowed to a kind has it; who talks with a warning talks."""
+        return kind in {"all", self.kind} or (kind == "talking" and self.kind == "warning")
+
+    def is_named(self, text: str) -> bool:
         """Tell whether the meter, its usage point or its segment has a text in its name."""
         names = (self.place.end_device, self.place.usage_point, self.place.segment or "")
         return any(text in name.casefold() for name in names)
@@ -138,7 +142,7 @@ def _listing(rows: Sequence[Row], query: Mapping[str, str]) -> Listing:
     text = query.get("q", "").strip()
     kind = query.get("show", "")
     kind = kind if kind in KINDS else "all"
-    chosen = [row for row in rows if kind in {"all", row.kind} and row.matches(text.casefold())]
+    chosen = [row for row in rows if row.is_shown(kind) and row.is_named(text.casefold())]
     pages = max(1, -(-len(chosen) // _PAGE))
     asked = query.get("page", "")
     number = min(int(asked), pages) if asked.isascii() and asked.isdigit() and len(asked) < 7 else 1

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from console.pages import language
 from console.pages.language import Language
 from headend.diagnosis import Verdict
-from schemas import facts
+from schemas import facts, quality, reading_type
 
 _STEPS = (("days", 86400), ("hours", 3600), ("minutes", 60))
 _FEW = 10
@@ -62,6 +62,16 @@ class Reader:
             form = "few"
         return self.word(f"{name}:{form}").replace("#", f"{count:,}")
 
+    def quality(self, code: int) -> str:
+        """Say what a quality code means."""
+        meanings = {row["code"]: row[f"description_{self.language}"] for row in _codes()}
+        return meanings.get(str(code)) or quality.name_of(code)
+
+    def reading_type(self, name: str) -> str:
+        """Say what a reading type measures."""
+        kind = reading_type.named(name)
+        return kind.description_ar if self.language == "ar" else kind.description_en
+
     def sector(self, code: str) -> str:
         """Name a sector."""
         names = {row["code"]: row[f"name_{self.language}"] for row in facts.rows("sectors.csv")}
@@ -76,12 +86,23 @@ class Reader:
         return verdict.words.advice_ar if self.language == "ar" else verdict.words.advice_en
 
 
+def _codes() -> list[dict[str, str]]:
+    return facts.rows("quality_codes.csv")
+
+
 def number(value: Decimal | float) -> str:
-    """Write a number with marks at the thousands, all its digits, and no empty ones."""
-    if not isinstance(value, Decimal):
-        return f"{value:,}"
-    written = f"{value:,f}"
-    return written.rstrip("0").rstrip(".") if "." in written else written
+    """Write a number with marks at the thousands and all its digits."""
+    return f"{value:,f}" if isinstance(value, Decimal) else f"{value:,}"
+
+
+def factor(value: Decimal) -> str:
+    """Write a multiplier without the empty places that the store keeps."""
+    return f"{value.normalize():,f}"
+
+
+def last_day(ends_on: date) -> date:
+    """Give the last day of a stretch whose end is not in it."""
+    return ends_on - timedelta(days=1)
 
 
 def percent(value: float | None) -> str:
