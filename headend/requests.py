@@ -17,6 +17,8 @@ from schemas.period import Period
 _LONGEST = timedelta(days=8)
 _SHORTEST = timedelta(hours=3)
 MOST_PERIODS = 24
+# A meter whose clock is behind writes a midnight's registers after we have asked for them.
+_OVERLAP = timedelta(days=1)
 
 
 def request(
@@ -66,5 +68,5 @@ def _longest(device: Device) -> timedelta:
 
 
 def _since(asked_until: datetime | None, oldest: datetime, now: datetime) -> Period | None:
-    start = max(asked_until or oldest, oldest)
+    start = max(asked_until - _OVERLAP, oldest) if asked_until else oldest
     return Period(start, now) if start < now else None

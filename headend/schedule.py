@@ -6,13 +6,13 @@ a local time that does not exist moves on with the clock, and one that comes twi
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from headend import crontab
@@ -23,6 +23,9 @@ READS = ("identity", "registers", "register_history", "intervals", "events", "cl
 
 # A clock that stood still for longer than this owes nobody the fires before.
 LONGEST_LOOK_BACK = timedelta(days=35)
+_LARGEST_CHANGE = timedelta(hours=3)
+_INSTANT = timedelta(microseconds=1)
+_NEVER = datetime.max.replace(tzinfo=UTC)
 _LONGEST_LOOK_AHEAD = timedelta(days=366 * 8)
 
 
@@ -64,17 +67,10 @@ class Decision:
 
 def fires(schedule: Schedule, since: datetime, until: datetime) -> Iterator[datetime]:
     """Give the fire times after ``since``, up to and including ``until``, in UTC."""
-    trigger, zone = _trigger(schedule), ZoneInfo(schedule.time_zone)
-    each_coming = schedule.cron is None or _every_hour(schedule.cron)
-    moment = since.astimezone(UTC)
-    while True:
-        after = (moment + timedelta(microseconds=1)).astimezone(zone)
-        found = trigger.get_next_fire_time(None, after)
-        if found is None or found.astimezone(UTC) > until:
-            return
-        moment = found.astimezone(UTC)
-        if each_coming or moment.astimezone(zone).fold == 0:
-            yield moment
+    since = since.astimezone(UTC)
+    if schedule.cron is None:
+        return _grid(schedule, since, until)
+    return _local_times(schedule.cron, ZoneInfo(schedule.time_zone), since, until)
 
 
 def following(schedule: Schedule, moment: datetime) -> datetime | None:
@@ -135,12 +131,47 @@ def decide(
     return Decision(run, tuple(moment for moment in due_at if moment not in run))
 
 
-def _trigger(schedule: Schedule) -> BaseTrigger:
+def _grid(schedule: Schedule, since: datetime, until: datetime) -> Iterator[datetime]:
     zone = ZoneInfo(schedule.time_zone)
-    if schedule.cron is not None:
-        return crontab.trigger(schedule.cron, zone)
     start = datetime(2000, 1, 1, tzinfo=zone)
-    return IntervalTrigger(seconds=schedule.interval_seconds, start_date=start, timezone=zone)
+    trigger = IntervalTrigger(seconds=schedule.interval_seconds, start_date=start, timezone=zone)
+    while found := trigger.get_next_fire_time(None, (since + _INSTANT).astimezone(zone)):
+        since = found.astimezone(UTC)
+        if since > until:
+            return
+        yield since
+
+
+def _local_times(cron: str, zone: ZoneInfo, since: datetime, until: datetime) -> Iterator[datetime]:
+    """Give the moments of a crontab's local times.
+
+    APScheduler is asked for them as if no clock ever changed, and the change is made here: over a
+    change of clocks its own arithmetic leaves out the midnight of the day after.
+    """
+    trigger = crontab.trigger(cron, ZoneInfo("UTC"))
+    each_coming = _every_hour(cron)
+    wall = (since.astimezone(zone) - _LARGEST_CHANGE).replace(tzinfo=UTC)
+    waiting: list[datetime] = []
+    given = since
+    while wall is not None:
+        wall = trigger.get_next_fire_time(None, wall + _INSTANT)
+        moments = _moments(wall, zone, each_coming=each_coming) if wall else [_NEVER]
+        for moment in moments:
+            heapq.heappush(waiting, moment)
+        # Where clocks change, later local times may be earlier moments, by that much at most.
+        while waiting[0] <= moments[0] - _LARGEST_CHANGE:
+            moment = heapq.heappop(waiting)
+            if moment > until:
+                return
+            if moment > given:
+                yield moment
+                given = moment
+
+
+def _moments(wall: datetime, zone: ZoneInfo, *, each_coming: bool) -> list[datetime]:
+    """Give the moment of a local time; both, if it comes twice and each coming counts."""
+    first, second = (wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+    return [first, second] if each_coming and second > first else [first]
 
 
 def _every_hour(cron: str) -> bool:

@@ -44,16 +44,17 @@ def test_only_what_the_driver_offers_is_asked() -> None:
     assert (made.reads, made.intervals) == (("registers",), ())
 
 
-def test_stored_registers_are_asked_since_the_last_time_but_never_before_installation() -> None:
+def test_stored_registers_are_asked_again_for_a_day_but_never_before_installation() -> None:
     def history(until: datetime | None) -> Period | None:
         device = replace(DEVICE, history_until=until)
         reads = ["register_history"]
         return requests.request(device, reads, MISSING, LineDriver(), now=NOW).history
 
     assert history(None) == Period(INSTALLED, NOW)
-    assert history(NOW - timedelta(days=1)) == Period(NOW - timedelta(days=1), NOW)
+    # A clock that is behind wrote yesterday's after we had asked.
+    assert history(NOW - timedelta(days=1)) == Period(NOW - timedelta(days=2), NOW)
     assert history(INSTALLED - timedelta(days=9)) == Period(INSTALLED, NOW)
-    assert history(NOW) is None
+    assert history(NOW) == Period(NOW - timedelta(days=1), NOW)
 
 
 def test_water_meters_are_asked_for_water() -> None:

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from headend import crontab, schedule
 from headend.schedule import Schedule
 
-ZONES = ["Asia/Kuwait", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "UTC"]
+ZONES = [
+    "Asia/Kuwait",
+    "Africa/Cairo",
+    "Europe/Berlin",
+    "America/New_York",
+    "Australia/Lord_Howe",
+    "UTC",
+]
 
 
 def make(cron: str | None = None, interval: int | None = None, zone: str = "UTC") -> Schedule:
@@ -66,6 +73,9 @@ def test_no_fire_is_lost_or_doubled_however_time_is_cut(
         # A time that does not exist moves on with the clock; one that comes twice fires once.
         ("30 2 * * *", (2026, 3, 28, 12), ["Sun 29 03:30", "Mon 30 02:30"]),
         ("30 2 * * *", (2026, 10, 24, 12), ["Sun 25 02:30", "Mon 26 02:30"]),
+        ("*/30 2 * * *", (2026, 3, 28, 12), ["Sun 29 03:00", "Sun 29 03:30", "Mon 30 02:00"]),
+        # The midnight after the change is one like any other.
+        ("0 0 * * *", (2025, 3, 29, 12), ["Sun 30 00:00", "Mon 31 00:00", "Tue 01 00:00"]),
         # Every hour is every hour that passes.
         ("0 * * * *", (2026, 10, 24, 23), ["Sun 25 02:00", "Sun 25 02:00", "Sun 25 03:00"]),
         # Cron's weekdays begin on Sunday, and 7 is Sunday too.
