@@ -30,7 +30,6 @@ from numpy.typing import NDArray
 from benchmarks import scratch
 from benchmarks.store import load
 from mdm import vee
-from mdm.intake_layout import Week, Weeks
 from schemas import binary_copy, database, quality
 from schemas.binary_copy import Column
 from schemas.database import Connection
@@ -41,7 +40,6 @@ _DAY: Final = 86_400
 _MICRO: Final = 1_000_000
 # The first local midnight in Kuwait.
 _START: Final = int(datetime(2026, 5, 31, 21, tzinfo=UTC).timestamp())
-_WEEKS: Final = Weeks({"Asia/Kuwait": Week(frozenset({4, 5}))})
 # Slots missing in a row, as often as meters of the field lose them: mostly one or two.
 _RUNS: Final = (1, 1, 1, 2, 2, 4, 12)
 
@@ -85,7 +83,7 @@ def land(
     codes = np.where(marks, np.int16(quality.MISSING), np.int16(0))
     shown = np.where(marks, 0, line)
     for piece in np.split(np.arange(line.shape[1]), edges):
-        some = marks[:, piece].any(axis=1)
+        clean = ~np.asarray(marks[:, piece]).any(axis=1)
         binary_copy.write(
             connection,
             "raw_interval_block",
@@ -98,7 +96,7 @@ def land(
                 "source": binary_copy.constant("text", "bench", meters),
                 "collected_at": _moment(start + _DAY * days, meters),
                 "values": Column("int4[]", shown[:, piece]),
-                "quality": Column("int2[]", codes[:, piece], null=~some),
+                "quality": Column("int2[]", codes[:, piece], null=np.asarray(clean)),
             },
         )
     _land_registers(connection, devices, line, start)
@@ -173,7 +171,7 @@ def work(url: str, now: datetime) -> Worker:
     started, intervals = time.time(), 0
     with database.connect(url) as connection:
         while True:
-            report = vee.run(connection, now=now, weeks=_WEEKS)
+            report = vee.run(connection, now=now)
             connection.commit()
             intervals += report.intervals
             if not report.taken:
@@ -226,12 +224,12 @@ def _exact(connection: Connection, values: NDArray[np.int32], history: int) -> f
         " FROM interval_block b JOIN channel c ON c.id = b.channel_id"
         " JOIN usage_point p ON p.id = c.usage_point_id WHERE b.version = 1"
     ).fetchall()
-    truth = values.sum(axis=2)
+    truth: NDArray[np.int64] = values.sum(axis=2, dtype=np.int64)
     right = 0
     for mrid, starts_at, total in rows:
         day = (int(starts_at.timestamp()) - _START) // _DAY
         right += day >= history and int(truth[int(mrid[3:]) - 1, day]) == int(total)
-    return right / (len(values) * (values.shape[1] - history))
+    return float(right / (len(values) * (values.shape[1] - history)))
 
 
 def _at(second: int) -> datetime:

@@ -10,7 +10,15 @@ from typing import Final
 
 import numpy as np
 
-from mdm import intake, intake_cube, readings, readings_columns, vee_findings, vee_registers
+from mdm import (
+    intake,
+    intake_cube,
+    readings,
+    readings_columns,
+    vee_findings,
+    vee_registers,
+    vee_weeks,
+)
 from mdm.intake import Claim
 from mdm.intake_cube import Intake
 from mdm.intake_layout import Weeks
@@ -60,7 +68,7 @@ def run(
     connection: Connection,
     *,
     now: datetime,
-    weeks: Weeks,
+    weeks: Weeks | None = None,
     rule_sets: Sequence[RuleSet] = (),
     limit: int = 2000,
 ) -> Report:
@@ -71,7 +79,7 @@ def run(
 
     Parameters
     ----------
-    weeks : weekends and holidays by time zone
+    weeks : weekends and holidays by time zone; None for the shipped ones
     rule_sets : versions of rule sets, named like commodities; empty for the shipped ones
     limit : arrivals to start a batch from
     """
@@ -99,7 +107,7 @@ def validate(
     period: Period,
     *,
     now: datetime,
-    weeks: Weeks,
+    weeks: Weeks | None = None,
     rule_sets: Sequence[RuleSet] = (),
     over_people: bool = False,
 ) -> Report:
@@ -121,7 +129,7 @@ def _validate(
     taken: Claim,
     *,
     now: datetime,
-    weeks: Weeks,
+    weeks: Weeks | None,
     rule_sets: Sequence[RuleSet],
     over_people: bool = False,
 ) -> Report:
@@ -129,7 +137,11 @@ def _validate(
     for work in intake.works(taken):
         report += Report(registers=vee_registers.record(connection, work, now=now))
         for part in intake_cube.intakes(
-            connection, work, weeks=weeks, now=now, over_people=over_people
+            connection,
+            work,
+            weeks=weeks or vee_weeks.shipped(),
+            now=now,
+            over_people=over_people,
         ):
             for rule_set, chosen in _by_rule_set(part, work.commodity, rule_sets):
                 report += _run(connection, chosen, rule_set, now=now)

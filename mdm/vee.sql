@@ -13,6 +13,7 @@ WHERE id = %(id)s
 SELECT id, channel_id, day, starts_at, ends_at, rule, observed, "limit", state = 'open'
 FROM finding
 WHERE channel_id = ANY(%(channels)s) AND day >= %(start)s AND day < %(end)s
+  AND ends_at > %(reached)s
   AND state IN ('open', 'accepted', 'edited')
 
 -- name: see_findings_again

@@ -112,7 +112,7 @@ def keep(connection: Connection, found: Table, intake: Intake, *, run: int, now:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Known:
-    """Findings of the cube's days that the database has; one a key, an open one first."""
+    """Findings that the database has and that reach into target days; one a key."""
 
     id: NDArray[np.int64]
     table: Table
@@ -121,10 +121,12 @@ class _Known:
 
 def _known(connection: Connection, intake: Intake) -> _Known:
     bounds, ids = intake.layout.bounds, intake.channels.id
+    days = np.flatnonzero(intake.cube.target.any(axis=0))
     limits = {
         "channels": ids.tolist(),
         "start": readings_columns.moment(bounds[0]),
-        "end": readings_columns.moment(bounds[-1]),
+        "end": readings_columns.moment(bounds[days[-1] + 1]),
+        "reached": readings_columns.moment(bounds[days[0]]),
     }
     columns = binary_copy.read(connection, _SQL["findings_of_days"], limits, _KNOWN)
     number, channel, day, starts, ends, rule, observed, limit, is_open = (c.values for c in columns)

@@ -203,7 +203,7 @@ def rerun(
     ids: Sequence[int],
     *,
     now: datetime,
-    weeks: Weeks,
+    weeks: Weeks | None = None,
     rule_sets: Sequence[RuleSet] = (),
     over_people: bool = False,
 ) -> Report:

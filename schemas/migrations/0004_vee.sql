@@ -46,7 +46,8 @@ COMMENT ON COLUMN finding.day IS 'start of the local day in which the stretch st
 COMMENT ON COLUMN finding.decided_by IS 'a person; NULL where a later run closed it';
 CREATE UNIQUE INDEX finding_open_key ON finding (channel_id, day, rule, starts_at)
     WHERE state = 'open';
-CREATE INDEX finding_channel_day ON finding (channel_id, day) WHERE state <> 'open';
+CREATE INDEX finding_channel_day ON finding (channel_id, day);
+CREATE INDEX finding_open ON finding (rule, severity) WHERE state = 'open';
 
 -- What intake could not place stays in the raw store; taking it in again adds no second row.
 CREATE UNIQUE INDEX quarantine_intake_key ON quarantine (subject, reason)

@@ -236,3 +236,51 @@ def test_raw_readings_as_rows(connection: Connection) -> None:
 def test_every_statement_can_be_prepared(connection: Connection, file: str) -> None:
     for name, body in statements.load("mdm", file).items():
         record.prepare(connection, name, body)
+
+
+def test_readings_refer_to_what_exists(connection: Connection, channel: int) -> None:
+    provenance = readings.add_provenance(connection, "vee", recorded_at=NOW)
+    table = record.blocks([channel], [DAY], [[1]])
+    rows = record.registers([(channel, 55, DAY, 1, 0)])
+    with (
+        pytest.raises(psycopg.errors.ForeignKeyViolation, match="channel_id 99 of table interval"),
+        connection.transaction(),
+    ):
+        record.record(connection, record.blocks([channel, 99], [DAY] * 2, [[1], [1]]))
+    with (
+        pytest.raises(psycopg.errors.ForeignKeyViolation, match="provenance_id 77 of table"),
+        connection.transaction(),
+    ):
+        readings.record(connection, table, provenance_id=77, recorded_at=NOW)
+    with (
+        pytest.raises(psycopg.errors.ForeignKeyViolation, match="installation_id 55 of table"),
+        connection.transaction(),
+    ):
+        readings.record_registers(connection, rows, provenance_id=provenance, recorded_at=NOW)
+    point = record.usage_point(connection, "UP-9")
+    record.installation(connection, point, "M-9")
+    with (
+        pytest.raises(psycopg.errors.ForeignKeyViolation, match="reading_type_id 999 of table"),
+        connection.transaction(),
+    ):
+        record.land(connection, "M-9", NOW, [1], reading_type_id=999)
+    with (
+        pytest.raises(psycopg.errors.ForeignKeyViolation, match="end_device_id 55 of table"),
+        connection.transaction(),
+    ):
+        connection.execute(
+            "INSERT INTO raw_register_reading VALUES (55, 1, now(), 1, 0, 'test', now())"
+        )
+
+
+def test_what_readings_refer_to_stays(connection: Connection, channel: int) -> None:
+    record.installation(connection, record.usage_point(connection, "UP-9"), "M-9")
+    record.land(connection, "M-9", NOW, [1])
+    record.record(connection, record.blocks([channel], [DAY], [[1]]))
+    connection.execute("DELETE FROM arrival; DELETE FROM installation")
+    for table in ("end_device", "channel", "provenance"):
+        with (
+            pytest.raises(psycopg.errors.ForeignKeyViolation, match="is still referred to by"),
+            connection.transaction(),
+        ):
+            connection.execute(f"DELETE FROM {table}".encode())
