@@ -53,16 +53,15 @@ SELECT id, mrid FROM end_device WHERE id = ANY(%(end_devices)s)
 SELECT end_device_id, reading_type_id, starts_at, interval_seconds, digest, collected_at,
        "values", quality
 FROM raw_interval_block
-WHERE end_device_id = ANY(%(end_devices)s)
+WHERE end_device_id = ANY(%(end_devices)s) AND reading_type_id = ANY(%(reading_types)s)
   -- A raw block never crosses 00:00 UTC, so none is longer than a day.
   AND starts_at > %(start)s::timestamptz - interval '1 day' AND starts_at < %(end)s
 
 -- name: raw_registers
-SELECT r.end_device_id, r.reading_type_id, r.read_at, r.value, r.quality, r.collected_at
-FROM raw_register_reading r
-JOIN reading_type t ON t.id = r.reading_type_id AND t.accumulation = 'cumulative'
-WHERE r.end_device_id = ANY(%(end_devices)s)
-  AND r.read_at >= %(start)s AND r.read_at <= %(end)s
+SELECT end_device_id, reading_type_id, read_at, value, quality, collected_at
+FROM raw_register_reading
+WHERE end_device_id = ANY(%(end_devices)s) AND reading_type_id = ANY(%(reading_types)s)
+  AND read_at >= %(start)s AND read_at <= %(end)s
 
 -- name: quarantine
 INSERT INTO quarantine (source, subject, payload, reason, received_at)

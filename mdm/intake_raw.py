@@ -86,11 +86,10 @@ def blocks(connection: Connection, end_devices: Sequence[int], start: int, end: 
     Voltages and other momentary values are no energy: they stay in the raw store only.
     """
     device, kind, starts, interval, digest, collected, values, codes = binary_copy.read(
-        connection, _SQL["raw_blocks"], _limits(end_devices, start, end), _BLOCK
+        connection, _SQL["raw_blocks"], _limits("delta", end_devices, start, end), _BLOCK
     )
     # By digest last, so that the order is the same every time.
     order = np.lexsort((-digest.values, -starts.values, -collected.values))
-    order = order[np.isin(kind.values[order], _delta_types())]
     quality = np.zeros_like(values.values, np.int16)
     quality[:, : codes.values.shape[1]] = codes.values
     length = np.zeros(len(values), np.int32) if values.length is None else values.length
@@ -115,7 +114,10 @@ def registers(
     device, kind, read_at, value, quality, collected = (
         column.values
         for column in binary_copy.read(
-            connection, _SQL["raw_registers"], _limits(end_devices, start, end), _REGISTER
+            connection,
+            _SQL["raw_registers"],
+            _limits("cumulative", end_devices, start, end),
+            _REGISTER,
         )
     )
     # By value among those collected together, so that the choice is the same every time.
@@ -131,13 +133,13 @@ def registers(
     )
 
 
-def _limits(end_devices: Sequence[int], start: int, end: int) -> dict[str, object]:
+def _limits(
+    accumulation: str, end_devices: Sequence[int], start: int, end: int
+) -> dict[str, object]:
+    kinds = reading_type.table().values()
     return {
         "end_devices": list(end_devices),
+        "reading_types": [each.id for each in kinds if each.accumulation == accumulation],
         "start": readings_columns.moment(start),
         "end": readings_columns.moment(end),
     }
-
-
-def _delta_types() -> list[int]:
-    return [t.id for t in reading_type.table().values() if t.accumulation == "delta"]

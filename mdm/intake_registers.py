@@ -157,7 +157,8 @@ def _chains(table: Dials, installed: Installed) -> tuple[NDArray[np.int64], NDAr
     same_line = (point[row] == point[before]) & (table.reading_type[1:] == table.reading_type[:-1])
     difference = np.diff(table.value)
     modulus = installed.modulus[row]
-    wrapped = (difference < 0) & (difference + modulus <= modulus // 2) & (modulus > 0)
+    # A wrap leaves less than half the dial behind it; a fall by less than that is a reset.
+    wrapped = (difference < 0) & (2 * (difference + modulus) < modulus)
     difference = np.where(wrapped, difference + modulus, difference)
     same = same_line & (row == before) & (difference >= 0)
     moment = table.read_at[1:]

@@ -38,7 +38,13 @@ def _table(connection: Connection, work: Work, dials: Dials) -> RegisterTable:
         point.astype(np.int64) << 16 | dials.reading_type.astype(np.int64), return_inverse=True
     )
     wanted = [(int(k >> 16), reading_type.of_id(int(k & 0xFFFF)).name, 0) for k in key]
-    ids = usage_points.ensure_channels(connection, wanted) if wanted else {}
+    known = usage_points.channels(connection, np.unique(point).tolist())
+    ids = {
+        (each.usage_point_id, each.reading_type, each.interval_seconds): each.id for each in known
+    }
+    new = [each for each in wanted if each not in ids]
+    if new:
+        ids |= usage_points.ensure_channels(connection, new)
     channel = np.array([ids[each] for each in wanted], np.int32)
     return RegisterTable(
         channel[place],

@@ -130,9 +130,10 @@ def accept(
         if a finding is gone or not open, or person or reason is empty; then nothing is changed.
     """
     _need(person, reason)
-    named = _open_findings(connection, ids)
-    channels = sorted({each.channel_id for each in named})
+    channels = sorted({each.channel_id for each in _named(connection, ids)})
+    # Usage points first, as validation runs do; what is open is known for sure only then.
     readings.lock(connection, channels)
+    named = _open_findings(connection, ids)
     start = min(each.day for each in named)
     end = max(each.ends_at for each in named)
     before = readings.current(connection, channels, Period(start, end), origins=True)

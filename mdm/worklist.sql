@@ -33,7 +33,6 @@ JOIN channel c ON c.id = f.channel_id
 JOIN usage_point p ON p.id = c.usage_point_id
 WHERE f.id = ANY(%(ids)s)
 ORDER BY f.id
-FOR NO KEY UPDATE OF f
 
 -- name: decide
 UPDATE finding
@@ -51,4 +50,3 @@ WHERE c.id = %(channel)s
 SELECT id, starts_at, ends_at
 FROM finding
 WHERE channel_id = %(channel)s AND state = 'open' AND starts_at < %(end)s AND ends_at > %(start)s
-FOR NO KEY UPDATE
