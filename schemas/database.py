@@ -133,6 +133,9 @@ def beside(url: str, name: str) -> str:
 def recreate(url: str, name: str) -> str:
     """Make an empty database on a server, in place of an earlier one of that name.
 
+    It is one that can be made again: a commit does not wait for the disk, so a power cut may take
+    its last moments.
+
     Returns
     -------
     its address
@@ -146,6 +149,7 @@ def recreate(url: str, name: str) -> str:
         named = sql.Identifier(name)
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(named))
         connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(named))
+        connection.execute(sql.SQL("ALTER DATABASE {} SET synchronous_commit = off").format(named))
     return beside(url, name)
 
 

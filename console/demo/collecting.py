@@ -18,7 +18,7 @@ from schemas.database import Connection
 from schemas.period import Period
 
 # On loopback an answer that takes longer than this is not coming.
-_LIMITS = Limits(timeout=0.6, lease_wait=1.0, budget=timedelta(seconds=20))
+_LIMITS = Limits(timeout=0.4, lease_wait=1.0, budget=timedelta(seconds=20))
 _STEP = timedelta(hours=1)
 
 
