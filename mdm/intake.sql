@@ -46,6 +46,11 @@ SELECT end_device_id, starts_at, ends_at, %(now)s, not_before
 FROM unnest(%(end_devices)s::integer[], %(starts)s::timestamptz[], %(ends)s::timestamptz[],
             %(not_before)s::timestamptz[]) AS w (end_device_id, starts_at, ends_at, not_before)
 
+-- name: channels_of
+SELECT id, usage_point_id, reading_type_id
+FROM channel
+WHERE usage_point_id = ANY(%(usage_points)s::integer[]) AND interval_seconds = %(interval)s
+
 -- name: end_device_names
 SELECT id, mrid FROM end_device WHERE id = ANY(%(end_devices)s)
 

@@ -14,10 +14,12 @@ from mdm.intake import Work
 from mdm.intake_layout import NOWHERE, Layout
 from mdm.intake_raw import RawBlocks
 from mdm.intake_registers import Steps
-from schemas import quality, reading_type
+from schemas import quality, reading_type, statements
 from schemas.database import Connection
 from schemas.period import Period
 from schemas.quality import QualityClass
+
+_SQL = statements.load("mdm", "intake.sql")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,25 +77,49 @@ def channels(connection: Connection, work: Work, raw: RawBlocks, steps: Steps) -
     block, row, _ = intake_place.at_installations(raw, installed)
     sampled = installed.sampled[steps.installation]
     came = {
-        *_pairs(installed.usage_point[row], raw.reading_type[block]),
-        *_pairs(installed.usage_point[steps.installation[sampled]], steps.interval_type[sampled]),
+        *pairs(installed.usage_point[row], raw.reading_type[block]),
+        *pairs(installed.usage_point[steps.installation[sampled]], steps.interval_type[sampled]),
     }
-    points = np.unique(installed.usage_point).tolist()
-    known = {
-        (each.usage_point_id, reading_type.named(each.reading_type).id): each.id
-        for each in usage_points.channels(connection, points)
-        if each.interval_seconds == interval
-    }
-    new = {(point, reading_type.of_id(kind).name, interval) for point, kind in came - set(known)}
-    if new:
-        made = usage_points.ensure_channels(connection, sorted(new))
-        known |= {(key[0], reading_type.named(key[1]).id): number for key, number in made.items()}
+    known = ids(connection, installed.usage_point, interval, came)
     rows = sorted(known.items())
     return Channels(
         np.array([number for _, number in rows], np.int32),
         np.array([point for (point, _), _ in rows], np.int32),
         np.array([kind for (_, kind), _ in rows], np.int16),
     )
+
+
+def ids(
+    connection: Connection,
+    usage_point: NDArray[np.int32],
+    interval_seconds: int,
+    wanted: set[tuple[int, int]],
+) -> dict[tuple[int, int], int]:
+    """Give usage points' channels of an interval length by (usage point, reading type's id).
+
+    Parameters
+    ----------
+    interval_seconds : 0 for registers
+    wanted : those that are made if they are not there
+    """
+    limits = {"usage_points": np.unique(usage_point).tolist(), "interval": interval_seconds}
+    rows = connection.execute(_SQL["channels_of"], limits)
+    known = {(point, kind): number for number, point, kind in rows}
+    new = [
+        (point, reading_type.of_id(kind).name, interval_seconds)
+        for point, kind in sorted(wanted - known.keys())
+    ]
+    if new:
+        made = usage_points.ensure_channels(connection, new)
+        known |= {(key[0], reading_type.named(key[1]).id): number for key, number in made.items()}
+    return known
+
+
+def pairs(usage_point: NDArray[Any], kind: NDArray[Any]) -> set[tuple[int, int]]:
+    """Give the different (usage point, reading type's id) among rows."""
+    # np.unique first: there are far fewer pairs than blocks.
+    distinct = np.unique(usage_point.astype(np.int64) << 16 | kind.astype(np.int64))
+    return {(int(key >> 16), int(key & 0xFFFF)) for key in distinct}
 
 
 def history(connection: Connection, channels_: Channels, layout: Layout) -> History:
@@ -115,12 +141,6 @@ def history(connection: Connection, channels_: Channels, layout: Layout) -> Hist
     codes[row, day[fits], :width] = table.quality[fits, :width]
     recorded[row, day[fits]] = True
     return History(values, codes, recorded)
-
-
-def _pairs(usage_point: NDArray[Any], kind: NDArray[Any]) -> set[tuple[int, int]]:
-    # np.unique first: there are far fewer pairs than blocks.
-    distinct = np.unique(usage_point.astype(np.int64) << 16 | kind.astype(np.int64))
-    return {(int(key >> 16), int(key & 0xFFFF)) for key in distinct}
 
 
 def _moment(second: np.int64) -> datetime:

@@ -7,11 +7,10 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from mdm import intake_raw, intake_registers, readings, usage_points
+from mdm import intake_channels, intake_raw, intake_registers, readings, readings_columns
 from mdm.intake import Work
 from mdm.intake_registers import Dials
 from mdm.readings import RegisterTable
-from schemas import reading_type
 from schemas.database import Connection
 from schemas.period import local_day
 
@@ -33,19 +32,11 @@ def record(connection: Connection, work: Work, *, now: datetime) -> int:
 
 def _table(connection: Connection, work: Work, dials: Dials) -> RegisterTable:
     point = work.installed.usage_point[dials.installation]
-    # np.unique first: a channel has many readings.
-    key, place = np.unique(
-        point.astype(np.int64) << 16 | dials.reading_type.astype(np.int64), return_inverse=True
-    )
-    wanted = [(int(k >> 16), reading_type.of_id(int(k & 0xFFFF)).name, 0) for k in key]
-    known = usage_points.channels(connection, np.unique(point).tolist())
-    ids = {
-        (each.usage_point_id, each.reading_type, each.interval_seconds): each.id for each in known
-    }
-    new = [each for each in wanted if each not in ids]
-    if new:
-        ids |= usage_points.ensure_channels(connection, new)
-    channel = np.array([ids[each] for each in wanted], np.int32)
+    kind = dials.reading_type
+    known = intake_channels.ids(connection, point, 0, intake_channels.pairs(point, kind))
+    keys = np.array(list(known), np.int64).reshape(-1, 2)
+    place = readings_columns.places((keys[:, 0], keys[:, 1]), (point, kind))
+    channel = np.array(list(known.values()), np.int32)
     return RegisterTable(
         channel[place],
         work.installed.id[dials.installation],
