@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from console import show
-from drivers.dlms import translation
 
 
 def decode(
@@ -17,6 +16,9 @@ def decode(
 
     Example: miqyas decode c001c100010000010000ff0200
     """
+    # gurux-dlms is slow to import, and may be left out by whoever cannot ship it.
+    from drivers.dlms import translation  # noqa: PLC0415
+
     digits = frame.replace(" ", "").replace(":", "")
     try:
         octets = bytes.fromhex(digits)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
 import typer
 
 from console import show, store
-from mdm import usage_points, vee, weeks, worklist
+from mdm import usage_points, vee, worklist
 from mdm.vee import Report
 from schemas import database, reading_type
 
@@ -24,23 +24,24 @@ Numbers = Annotated[list[int], typer.Argument(metavar="NUMBER...", help="From `w
 @app.command("run")
 def run(
     follow: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Go on, looking again after so long.")
+        float | None,
+        typer.Option(metavar="SECONDS", min=0.1, help="Go on, looking again after so long."),
     ] = None,
 ) -> None:
     """Take in what has arrived, validate the days it touches and record what changed.
 
-    Example: miqyas vee run
+    Example: miqyas vee run --follow 60
     """
-    with store.url() as url, database.kept_open(url), show.out.status("validating…") as status:
-        while True:
-            done = Report()
-            while (part := _batch(url)).taken:
-                done += part
-                status.update(f"{done.intervals:,} intervals validated…")
-            show.done(_told(done))
-            if follow is None:
-                return
-            time.sleep(follow)
+    with store.url() as url, database.kept_open(url):
+        if follow is None:
+            show.done(_told(_everything(url)))
+            return
+        with show.until_stopped("Validating what arrives."):
+            while True:
+                done = _everything(url)
+                if done.taken:
+                    show.done(_told(done))
+                time.sleep(follow)
 
 
 @worklist_app.command("list")
@@ -53,9 +54,11 @@ def list_findings(
     everything: Annotated[bool, typer.Option("--all", help="Of every severity.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
 ) -> None:
-    """List open findings, grouped by cause first.
+    """List open findings, counted by cause first; issues only, unless you ask for more.
 
-    Example: miqyas worklist list --rule spike
+    What each rule observes and its limit, and their units, stand in docs/rules.md.
+
+    Example: miqyas worklist list --rule spike --all
     """
     with store.connection() as connection:
         causes = worklist.groups(connection, usage_point=usage_point)
@@ -68,27 +71,30 @@ def list_findings(
         ["rule", "severity", "done", "findings #", "usage points #"],
         [(g.rule, g.severity, g.action, g.findings, g.usage_points) for g in causes],
     )
-    rows = [
-        (f.id, f.usage_point, f.reading_type, f.rule, f"{f.starts_at:%Y-%m-%d %H:%M}",
-         f"{f.ends_at:%Y-%m-%d %H:%M}", _figure(f.observed), _figure(f.limit))
-        for f in found
-    ]  # fmt: skip
-    columns = ["no. #", "usage point", "reading type", "rule", "from, UTC", "to, UTC",
-               "observed #", "limit #"]  # fmt: skip
-    show.table(f"The first {len(found)}", columns, rows)
+    columns = ["no. #", "usage point", "rule", "from, UTC", "lasts #", "observed #", "limit #"]
+    # One table a reading type: its long name would take the place of the figures.
+    for kind in dict.fromkeys(one.reading_type for one in found):
+        rows = [
+            (f.id, f.usage_point, f.rule, f"{f.starts_at:%Y-%m-%d %H:%M}",
+             _lasting(f.ends_at - f.starts_at), _figure(f.observed), _figure(f.limit))
+            for f in found if f.reading_type == kind
+        ]  # fmt: skip
+        show.table(kind, columns, rows)
+    if len(found) == limit:
+        show.done(f"These are the first {limit}; see --limit, --rule and --usage-point.")
 
 
 @worklist_app.command("accept")
 def accept(numbers: Numbers, by: Person, reason: Reason) -> None:
     """Accept what was found: doubted values stand from now on.
 
-    Example: miqyas worklist accept 12 13 --by "Noura" --reason "irrigation pump, seen on site"
+    Example: miqyas worklist accept 12 13 --by "Noura" --reason "pump, seen on site"
     """
     with store.connection() as connection:
         changed = worklist.accept(
             connection, numbers, person=by, reason=reason, now=store.now(connection)
         )
-    show.done(f"{len(numbers)} findings accepted; {changed} days have a new version.")
+    show.done(f"{show.count(len(numbers), 'finding')} accepted; {_changed(changed)}.")
 
 
 @worklist_app.command("edit")
@@ -103,8 +109,9 @@ def edit(
 ) -> None:
     """Set interval values by hand, in the reading type's scaled unit, after the multiplier.
 
-    Example: miqyas worklist edit UP00001 active_energy_import_interval
-    --set 2026-06-10T09:00:00+03:00=412 --by "Noura" --reason "read off the display"
+    Example: miqyas worklist edit UP00001 active_energy_import_interval \\
+    --set 2026-06-10T09:00:00+03:00=412 \\
+    --by "Noura" --reason "read off the display"
     """
     wanted = dict(_setting(text) for text in values)
     with store.connection() as connection:
@@ -113,7 +120,7 @@ def edit(
             connection, channel, wanted, person=by, reason=reason, now=store.now(connection)
         )
     unit = reading_type.named(kind).unit
-    show.done(f"{len(wanted)} intervals set [{unit}]; {changed} days have a new version.")
+    show.done(f"{show.count(len(wanted), 'interval')} set [{unit}]; {_changed(changed)}.")
 
 
 @worklist_app.command("rerun")
@@ -129,24 +136,46 @@ def rerun(
     """
     with store.connection() as connection:
         done = worklist.rerun(
-            connection, numbers, now=store.now(connection), weeks=weeks.standing(),
+            connection, numbers, now=store.now(connection),
             over_people=over_people,
         )  # fmt: skip
     show.done(_told(done))
 
 
+def _everything(url: str) -> Report:
+    """Take batches until nothing is left."""
+    done = Report()
+    with show.out.status("validating…") as status:
+        while (part := _batch(url)).taken:
+            done += part
+            status.update(f"{done.intervals:,} intervals validated…")
+    return done
+
+
 def _batch(url: str) -> Report:
     with database.connect(url) as connection:
-        return vee.run(connection, now=store.now(connection), weeks=weeks.standing())
+        return vee.run(connection, now=store.now(connection))
 
 
 def _told(done: Report) -> str:
-    return (
-        f"{done.intervals:,} intervals in {done.days:,} channel-days validated, "
-        f"{done.versions:,} new versions, {done.registers:,} register readings recorded, "
-        f"{done.opened} findings opened, {done.closed} closed, {done.quarantined} in quarantine, "
-        f"{done.deferred} meters wait for the end of their day"
-    )
+    if not done.taken:
+        return "Nothing new has arrived."
+    said = [
+        f"{show.count(done.intervals, 'interval')} validated",
+        f"{show.count(done.versions, 'new version')} of {show.count(done.days, 'channel-day')}",
+        f"{show.count(done.registers, 'register reading')} recorded",
+        f"{show.count(done.opened, 'finding')} opened, {done.closed:,} closed",
+    ]
+    if done.quarantined:
+        said.append(f"{done.quarantined:,} in quarantine")
+    if done.deferred:
+        said.append(f"the newest data of {show.count(done.deferred, 'meter')} waits: "
+                    "its day is not over")  # fmt: skip
+    return "\n".join(said)
+
+
+def _changed(days: int) -> str:
+    return f"{show.count(days, 'day')} validated anew" if days else "no day changed"
 
 
 def _setting(text: str) -> tuple[datetime, int]:
@@ -177,6 +206,13 @@ def _channel(connection: database.Connection, usage_point: str, kind: str) -> in
             f"{usage_point} has {len(found)} interval channels of {kind!r}; nothing to edit"
         )
     return found[0]
+
+
+def _lasting(time: timedelta) -> str:
+    minutes = int(time.total_seconds()) // 60
+    if minutes % 60:
+        return f"{minutes:,} min"
+    return f"{minutes // 60:,} h"
 
 
 def _figure(value: float | None) -> str | None:

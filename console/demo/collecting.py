@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import httpx
 
 from drivers.driver import Driver
-from headend import clock, groups, jobs, schedules
+from headend import clock, groups, jobs, on_demand, schedules
 from headend.capacity import Limits
 from headend.collector import Collected
 from schemas import database
 from schemas.database import Connection
 from schemas.period import Period
+from simulators.fleet import Fleet
 
 # On loopback an answer that takes longer than this is not coming.
-_LIMITS = Limits(timeout=0.4, lease_wait=1.0, budget=timedelta(seconds=20))
+_LIMITS = Limits(sessions=16, timeout=0.4, lease_wait=1.0, budget=timedelta(seconds=20))
 _STEP = timedelta(hours=1)
 
 
@@ -66,12 +67,33 @@ def arrange(connection: Connection, *, now: datetime, zone: str) -> None:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """A meter that a technician takes down, and what is read of it last."""
+
+    at: datetime
+    mrid: str
+    reads: tuple[str, ...]
+
+
+def removals(fleet: Fleet) -> list[Removal]:
+    """List the meters that are polled and taken down before the fleet's end."""
+    reads = {"dlms": ("register_history", "intervals"), "modbus": ("registers",)}
+    end = int(fleet.period.end.timestamp())
+    return [
+        Removal(datetime.fromtimestamp(meter.end, UTC), meter.mrid, reads[meter.protocol])
+        for meter in fleet.meters
+        if meter.end < end and meter.protocol in reads
+    ]
+
+
 def collect(
     url: str,
     control: str,
     period: Period,
     drivers: Mapping[str, Driver],
     *,
+    taken_down: Sequence[Removal],
     after_step: Callable[[datetime, Tally], None],
 ) -> Tally:
     """Run the collection of a period, hour by hour.
@@ -79,9 +101,10 @@ def collect(
     Parameters
     ----------
     control : address of the fleet's control API
+    taken_down : meters that a technician reads for the last time when he takes them down
     after_step : told of each step's end, with the simulated time
     """
-    return asyncio.run(_collect(url, control, period, drivers, after_step))
+    return asyncio.run(_collect(url, control, period, drivers, taken_down, after_step))
 
 
 async def _collect(
@@ -89,6 +112,7 @@ async def _collect(
     control: str,
     period: Period,
     drivers: Mapping[str, Driver],
+    taken_down: Sequence[Removal],
     after_step: Callable[[datetime, Tally], None],
 ) -> Tally:
     tally = Tally()
@@ -103,6 +127,9 @@ async def _collect(
             tally.published = answer.json()["published"]
             await asyncio.to_thread(set_clock, url, now)
             tally.add(await pool.drain(now))
+            for last in taken_down:
+                if now - _STEP < last.at <= now:
+                    await on_demand.read_async(url, last.mrid, drivers, reads=last.reads)
             await asyncio.to_thread(after_step, now, tally)
             now += _STEP
     return tally

@@ -20,7 +20,7 @@ from console.demo.collecting import Tally
 from console.demo.reconciliation import Reconciliation
 from console.demo.stage import Stage
 from drivers import catalogue
-from mdm import vee, weeks
+from mdm import vee
 from mdm.vee import Report
 from schemas import database
 from schemas.period import Period
@@ -142,7 +142,12 @@ def _collect(fleet: Fleet, ready: Stage, validated: list[Report], spent: list[fl
                 spent[0] += time.monotonic() - began
 
         tally = collecting.collect(
-            ready.url, ready.fleet.control, collected, catalogue.polled(), after_step=after_step
+            ready.url,
+            ready.fleet.control,
+            collected,
+            catalogue.polled(),
+            taken_down=collecting.removals(fleet),
+            after_step=after_step,
         )
         heard = ready.listener.wait_for(tally.published, seconds=_LAST_MESSAGES_SECONDS)
     if not heard:
@@ -154,7 +159,7 @@ def _validate(ready: Stage, now: datetime) -> Report:
     done = Report()
     while True:
         with database.connect(ready.url) as connection:
-            part = vee.run(connection, now=now, weeks=weeks.standing())
+            part = vee.run(connection, now=now)
         if not part.taken:
             return done
         done += part
