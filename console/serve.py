@@ -18,6 +18,8 @@ from schemas import database
 
 _FIRST_PORT = 8000
 _TRIED_PORTS = 100
+# A reader waits no longer than this for a database that does not answer [s].
+_PATIENCE = 5.0
 
 
 def serve(
@@ -33,7 +35,11 @@ def serve(
 
     Example: miqyas serve --port 8080
     """
-    with store.url() as url, database.kept_open(url), _listening(host, port) as listener:
+    with (
+        store.url() as url,
+        database.kept_open(url, patience=_PATIENCE),
+        _listening(host, port) as listener,
+    ):
         number = listener.getsockname()[1]
         show.done(f"Miqyas is at http://{_in_address(host)}:{number}  (Ctrl-C ends it)")
         if not _is_loopback(host):

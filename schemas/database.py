@@ -68,17 +68,27 @@ def connect(url: str, *, autocommit: bool = False) -> Iterator[Connection]:
 
 
 @contextmanager
-def kept_open(url: str, *, most: int = 16) -> Iterator[None]:
+def kept_open(url: str, *, most: int = 16, patience: float = 30.0) -> Iterator[None]:
     """Keep this process's connections to a database open between uses, for the length of a block.
 
     Opening one and asking its first question takes 20 ms, another question 0.3 ms (measured with
     TimescaleDB 2.19). Whoever works in many short transactions works in such a block.
+
+    Parameters
+    ----------
+    most : connections open at a time
+    patience : longest wait for one of them [s]; then ``psycopg.OperationalError``
     """
     if url in _kept_open:
         yield
         return
     with ConnectionPool[Connection](
-        url, kwargs={"options": _OPTIONS}, min_size=1, max_size=most, open=True
+        url,
+        kwargs={"options": _OPTIONS},
+        min_size=1,
+        max_size=most,
+        timeout=patience,
+        open=True,
     ) as pool:
         _kept_open[url] = pool
         try:

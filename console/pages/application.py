@@ -21,10 +21,14 @@ from starlette.staticfiles import StaticFiles
 from console import store
 from console.pages import fleet_page, language, meter_page, showing
 from console.pages.headers import Guarded
+from console.pages.recent import Recent
 from console.pages.showing import Reader
 from headend.devices import UnknownDevice
 from schemas import database, statements
 from schemas.database import Connection
+
+# Counting the intervals of a large fleet takes long; what is a minute old is as good.
+_RATE_SECONDS = 60
 
 _log = structlog.get_logger(__name__)
 _SQL = statements.load("console.pages", "pages.sql")
@@ -51,17 +55,22 @@ def application(url: str, *, hosts: Collection[str] = ()) -> Guarded:
         },
     )
     app.state.url = url
+    app.state.rates = Recent(_RATE_SECONDS)
     return Guarded(app, hosts)
 
 
 def _fleet(request: Request) -> Response:
     with _reading(request) as connection:
-        reader, content = fleet_page.content(connection, request.query_params, language.of(request))
+        reader, content = fleet_page.content(
+            connection, request.query_params, language.of(request), request.app.state.rates
+        )
     return _page(request, "fleet.html", reader, content)
 
 
 def _meter(request: Request) -> Response:
     mrid = request.path_params["mrid"]
+    if "\0" in mrid:  # PostgreSQL has no such text, so no meter has such a name
+        return _message(request, 404, "no_meter", mrid.replace("\0", ""))
     try:
         with _reading(request) as connection:
             reader, content = meter_page.content(connection, mrid, language.of(request))

@@ -11,10 +11,12 @@ from zoneinfo import ZoneInfo
 
 from console import store
 from console.pages.language import Language
+from console.pages.recent import Recent
 from console.pages.showing import Reader
 from headend import overview, read_rate, talking
 from headend.diagnosis import Verdict
 from headend.overview import Fleet
+from headend.read_rate import ReadRate
 from mdm import cycle, cycle_status, places, worklist
 from mdm.cycle_status import Status
 from mdm.places import Place
@@ -61,7 +63,10 @@ class Listing:
 
 
 def content(
-    connection: Connection, query: Mapping[str, str], language: Language
+    connection: Connection,
+    query: Mapping[str, str],
+    language: Language,
+    rates: Recent[ReadRate],
 ) -> tuple[Reader, dict[str, Any]]:
     """Ask for everything that the page shows.
 
@@ -69,15 +74,17 @@ def content(
     ----------
     query : ``q`` narrows the list to names with a text, ``show`` to one of ``KINDS``, ``page``
         turns its pages; whatever else stands there counts for nothing
+    rates : keeps the read rate, which of 3 M intervals takes half a second to count
     """
     now = store.now(connection)
     installed = places.installed(connection, now=now)
     reader = Reader(language, _zone(installed), now)
+    days = _rate_period(now, reader.zone)
     rows = _rows(installed, overview.fleet(connection, now=now))
     return reader, {
         "counts": Counter(row.kind for row in rows),
         "meters": len(rows),
-        "rate": read_rate.read_rate(connection, _rate_period(now, reader.zone)),
+        "rate": rates.answer(days, lambda: read_rate.read_rate(connection, days)),
         "findings": _findings(connection),
         "cycles": _cycles(connection),
         "silent": _silent(rows)[:_FIRST_SILENT],
