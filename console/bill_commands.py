@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
@@ -12,7 +12,8 @@ import typer
 
 from console import show, store
 from mdm import cycle, cycle_status, delivery, delivery_folder, replay
-from mdm.cycle import Cycle
+from mdm.cycle import Cycle, Problem
+from mdm.cycle_status import Status
 from mdm.delivery_files import DeliveryError
 from mdm.export import formats
 from schemas import database
@@ -25,6 +26,7 @@ First = Annotated[
     datetime,
     typer.Argument(metavar="FIRST_DAY", formats=["%Y-%m-%d"], help="Of the cycle: 2026-06-01."),
 ]
+_NAMED = 5
 
 
 @app.command("run")
@@ -52,8 +54,7 @@ def run(
             f"{done.unchanged:,} unchanged, {done.corrected:,} corrected after billing"
         )
         _status(connection, opened)
-    for problem in done.problems:
-        show.problem(f"{problem.usage_point}: {problem.reason}")
+    _problems(done.problems)
     if done.problems:
         raise typer.Exit(1)
 
@@ -89,18 +90,19 @@ def export(
 ) -> None:
     """Deliver what may be billed; what was delivered before is not delivered again.
 
-    Example: miqyas bill export monthly 2026-06-01 --to http://127.0.0.1:8071 --format json
+    Example: miqyas bill export monthly 2026-06-01 --to http://127.0.0.1:8071
     """
     with _settled(group, first.date()) as (connection, chosen):
         done = delivery.deliver(
             connection, chosen, target=to, file_format=file_format, now=store.now(connection)
         )
+        after = cycle_status.status(connection, chosen)
     if not done.exports:
-        show.done("Nothing to deliver: all that may be billed was delivered before.")
+        show.done(_why_nothing(after))
     for one in done.exports:
         show.done(
-            f"{one.name} to {one.target}: {one.items} usage points, {one.billed} billed, "
-            f"{one.rejected} rejected, {one.waiting} not acknowledged"
+            f"{one.name} to {one.target}: {show.count(one.items, 'usage point')}, "
+            f"{one.billed:,} billed, {one.rejected:,} rejected, {one.waiting:,} not acknowledged"
         )
 
 
@@ -113,7 +115,8 @@ def acknowledge(
 ) -> None:
     """Take the acknowledgements that the receiver of a folder wrote, as docs/billing.md says.
 
-    Example: miqyas bill acknowledge monthly 2026-06-01 monthly-2026-06-01-1 acknowledged.csv
+    Example: miqyas bill acknowledge monthly 2026-06-01 \\
+    monthly-2026-06-01-1 acknowledged.csv
     """
     with store.connection() as connection:
         chosen = _chosen(connection, group, first.date())
@@ -123,7 +126,7 @@ def acknowledge(
             raise DeliveryError(f"{chosen} has no export {name!r}; there are: {known}")
         given = list(delivery_folder.acknowledgements(file))
         new = delivery.acknowledge(connection, sent[name], given, now=store.now(connection))
-    show.done(f"{name}: {len(given)} acknowledgements, {new} of them new")
+    show.done(f"{name}: {show.count(len(given), 'acknowledgement')}, {new:,} of them new")
 
 
 @app.command("release")
@@ -136,7 +139,8 @@ def release(
 ) -> None:
     """Have a held usage point billed as it is.
 
-    Example: miqyas bill release monthly 2026-06-01 UP00031 --by "Noura" --reason "agreed by phone"
+    Example: miqyas bill release monthly 2026-06-01 UP00031 \\
+    --by "Noura" --reason "agreed by phone"
     """
     with store.connection() as connection:
         chosen = _chosen(connection, group, first.date())
@@ -192,6 +196,9 @@ def replay_sets(
         else:
             sent = delivery.exports(connection, chosen)
             found = [one for export in sent for one in replay.of_export(connection, export)]
+    if not found:
+        show.done(f"{chosen}: nothing was exported yet, so there is nothing to replay.")
+        return
     for one in found:
         for difference in one.differences:
             show.problem(f"{one.usage_point}, version {one.version}: {difference}")
@@ -222,15 +229,41 @@ def _settled(group: str, first: date) -> Iterator[tuple[Connection, Cycle]]:
 
 def _status(connection: Connection, one: Cycle) -> None:
     now = cycle_status.status(connection, one)
-    show.table(
-        str(one),
-        ["usage points #", "not computed #", "held #", "ready #", "released #", "exported #",
-         "billed #", "rejected #", "corrections #"],
-        [(now.usage_points, now.absent, now.held, now.ready, now.released, now.exported,
-          now.billed, now.rejected, now.corrections)],
-    )  # fmt: skip
+    rows = [
+        ("not computed", now.absent), ("held", now.held), ("ready", now.ready),
+        ("released", now.released), ("exported, not acknowledged", now.exported),
+        ("billed", now.billed), ("rejected", now.rejected), ("all", now.usage_points),
+    ]  # fmt: skip
+    show.table(str(one), ["state", "usage points #"], rows)
+    if now.corrections:
+        show.done(f"corrections raised: {now.corrections:,}; see `miqyas bill corrections`")
     for total in now.sums:
         show.done(f"{total.commodity}: {total.billed:,} of {total.total:,} {total.unit} are billed")
+
+
+def _why_nothing(now: Status) -> str:
+    """Say why a cycle has nothing to deliver."""
+    waiting = [
+        f"{number:,} {what}"
+        for what, number in (("not computed", now.absent), ("held", now.held))
+        if number
+    ]
+    if not waiting:
+        return "Nothing to deliver: all that may be billed was delivered before."
+    return (
+        f"Nothing to deliver: {now.billed + now.exported:,} were delivered before, "
+        f"{' and '.join(waiting)}; see `miqyas bill status --holds`."
+    )
+
+
+def _problems(found: Sequence[Problem]) -> None:
+    """Show what could not be computed, by reason: one wrong tariff may concern a whole town."""
+    reasons: dict[str, list[str]] = {}
+    for one in found:
+        reasons.setdefault(one.reason, []).append(one.usage_point)
+    for reason, points in reasons.items():
+        more = f" and {len(points) - _NAMED:,} more" if len(points) > _NAMED else ""
+        show.problem(f"{', '.join(points[:_NAMED])}{more}: {reason}")
 
 
 def _exports(connection: Connection, one: Cycle) -> None:

@@ -12,6 +12,7 @@ from console import show, store
 from drivers import catalogue
 from headend import jobs, listener, on_demand, overview, scheduler
 from headend.exchange import Progress
+from headend.on_demand import Read
 from headend.overview import MeterStatus, Value
 from schemas import database, quality, reading_type
 from schemas.settings import Settings
@@ -57,26 +58,42 @@ def read(
     """
     if not now:
         raise typer.BadParameter("later is what `miqyas schedule` is for", param_hint="--no-now")
+    unknown = sorted(set(reads or ()) - set(on_demand.EVERYTHING))
+    if unknown:
+        raise typer.BadParameter(
+            f"{unknown[0]!r} is none of {', '.join(on_demand.EVERYTHING)}", param_hint="--read"
+        )
     with store.url() as url, show.out.status(f"{name}: connecting…") as status:
 
         def tell(progress: Progress) -> None:
             status.update(f"{name}: {progress.step}…")
-            if progress.step in ("done", "failed"):
-                return
-            show.done(f"{progress.done + 1}/{progress.total} {progress.step} {progress.detail}")
+            if progress.step == "connect":
+                show.done("connecting")
+            elif progress.step not in ("done", "failed"):
+                step = f"{progress.step} {progress.detail}".rstrip()
+                show.done(f"{progress.done + 1}/{progress.total} {step}")
 
         done = on_demand.read(url, name, reads=reads or on_demand.EVERYTHING, listener=tell)
-    if done.message:
-        show.problem(f"{name}: {done.message}")
-    landed = done.landed
-    show.done(
-        f"{name}: {done.outcome} after {done.seconds:.1f} s; new: {landed.intervals} intervals, "
-        f"{landed.registers} register readings, {landed.events} events"
-        + ("; more is missing: read again" if done.remaining else "")
-    )
+    _told(done)
     _values(done.values)
     if done.outcome == "failed":
         raise typer.Exit(1)
+
+
+def _told(done: Read) -> None:
+    """Say how a reading went, and how much of what it gave is new."""
+    if done.message:
+        # Drivers name the meter themselves where they know it.
+        known = done.message.startswith(f"{done.mrid}:")
+        show.problem(done.message if known else f"{done.mrid}: {done.message}")
+    landed = done.landed
+    lost = f" ({landed.missing:,} of them the meter does not have)" if landed.missing else ""
+    show.done(
+        f"{done.mrid}: {done.outcome} after {done.seconds:.1f} s; "
+        f"new: {show.count(landed.intervals, 'interval')}{lost}, "
+        f"{show.count(landed.registers, 'register reading')}, {show.count(landed.events, 'event')}"
+        + ("; more is missing: read again" if done.remaining else "")
+    )
 
 
 def worker(
@@ -101,8 +118,8 @@ def worker(
             if clock:
                 clock.cancel()
 
-    with store.url() as url, database.kept_open(url):
-        show.done("Working. Ctrl-C stops.")
+    show.log_events()
+    with store.url() as url, database.kept_open(url), show.until_stopped("Working."):
         asyncio.run(run(url))
 
 
@@ -111,8 +128,8 @@ def run_scheduler() -> None:
 
     Example: miqyas scheduler
     """
-    with store.url() as url, database.kept_open(url):
-        show.done("Scheduling. Ctrl-C stops.")
+    show.log_events()
+    with store.url() as url, database.kept_open(url), show.until_stopped("Scheduling."):
         asyncio.run(scheduler.run_scheduler(url))
 
 
@@ -128,9 +145,11 @@ def listen(
     address = broker or Settings().broker_url
     if address is None:
         raise typer.BadParameter("name the broker, such as mqtt://127.0.0.1:1883")
+    show.log_events()
     with (
         store.url() as url,
         database.kept_open(url),
+        show.until_stopped("Listening."),
         listener.running(url, address) as heard,
         show.out.status("listening…") as status,
     ):
@@ -138,8 +157,8 @@ def listen(
             heard.wait_for(heard.counts.messages + 1, seconds=1.0)
             counts = heard.counts
             status.update(
-                f"{counts.messages} messages, {counts.registers} new register readings, "
-                f"{counts.quarantined} in quarantine"
+                f"{counts.messages:,} messages, {counts.registers:,} new register readings, "
+                f"{counts.quarantined:,} in quarantine"
             )
 
 
@@ -147,7 +166,8 @@ def _verdict(found: MeterStatus, *, arabic: bool) -> None:
     device, verdict = found.device, found.verdict
     words = verdict.words
     text, advice = (words.text_ar, words.advice_ar) if arabic else (words.text_en, words.advice_en)
-    since = f" (since {verdict.since:%Y-%m-%d %H:%M} UTC)" if verdict.since else ""
+    word = "منذ" if arabic else "since"
+    since = f" ({word} {verdict.since:%Y-%m-%d %H:%M} UTC)" if verdict.since else ""
     style = {"good": "green", "warning": "yellow", "bad": "red"}.get(words.level, "")
     show.out.print(f"{device.mrid}: {text}{since}", style=style, markup=False, highlight=False)
     for line in (verdict.detail, advice and f"→ {advice}"):
@@ -160,7 +180,7 @@ def _values(values: tuple[Value, ...]) -> None:
     for one in values:
         kind = reading_type.named(one.reading_type)
         shown = f"{kind.shown(one.value):,} {kind.display_unit}"
-        rows.append((kind.description_en, shown, f"{one.at:%Y-%m-%d %H:%M:%S}",
+        rows.append((kind.description_en, shown, f"{one.at:%Y-%m-%d %H:%M}",
                      quality.name_of(one.quality)))  # fmt: skip
     show.table("Last values", ["quantity", "value [unit]", "at, UTC", "quality"], rows)
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
+import logging
+import signal
 import sys
+from importlib import metadata
 from typing import Annotated
 
 import click
@@ -16,12 +20,14 @@ from console import (
     doctor,
     registry_import,
     schedule_commands,
+    serve,
     show,
     simulate_commands,
     store,
     vee_commands,
 )
 from drivers.errors import DriverError
+from headend.clock import ClockError
 from headend.devices import UnknownDevice
 from headend.files import UnknownFormat
 from headend.groups import GroupError
@@ -35,13 +41,14 @@ from mdm.replay import ReplayError
 from mdm.worklist import WorklistError
 from schemas.cluster import ServerError
 from simulators.broker import BrokerError
+from simulators.control import FleetError
 from simulators.fleet_file import BadFleet
 
 # What these say is for people: what, where and what to do.
 _REFUSALS = (
-    BadFleet, BrokerError, Busy, CycleError, DeliveryError, DriverError, GroupError, HeadingError,
-    NotReadable, ReplayError, ScheduleError, ServerError, UnknownDevice, UnknownFormat, VaultError,
-    WorklistError,
+    BadFleet, BrokerError, Busy, ClockError, CycleError, DeliveryError, DriverError, FleetError,
+    GroupError, HeadingError, NotReadable, ReplayError, ScheduleError, ServerError, UnknownDevice,
+    UnknownFormat, VaultError, WorklistError,
 )  # fmt: skip
 
 app = typer.Typer(
@@ -57,11 +64,21 @@ app = typer.Typer(
 )
 
 
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        show.done(f"miqyas {metadata.version('miqyas')}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     *,
     demo: Annotated[
         bool, typer.Option("--demo", help="Work on the demonstration's database (make demo).")
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version.", callback=_tell_version, is_eager=True),
     ] = False,
 ) -> None:
     """Take the options that every command has."""
@@ -79,14 +96,33 @@ app.command()(collection_commands.worker)
 app.command("scheduler")(collection_commands.run_scheduler)
 app.command()(collection_commands.listen)
 app.command()(decode_command.decode)
+app.command()(serve.serve)
 app.add_typer(vee_commands.app, name="vee")
 app.add_typer(vee_commands.worklist_app, name="worklist")
 app.add_typer(bill_commands.app, name="bill")
 app.add_typer(simulate_commands.app, name="simulate")
 
 
+def _flow(commands: typer.Typer) -> None:
+    """Let the lines of help texts flow to the terminal's width; examples stay as they are."""
+    for one in commands.registered_commands:
+        paragraphs = (inspect.getdoc(one.callback) or "").split("\n\n")
+        one.help = "\n\n".join(
+            text if text.startswith("Example") else " ".join(text.split()) for text in paragraphs
+        )
+    for group in commands.registered_groups:
+        if group.typer_instance:
+            _flow(group.typer_instance)
+
+
+_flow(app)
+
+
 def main() -> None:
     """Run the command; show a failure of the world as one message, not as a traceback."""
+    show.log_events(logging.WARNING)
+    # Whoever stops a service expects it to give back what it holds: server, broker, leases.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except psycopg.OperationalError as error:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
@@ -38,14 +40,14 @@ def import_registry(file: RegistryFile) -> None:
     """
     with (
         store.connection() as connection,
-        file.open(encoding="utf-8-sig", newline="") as lines,
+        _opened(file) as lines,
         show.out.status("importing…") as status,
     ):
         report = registry.import_registry(
-            connection, lines, lambda count: status.update(f"{count} lines seen…")
+            connection, lines, lambda count: status.update(f"{count:,} lines seen…")
         )
     show.table(
-        f"{file}: {report.lines} lines",
+        f"{file}: {show.count(report.lines, 'line')}",
         ["", "new #", "changed #", "unchanged #"],
         [
             (what.replace("_", " ") + "s", report.added[what], report.changed[what],
@@ -67,8 +69,15 @@ def import_keys(file: KeysFile) -> None:
 
     Example: miqyas import keys keys.csv
     """
-    with store.connection() as connection, file.open(encoding="utf-8-sig", newline="") as lines:
-        report = keys.import_keys(connection, csv.DictReader(lines), now=store.now(connection))
+    with store.connection() as connection, _opened(file) as lines:
+        rows = csv.DictReader(lines)
+        lacking = [name for name in keys.COLUMNS if name not in (rows.fieldnames or ())]
+        if lacking:
+            raise registry.HeadingError(
+                f"{file}: the first line must name the columns {','.join(keys.COLUMNS)};"
+                f" missing: {', '.join(lacking)}"
+            )
+        report = keys.import_keys(connection, rows, now=store.now(connection))
     taken = report.added + report.changed + report.unchanged
     show.done(
         f"{file}: {report.added} keys new, {report.changed} changed, {report.unchanged} unchanged"
@@ -90,7 +99,7 @@ def import_readings(
     All good rows land, by the same path as polled data; each other one is reported and the exit
     status is 1. The formats are described in docs/formats.md.
 
-    Example: miqyas import readings --format nem12 NEM12.csv
+    Example: miqyas import readings NEM12.csv --format nem12
     """
     with store.connection() as connection:
         report = files.import_readings(
@@ -101,17 +110,30 @@ def import_readings(
             now=store.now(connection),
         )
     show.done(
-        f"{file}: {report.end_devices} meters, {report.intervals:,} new intervals, "
+        f"{file}: {show.count(report.end_devices, 'meter')}, {report.intervals:,} new intervals, "
         f"{report.registers:,} new register readings, {report.already_there:,} already there"
     )
     for rejected in report.rejected:
         show.problem(f"{file}: {rejected}")
     if report.rejected:
-        show.problem(f"{len(report.rejected)} rows were not taken.")
+        show.problem(f"Not taken: {show.count(len(report.rejected), 'row')}.")
         raise typer.Exit(1)
 
 
 def _end(rejected: int, lines: int) -> None:
     if rejected:
-        show.problem(f"{rejected} of {lines} lines were not taken.")
+        show.problem(f"Not taken: {rejected:,} of {show.count(lines, 'line')}.")
         raise typer.Exit(1)
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[TextIO]:
+    """Open a text file of people's; what is no such file is refused in words."""
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            yield lines
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise registry.HeadingError(
+            f"{file} is not a CSV file in UTF-8 ({error}); nothing was taken. "
+            "What to do: save it as CSV with the encoding UTF-8."
+        ) from error

@@ -29,6 +29,8 @@ def put_group(
     member: Annotated[
         list[str] | None, typer.Option(metavar="METER", help="In it whatever --select says.")
     ] = None,
+    *,
+    everything: Annotated[bool, typer.Option("--all", help="Every meter of the registry.")] = False,
 ) -> None:
     """Make a group, or give an existing one another content.
 
@@ -36,6 +38,8 @@ def put_group(
 
     Example: miqyas group put cell-7 --select protocol=dlms --select segment=cell-7
     """
+    if everything == bool(select or member):
+        raise typer.BadParameter("say who is in it: --select KEY=VALUE, --member METER, or --all")
     selector: dict[str, list[str]] = defaultdict(list)
     for pair in select or []:
         key, mark, value = pair.partition("=")
@@ -43,8 +47,9 @@ def put_group(
             raise typer.BadParameter(f"{pair!r} is not KEY=VALUE, such as protocol=dlms")
         selector[key].append(value)
     with store.connection() as connection:
-        made = groups.put(connection, name, selector=selector or None, members=member or [])
-    show.done(f"Group {made.name}: {made.end_devices} meters.")
+        chosen = selector if everything or selector else None
+        made = groups.put(connection, name, selector=chosen, members=member or [])
+    show.done(f"Group {made.name}: {show.count(made.end_devices, 'meter')}.")
 
 
 @group_app.command("list")
@@ -57,6 +62,17 @@ def list_groups() -> None:
         found = groups.groups(connection)
     rows = [(one.name, _selector(one), one.end_devices) for one in found]
     show.table("Groups", ["group", "selects", "meters #"], rows)
+
+
+@group_app.command("remove")
+def remove_group(name: Name) -> None:
+    """Remove a group that no schedule reads; its meters stay in the registry.
+
+    Example: miqyas group remove cell-7
+    """
+    with store.connection() as connection:
+        groups.remove(connection, name)
+    show.done(f"Group {name} is removed.")
 
 
 @app.command("add")
@@ -77,9 +93,11 @@ def add_schedule(
 ) -> None:
     """Add a schedule; it fires from now on.
 
-    Example: miqyas schedule add nightly --group cell-7 --read intervals --read registers
-    --cron '20 0 * * *' --zone Asia/Kuwait --stagger 900
+    Example: miqyas schedule add nightly --group cell-7 --read intervals \\
+    --read register_history --cron '20 0 * * *' --zone Asia/Kuwait --stagger 900
     """
+    if (cron is None) == (every is None):
+        raise typer.BadParameter("say when: either --cron '20 0 * * *' or --every SECONDS")
     with store.connection() as connection:
         made = schedules.add(
             connection,

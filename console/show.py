@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import logging
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
+import structlog
+from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 out = Console()
 err = Console(stderr=True)
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table; columns whose heading ends in ``]`` (a unit) or ``#`` are numbers."""
-    shown = Table(title=title, title_justify="left", header_style="bold")
+    """Print a table, or say that there is nothing to show.
+
+    Columns whose heading ends in ``]`` (a unit) or ``#`` are numbers.
+    """
+    # Text, not markup: "[kWh]" is a unit, not a style.
+    # Without lines between columns a terminal of 80 characters holds what people come for.
+    shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="dim")
     for column in columns:
         numeric = column.endswith(("]", "#"))
-        shown.add_column(column.removesuffix(" #"), justify="right" if numeric else "left")
+        heading = Text(column.removesuffix(" #"))
+        shown.add_column(heading, justify="right" if numeric else "left")
     for row in rows:
-        shown.add_row(*("–" if cell is None else str(cell) for cell in row))
+        shown.add_row(*(Text("–" if cell is None else str(cell)) for cell in row))
+    if not shown.row_count:
+        done(f"{title}: none.")
+        return
+    # A title of the table's own would be broken at the table's width.
+    out.print(Text(title, style="bold"), soft_wrap=True)
     out.print(shown)
 
 
@@ -30,3 +47,25 @@ def problem(text: str) -> None:
 def done(text: str) -> None:
     """Say on standard output what was done."""
     out.print(text, highlight=False, soft_wrap=True, markup=False)
+
+
+@contextmanager
+def until_stopped(text: str) -> Iterator[None]:
+    """Say what goes on for the length of a block, and that Ctrl-C ends it, which is no failure."""
+    done(f"{text} Ctrl-C stops.")
+    with suppress(KeyboardInterrupt):
+        yield
+    done("Stopped.")
+
+
+def count(number: int, thing: str) -> str:
+    """Say how many there are of something: ``1 line``, ``1,200 lines``."""
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
+def log_events(level: int = logging.INFO) -> None:
+    """Log programs' events on standard error; standard output is for what a command says."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

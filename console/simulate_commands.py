@@ -3,63 +3,114 @@
 from __future__ import annotations
 
 import csv
-import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated, TextIO
 
-import pandas as pd
+import httpx
 import typer
 
-from console import show
+from console import show, store
+from headend import clock
 from simulators import broker as brokers
+from simulators import control as controls
 from simulators import fleet as fleets
 from simulators import truth
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 app = typer.Typer(no_args_is_help=True, help="A fleet of simulated meters, and the truth about it.")
 
 FleetName = Annotated[
     str, typer.Argument(metavar="FLEET", help="A TOML file, or a name: demo, small, collect.")
 ]
+_CONTROL_PORT = 8075
+DlmsPort = Annotated[int, typer.Option(help="Of DLMS meters.")]
+ModbusPort = Annotated[int, typer.Option(help="Of Modbus meters.")]
 Output = Annotated[Path | None, typer.Option("--out", help="A file; else standard output.")]
 
 
 @app.command("run")
 def run(
     fleet: FleetName,
-    port: Annotated[int, typer.Option(help="Of DLMS meters.")] = fleets.DEFAULT_PORTS["dlms"],
-    control: Annotated[int, typer.Option(help="Of the control API.")] = 8075,
+    port: DlmsPort = fleets.DEFAULT_PORTS["dlms"],
+    modbus_port: ModbusPort = fleets.DEFAULT_PORTS["modbus"],
+    broker_port: Annotated[int, typer.Option(help="Of the MQTT broker.")] = 1883,
+    control: Annotated[int, typer.Option(help="Port of the control API.")] = _CONTROL_PORT,
 ) -> None:
     """Serve a fleet and a broker on this machine until stopped (Ctrl-C).
+
+    Its clock stands still until `miqyas simulate clock` moves it. A port of 0 takes a free one.
 
     Example: miqyas simulate run small
     """
     described = fleets.load(fleet)
-    with brokers.running() as broker:
-        show.done(
-            f"{len(described.meters)} meters; DLMS on port {port}, broker {broker.url} "
-            f"({broker.kind}), control http://127.0.0.1:{control}. Ctrl-C stops."
-        )
-        command = [sys.executable, "-m", "simulators.fleet", fleet, "--port", str(port)]
-        command += ["--control", str(control), "--broker", broker.url]
-        try:
-            status = subprocess.run(command, check=False).returncode
-        except KeyboardInterrupt:
-            status = 0
-    raise typer.Exit(status)
+    with (
+        brokers.running(port=broker_port) as broker,
+        controls.running(
+            fleet, broker=broker.url, dlms_port=port, modbus_port=modbus_port, control_port=control
+        ) as running,
+    ):
+        where = [f"broker {broker.url} ({broker.kind})", f"control {running.control}"]
+        where += [f"DLMS port {running.dlms_port}"] if running.dlms_port else []
+        where += [f"Modbus port {running.modbus_port}"] if running.modbus_port else []
+        what = show.count(len(described.meters), "meter")
+        with show.until_stopped(f"{what}; {', '.join(where)}."):
+            raise typer.Exit(running.process.wait())
 
 
 @app.command("registry")
 def registry(
     fleet: FleetName,
     out: Output = None,
-    port: Annotated[int, typer.Option(help="Of DLMS meters.")] = fleets.DEFAULT_PORTS["dlms"],
+    port: DlmsPort = fleets.DEFAULT_PORTS["dlms"],
+    modbus_port: ModbusPort = fleets.DEFAULT_PORTS["modbus"],
+    broker: Annotated[str, typer.Option(help="Address of the broker.")] = "mqtt://127.0.0.1:1883",
 ) -> None:
     """Write the fleet's registry, for `miqyas import registry`.
 
     Example: miqyas simulate registry small --out meters.csv
     """
-    _write(fleets.load(fleet).registry(dlms_port=port), out)
+    described = fleets.load(fleet)
+    _write(described.registry(dlms_port=port, modbus_port=modbus_port, broker=broker), out)
+
+
+@app.command("clock")
+def live_by(
+    fleet: FleetName,
+    to: Annotated[
+        datetime | None,
+        typer.Option(
+            metavar="TIME",
+            formats=["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M%z"],
+            help="Move the fleet's clock there first: 2026-06-05T00:30+03:00.",
+        ),
+    ] = None,
+    control: Annotated[int, typer.Option(help="Port of the control API.")] = _CONTROL_PORT,
+    *,
+    off: Annotated[bool, typer.Option("--off", help="Go back to the machine's time.")] = False,
+) -> None:
+    """Have all commands on this database live at the time of a running fleet.
+
+    It is refused where the registry has meters that are none of the fleet's.
+
+    Example: miqyas simulate clock small --to 2026-06-05T00:30+03:00
+    """
+    described = fleets.load(fleet)
+    with store.connection() as connection:
+        if off:
+            clock.resume(connection)
+            show.done("All commands live at the machine's time again.")
+            return
+        moment = _fleet_time(f"http://127.0.0.1:{control}", to)
+        meters = [meter.mrid for meter in described.meters]
+        clock.pretend(connection, moment, end_devices=meters)
+    show.done(
+        f"It is {moment:%Y-%m-%d %H:%M} UTC now for the fleet and for all commands on this "
+        f"database, until: miqyas simulate clock {fleet} --off"
+    )
 
 
 @app.command("keys")
@@ -84,6 +135,21 @@ def show_truth(
     described = fleets.load(fleet)
     table = truth.faults(described) if faults else truth.intervals(described)
     _write_table(table, out)
+
+
+def _fleet_time(control: str, to: datetime | None) -> datetime:
+    """Ask a running fleet for its time, moving it first if that is wanted."""
+    try:
+        with httpx.Client(base_url=control, trust_env=False, timeout=60) as api:
+            answer = api.post("/clock", json={"now": to.isoformat()}) if to else api.get("/status")
+    except httpx.TransportError as error:
+        raise controls.FleetError(
+            f"no fleet answers at {control} ({error}); run it first: miqyas simulate run FLEET"
+        ) from error
+    told = answer.json()
+    if answer.is_error:
+        raise controls.FleetError(f"the fleet at {control} refuses: {told['error']}")
+    return datetime.fromisoformat(told["now"])
 
 
 def _write(rows: list[dict[str, str]], out: Path | None) -> None:

@@ -13,7 +13,7 @@ from schemas.database import Connection
 from schemas.settings import Settings
 
 _SQL = statements.load("headend", "keys.sql")
-_COLUMNS = ("end_device", "kind", "key_hex")
+COLUMNS = ("end_device", "kind", "key_hex")
 # A suite 0 key is an AES-128 key; an LLS password may have any length a meter allows.
 _LENGTHS = {"password": range(1, 65), "encryption": (16,), "authentication": (16,)}
 
@@ -106,7 +106,7 @@ def _known(connection: Connection, mrids: list[str]) -> dict[str, int]:
 
 
 def _read(line: int, row: Mapping[str, str], known: Mapping[str, int]) -> _Row | Rejected:
-    texts = {column: (row.get(column) or "").strip() for column in _COLUMNS}
+    texts = {column: (row.get(column) or "").strip() for column in COLUMNS}
     name, kind = texts["end_device"], texts["kind"]
     if name not in known:
         return Rejected(line, "end_device", name, "no such end device; import the registry first")

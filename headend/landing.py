@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from headend import pieces
-from schemas import reading_type, statements
+from schemas import quality, reading_type, statements
 from schemas.database import Connection
 from schemas.event import EndDeviceEvent
 from schemas.reading import IntervalBlock, RegisterReading
@@ -35,12 +35,16 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Landed:
-    """How much of an answer was new, and how many values went to the quarantine."""
+    """How much of an answer was new, and how many values went to the quarantine.
+
+    ``missing`` counts the new intervals that have no value: the meter was asked, and has none.
+    """
 
     intervals: int = 0
     registers: int = 0
     events: int = 0
     quarantined: int = 0
+    missing: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +95,14 @@ def land(
     outside = [one.end_device_id for one in unplaced]
     return {
         device: Landed(
-            intervals.get(device, 0), registers.get(device, 0), events.get(device, 0),
-            outside.count(device),
+            intervals=intervals.get(device, (0, 0))[0],
+            registers=registers.get(device, 0),
+            events=events.get(device, 0),
+            quarantined=outside.count(device),
+            missing=intervals.get(device, (0, 0))[1],
         )
         for device in dict.fromkeys(answer.end_device_id for answer in answers)
-    }  # fmt: skip
+    }
 
 
 def quarantine(
@@ -113,11 +120,13 @@ def _land_blocks(
     answers: Sequence[Answer],
     stamps: dict[str, object],
     unplaced: list[_Unplaced],
-) -> dict[int, int]:
+) -> dict[int, tuple[int, int]]:
+    """Give how many intervals were new, and how many of these have no value."""
     rows = _block_rows(answers, unplaced)
     if not _copy(connection, "block", _BLOCK_TYPES, rows):
         return {}
-    return dict(connection.execute(_SQL["land_blocks"], stamps).fetchall())
+    landed = connection.execute(_SQL["land_blocks"], {**stamps, "missing": quality.MISSING})
+    return {device: (intervals, missing) for device, intervals, missing in landed}
 
 
 def _land_registers(
@@ -211,5 +220,3 @@ def _land_events(
         "sessions": [answer.session_id for answer, _ in found],
     }
     return dict(connection.execute(_SQL["land_events"], {**columns, "now": now}).fetchall())
-
-

@@ -44,6 +44,7 @@ WITH landed AS (
     ORDER BY end_device_id, reading_type_id, starts_at, digest
     ON CONFLICT (end_device_id, reading_type_id, starts_at, digest) DO NOTHING
     RETURNING end_device_id, starts_at, cardinality(values) AS intervals,
+              coalesce(cardinality(array_positions(quality, %(missing)s::smallint)), 0) AS missing,
               starts_at + make_interval(secs => interval_seconds * cardinality(values)) AS ends_at
 ), arrived AS (
     INSERT INTO arrival (end_device_id, starts_at, ends_at, landed_at)
@@ -53,7 +54,8 @@ WITH landed AS (
         FROM landed GROUP BY end_device_id
     ) AS stretches
 )
-SELECT end_device_id, sum(intervals)::integer FROM landed GROUP BY end_device_id
+SELECT end_device_id, sum(intervals)::integer, sum(missing)::integer
+FROM landed GROUP BY end_device_id
 
 -- name: land_registers
 WITH landed AS (

@@ -114,6 +114,7 @@ def running(
     broker: str | None = None,
     dlms_port: int = 0,
     modbus_port: int = 0,
+    control_port: int = 0,
     now: datetime | None = None,
     meters: int | None = None,
 ) -> Iterator[Running]:
@@ -122,7 +123,7 @@ def running(
     Parameters
     ----------
     fleet : TOML file or name, as ``simulators.fleet.load`` takes it
-    dlms_port, modbus_port : 0 takes free ones
+    dlms_port, modbus_port, control_port : 0 takes free ones
     now : where the clock stands first, instead of the file's
     meters : how many meters the first group has
 
@@ -131,7 +132,8 @@ def running(
     FleetError
         if it does not become ready within a minute.
     """
-    command = [sys.executable, "-m", "simulators.fleet", str(fleet), "--control", "0"]
+    command = [sys.executable, "-m", "simulators.fleet", str(fleet)]
+    command += ["--control", str(control_port)]
     command += ["--port", str(dlms_port), "--modbus-port", str(modbus_port)]
     command += ["--broker", broker] if broker else []
     command += ["--now", now.isoformat()] if now else []

@@ -141,3 +141,14 @@ def test_a_value_beyond_32_bits_is_kept_in_the_quarantine_once(database_url: str
         assert [b'"value": 2147483648' in kept[0][0], "32 bits" in kept[0][1]] == [True, True]
         assert [b'"value": 9223372036854775808' in kept[1][0], len(kept)] == [True, 2]
         assert count(connection, "raw_register_reading") == 0
+
+
+def test_intervals_that_the_meter_does_not_have_are_counted_apart(database_url: str) -> None:
+    with database.connect(database_url) as connection:
+        device = end_device(connection, "M1")
+        codes = [0, quality.MISSING, quality.MISSING, 11]
+        answer = Answer(device, [block(DAY, [1, 0, 0, 4], codes)])
+        landed = landing.land(connection, [answer], source="dlms", now=NOW)[device]
+        assert (landed.intervals, landed.missing) == (4, 2)
+        again = landing.land(connection, [answer], source="dlms", now=NOW)[device]
+        assert (again.intervals, again.missing) == (0, 0)
