@@ -9,21 +9,27 @@ WITH due AS (
       AND tstzrange(i.starts_at, i.ends_at)
           && tstzrange(%(start)s::timestamptz, %(end)s::timestamptz)
     GROUP BY d.id
-), stretch AS (
-    SELECT end_device_id AS id, tstzrange(
-        starts_at, starts_at + make_interval(secs => interval_seconds * cardinality("values"))) AS r
+), missing AS (
+    SELECT array_agg(code) AS codes FROM quality_code WHERE class = 'missing'
+), block AS (
+    SELECT end_device_id AS id, starts_at, quality, make_interval(secs => interval_seconds) AS step,
+           tstzrange(starts_at, starts_at
+               + make_interval(secs => interval_seconds * cardinality("values"))) AS r,
+           coalesce(quality && (SELECT codes FROM missing), false) AS lacks
     FROM raw_interval_block
     WHERE starts_at >= %(start)s::timestamptz - interval '1 day' AND starts_at < %(end)s
-      AND quality IS NULL
+), stretch AS (
+    SELECT id, r FROM block WHERE NOT lacks
     UNION ALL
-    SELECT b.end_device_id, tstzrange(
-        b.starts_at + (u.i - 1) * make_interval(secs => b.interval_seconds),
-        b.starts_at + u.i * make_interval(secs => b.interval_seconds))
-    FROM raw_interval_block b
-    CROSS JOIN LATERAL unnest(b.quality) WITH ORDINALITY AS u (code, i)
-    LEFT JOIN quality_code q ON q.code = u.code
-    WHERE b.starts_at >= %(start)s::timestamptz - interval '1 day' AND b.starts_at < %(end)s
-      AND b.quality IS NOT NULL AND q.class IS DISTINCT FROM 'missing'
+    SELECT block.id, unnest(tstzmultirange(block.r) - holes.r)
+    FROM block
+    CROSS JOIN LATERAL (
+        SELECT range_agg(tstzrange(
+            block.starts_at + (u.i - 1) * block.step, block.starts_at + u.i * block.step)) AS r
+        FROM unnest(block.quality) WITH ORDINALITY AS u (code, i)
+        WHERE u.code = ANY ((SELECT codes FROM missing)::smallint[])
+    ) holes
+    WHERE block.lacks
 ), by_blocks AS (
     SELECT id, range_agg(r) AS have FROM stretch GROUP BY id
 ), by_samples AS (
