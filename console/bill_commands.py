@@ -92,6 +92,10 @@ def export(
 
     Example: miqyas bill export monthly 2026-06-01 --to http://127.0.0.1:8071
     """
+    if file_format not in formats.FORMATS:
+        raise typer.BadParameter(
+            f"{file_format!r} is none of {', '.join(formats.FORMATS)}", param_hint="--format"
+        )
     with _settled(group, first.date()) as (connection, chosen):
         done = delivery.deliver(
             connection, chosen, target=to, file_format=file_format, now=store.now(connection)
@@ -104,6 +108,8 @@ def export(
             f"{one.name} to {one.target}: {show.count(one.items, 'usage point')}, "
             f"{one.billed:,} billed, {one.rejected:,} rejected, {one.waiting:,} not acknowledged"
         )
+        if one.rejected:
+            show.problem(f"{one.name}: see `miqyas bill status {group} --holds` for the reasons")
 
 
 @app.command("acknowledge")
@@ -116,7 +122,7 @@ def acknowledge(
     """Take the acknowledgements that the receiver of a folder wrote, as docs/billing.md says.
 
     Example: miqyas bill acknowledge monthly 2026-06-01 \\
-    monthly-2026-06-01-1 acknowledged.csv
+    monthly-2026-06-01-1-0001 acknowledged.csv
     """
     with store.connection() as connection:
         chosen = _chosen(connection, group, first.date())
@@ -158,22 +164,17 @@ def corrections(group: GroupName, first: First) -> None:
     """
     with store.connection() as connection:
         found = cycle_status.corrections(connection, _chosen(connection, group, first.date()))
-    rows = [
-        (c.usage_point, f"{c.old_version} → {c.new_version}", c.state, f"{c.name} {c.part}",
-         c.old, c.new, c.difference, c.unit)
-        for c in found
-    ]  # fmt: skip
-    columns = [
-        "usage point",
-        "version",
-        "state",
-        "figure",
-        "old #",
-        "new #",
-        "difference #",
-        "unit",
-    ]
-    show.table("Corrections", columns, rows)
+    for key in dict.fromkeys((c.usage_point, c.old_version, c.new_version, c.state) for c in found):
+        point, old, new, state = key
+        rows = [
+            (f"{c.name} {c.part}", c.old, c.new, c.difference, c.unit)
+            for c in found
+            if (c.usage_point, c.old_version, c.new_version, c.state) == key
+        ]
+        columns = ["figure", "billed #", "now #", "difference #", "unit"]
+        show.table(f"{point}, version {new} corrects {old}: {state}", columns, rows)
+    if not found:
+        show.done("No figure has changed after it was billed.")
 
 
 @app.command("replay")
@@ -267,13 +268,15 @@ def _problems(found: Sequence[Problem]) -> None:
 
 
 def _exports(connection: Connection, one: Cycle) -> None:
-    rows = [
-        (e.name, e.format, e.target, e.state, e.items, e.billed, e.rejected, e.problem)
-        for e in delivery.exports(connection, one)
-    ]
-    columns = ["export", "format", "to", "state", "usage points #", "billed #", "rejected #", ""]
-    if rows:
-        show.table("Exports", columns, rows)
+    # Lines and no table: the names are needed whole, for `bill acknowledge`.
+    for sent in delivery.exports(connection, one):
+        show.done(
+            f"export {sent.name}: {sent.state}, {sent.format} to {sent.target}, "
+            f"{show.count(sent.items, 'usage point')}, {sent.billed:,} billed, "
+            f"{sent.rejected:,} rejected"
+        )
+        if sent.problem:
+            show.problem(f"export {sent.name}: {sent.problem}")
 
 
 def _holds(connection: Connection, one: Cycle) -> None:

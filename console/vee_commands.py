@@ -34,7 +34,8 @@ def run(
     """
     with store.url() as url, database.kept_open(url):
         if follow is None:
-            show.done(_told(_everything(url)))
+            done = _everything(url)
+            show.done(_told(done) if done.taken else "Nothing new has arrived.")
             return
         with show.until_stopped("Validating what arrives."):
             while True:
@@ -158,8 +159,6 @@ def _batch(url: str) -> Report:
 
 
 def _told(done: Report) -> str:
-    if not done.taken:
-        return "Nothing new has arrived."
     said = [
         f"{show.count(done.intervals, 'interval')} validated",
         f"{show.count(done.versions, 'new version')} of {show.count(done.days, 'channel-day')}",

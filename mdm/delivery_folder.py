@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 import shutil
 from collections.abc import Iterator
@@ -54,15 +55,26 @@ def acknowledgements(file: Path) -> Iterator[Acknowledgement]:
     DeliveryError
         with the line that is wrong.
     """
-    with file.open(encoding="utf-8", newline="") as text:
-        for row in (reader := csv.DictReader(text)):
-            try:
-                yield Acknowledgement.of({**row, "version": int(row["version"])})
-            except (KeyError, TypeError, ValueError) as problem:
-                raise DeliveryError(
-                    f"{file.name}, line {reader.line_num}: {problem}; "
-                    f"needs {', '.join(ACKNOWLEDGEMENTS)}"
-                ) from problem
+    needs = f"needs {', '.join(ACKNOWLEDGEMENTS)}"
+    try:
+        text = file.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as problem:
+        raise DeliveryError(f"{file.name} is not a CSV file in UTF-8; {needs}") from problem
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    if not set(ACKNOWLEDGEMENTS) <= set(reader.fieldnames or ()):
+        raise DeliveryError(f"{file.name}, line 1: the columns are not named; {needs}")
+    try:
+        for row in reader:
+            yield Acknowledgement.of({**row, "version": _number(row["version"] or "")})
+    except (KeyError, TypeError, ValueError, csv.Error) as problem:
+        where = f"{file.name}, line {reader.line_num}"
+        raise DeliveryError(f"{where}: {problem}; {needs}") from problem
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal():
+        raise ValueError(f"version {text!r} is not a number")
+    return int(text)
 
 
 def _write(part: Path, final: Path, files: dict[str, bytes]) -> None:

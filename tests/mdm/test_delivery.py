@@ -227,11 +227,20 @@ def test_acknowledgements_from_a_file(tmp_path: Path) -> None:
     for line, message in (
         ("UP-1,1,paid,", "must be billed, or rejected with a reason"),
         ("UP-1,1,rejected,", "must be billed, or rejected with a reason"),
-        ("UP-1,one,billed,", "invalid literal"),
+        ("UP-1,one,billed,", "version 'one' is not a number"),
+        ("UP-1", "version '' is not a number"),
     ):
         file.write_text(f"usage_point,version,outcome,reason\n{line}\n")
         with pytest.raises(DeliveryError, match=r"answers\.csv, line 2: .*" + message):
             list(delivery_folder.acknowledgements(file))
+
+
+@pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n", b"usage_point,version\n\xff\xfe,1\n"])
+def test_a_file_that_holds_no_acknowledgements_is_refused(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "answers.csv"
+    file.write_bytes(content)
+    with pytest.raises(DeliveryError, match="needs usage_point, version, outcome, reason"):
+        list(delivery_folder.acknowledgements(file))
 
 
 def test_a_transaction_around_it_is_refused(database_url: str, tmp_path: Path) -> None:
