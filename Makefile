@@ -19,8 +19,8 @@ services: ## install what the tests use of Debian: mosquitto, Chromium, a font, 
 demo: setup ## from simulated meters to billed kWh, reconciled against the truth
 	@$(PYTHON) -m console.demo
 
-serve: setup ## the same database in the browser
-	@.venv/bin/miqyas serve
+serve: setup ## the demonstration's database in the browser
+	@.venv/bin/miqyas --demo serve
 
 test: setup ## everything, on whatever of TimescaleDB, mosquitto and Chromium can be had
 	@scripts/test.sh
