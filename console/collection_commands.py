@@ -111,7 +111,12 @@ def worker(
     """
 
     async def run(url: str) -> None:
-        clock = asyncio.create_task(scheduler.run_scheduler(url)) if with_scheduler else None
+        clock = (
+            # The worker takes the signals, and stops both.
+            asyncio.create_task(scheduler.run_scheduler(url, signals=False))
+            if with_scheduler
+            else None
+        )
         try:
             await jobs.run_worker(url, catalogue.polled())
         finally:

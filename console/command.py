@@ -129,6 +129,10 @@ def main() -> None:
         show.problem(f"The database did not answer: {error}".strip())
         show.problem("What to do: run `miqyas doctor`.")
         sys.exit(1)
+    except psycopg.errors.InsufficientPrivilege as error:
+        show.problem(f"The database refuses: {error}".strip())
+        show.problem("What to do: make the role of MIQYAS_DATABASE_URL the database's owner.")
+        sys.exit(1)
     except _REFUSALS as error:
         show.problem(str(error))
         sys.exit(1)

@@ -46,7 +46,7 @@ def _database() -> list[Finding]:
             database.migrate(running.url)
             with database.connect(running.url) as connection:
                 about = database.about(connection)
-    except (ServerError, psycopg.OperationalError) as error:
+    except (ServerError, psycopg.OperationalError, psycopg.errors.InsufficientPrivilege) as error:
         return [
             Finding(
                 "database",
