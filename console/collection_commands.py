@@ -10,6 +10,7 @@ import typer
 
 from console import show, store
 from drivers import catalogue
+from drivers.mqtt import broker as brokers
 from headend import jobs, listener, on_demand, overview, scheduler
 from headend.exchange import Progress
 from headend.on_demand import Read
@@ -150,6 +151,10 @@ def listen(
     address = broker or Settings().broker_url
     if address is None:
         raise typer.BadParameter("name the broker, such as mqtt://127.0.0.1:1883")
+    try:
+        brokers.parse(address)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="BROKER") from None
     show.log_events()
     with (
         store.url() as url,
@@ -160,6 +165,8 @@ def listen(
     ):
         while True:
             heard.wait_for(heard.counts.messages + 1, seconds=1.0)
+            # Raises what ended it, if anything did: a deaf listener must not look alive.
+            heard.wait_until_subscribed()
             counts = heard.counts
             status.update(
                 f"{counts.messages:,} messages, {counts.registers:,} new register readings, "

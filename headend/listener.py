@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 import psycopg
 import structlog
 
+from drivers.errors import DriverError
 from drivers.mqtt import broker as brokers
 from drivers.mqtt import payloads
 from drivers.mqtt.subscriber import Batch, Subscriber
@@ -186,6 +187,9 @@ def running(
     def listen() -> None:
         try:
             listener.run()
+        except DriverError as error:
+            # The world's doing: the reason says it all.
+            _log.error("listener.failed", reason=str(error))
         except Exception:  # noqa: BLE001  it is kept, and raised to whoever waits
             _log.exception("listener.failed")
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import paho.mqtt.publish
 import psycopg
 import pytest
+import structlog.testing
 
 from drivers import errors
 from headend import listener, overview
@@ -132,6 +133,17 @@ def test_a_broker_that_is_not_there_is_an_error_at_the_start(database_url: str) 
     with pytest.raises(errors.LinkError):
         Listener(database_url, "mqtt://127.0.0.1:1").run()
     assert time.monotonic() - begun < SECONDS
+
+
+def test_a_broker_that_is_not_there_is_logged_in_one_line(database_url: str) -> None:
+    with (
+        structlog.testing.capture_logs() as logged,
+        pytest.raises(errors.LinkError),
+        listener.running(database_url, "mqtt://127.0.0.1:1"),
+    ):
+        pass
+    assert [(one["event"], "exc_info" in one) for one in logged] == [("listener.failed", False)]
+    assert "127.0.0.1:1" in logged[0]["reason"]
 
 
 def test_a_new_meter_is_known_soon_after_it_is_registered(
