@@ -121,7 +121,7 @@ def _bills(billed: pd.DataFrame, energy: pd.DataFrame, faults: pd.DataFrame) -> 
     true = energy[energy["reading_type"].isin(_BILLED_TYPES)]
     table = true.rename(columns={"value": "true"}).merge(billed, how="left", on="usage_point")
     kinds = faults.groupby("usage_point")["kind"].agg(lambda k: ", ".join(sorted(set(k))))
-    table["faults"] = table["usage_point"].map(kinds).fillna("")
+    table["faults"] = [kinds.get(mrid, "") for mrid in table["usage_point"]]
     table["state"] = table["state"].fillna("absent")
     differences = [_difference(row) for row in _rows(table)]
     table["difference"] = pd.Series(differences, dtype=object)
