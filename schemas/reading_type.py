@@ -38,6 +38,11 @@ class ReadingType:
     description_en: str
     description_ar: str
 
+    @property
+    def export(self) -> bool:
+        """Whether it counts what consumers feed in (IEC 62056-61, group C)."""
+        return self.commodity == "electricity" and self.obis.c in (2, 4)
+
     def shown(self, value: int) -> Decimal:
         """Convert a stored value to the unit shown to people, exactly.
 

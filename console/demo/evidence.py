@@ -130,8 +130,8 @@ _CHECKS: Final[dict[str, tuple[str, Check]]] = {
     "duplicate": ("same value: absorbed; another value: a duplicate finding", _duplicate),
     "spike": ("a spike or sum-check finding covers it", _rule("spike", "sum_check")),
     "stuck_register": (
-        "a stuck, zero-run or sum-check finding covers it",
-        _rule("stuck", "zero_run", "sum_check", "gap"),
+        "a stuck, zero-run, register or sum-check finding covers it",
+        _rule("stuck", "zero_run", "sum_check", "register_misread", "spike"),
     ),
     "rollover": ("the bill is exact across it", _billed),
     "clock_drift": ("the measured clock deviation is the labelled one", _clock),

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from console.demo.run import ZONE, Outcome
+from simulators import truth
 
 _COLOURS: Final = {
     "read": "#2b7bba",
@@ -66,7 +67,35 @@ def _gap(outcome: Outcome) -> Figure | None:
 
 
 def _spike(outcome: Outcome) -> Figure | None:
-    return _around(outcome, "spike", lambda part: len(part) > 0)
+    """Draw the day of the first spike that was replaced, with what the meter had said."""
+    found = outcome.reconciliation
+    rows = found.intervals[found.intervals["reading_type"].eq(_ENERGY)]
+    for fault in truth.faults(outcome.fleet).query("kind == 'spike'").to_dict("records"):
+        mine = rows[rows["usage_point"].eq(fault["usage_point"])]
+        at = mine[mine["starts_at"].eq(fault["starts_at"])]
+        raw = found.raw[
+            found.raw["end_device"].eq(fault["end_device"])
+            & found.raw["starts_at"].eq(fault["starts_at"])
+            & found.raw["reading_type"].eq(_ENERGY)
+        ]
+        if at["quality_class"].eq("estimated").any() and not raw.empty:
+            figure = _day(mine, at["starts_at"].iloc[0], str(fault["usage_point"]))
+            multiplier = outcome.fleet.meter(str(fault["end_device"])).multiplier
+            _mark_raw(figure, at["starts_at"].iloc[0], int(raw["raw"].iloc[0]) * multiplier)
+            return figure
+    return None
+
+
+def _mark_raw(figure: Figure, moment: pd.Timestamp, raw: int) -> None:
+    """Mark what the meter had said, which would not fit the scale."""
+    (axes,) = figure.axes
+    highest = axes.get_ylim()[1]
+    local = moment.tz_convert(ZONE)
+    axes.axvline(local, color=_COLOURS["missing"], linewidth=0.8, linestyle=":")
+    axes.annotate(
+        f"the meter said {raw * 4 / 1000:,.0f} kW", (local, highest), xytext=(4, -10),
+        textcoords="offset points", color=_COLOURS["missing"], fontsize=8,
+    )  # fmt: skip
 
 
 def _around(outcome: Outcome, kind: str, fits: Any) -> Figure | None:
@@ -95,7 +124,7 @@ def _day(mine: pd.DataFrame, moment: pd.Timestamp, name: str) -> Figure:
         part = near[near["quality_class"].eq(name_)]
         axes.plot(
             part["starts_at"].dt.tz_convert(ZONE), part["recorded"] / 1000 / hours, ".",
-            color=_COLOURS[shown], label=shown, markersize=4,
+            color=_COLOURS[shown], label=shown, markersize=3 if shown == "read" else 7,
         )  # fmt: skip
     axes.set_ylabel("mean power [kW]")
     axes.set_xlabel(f"{name}, local time")

@@ -34,6 +34,7 @@ class Reconciliation:
     estimates : by method: intervals, mean absolute error, error as a share of the energy
     bills : one row a usage point, billed beside true [Wh or L]
     violations : what must not be; the demonstration fails if there is any
+    raw : what the meters with spikes said, before the multiplier
     """
 
     intervals: pd.DataFrame
@@ -42,6 +43,7 @@ class Reconciliation:
     estimates: pd.DataFrame
     bills: pd.DataFrame
     violations: list[str]
+    raw: pd.DataFrame
 
 
 def reconcile(connection: Connection, fleet: Fleet, billing: Period) -> Reconciliation:
@@ -64,6 +66,9 @@ def reconcile(connection: Connection, fleet: Fleet, billing: Period) -> Reconcil
         estimates=_estimates(intervals),
         bills=bills,
         violations=_violations(bills),
+        raw=record.raw_of(
+            connection, faults.loc[faults["kind"].eq("spike"), "end_device"].tolist()
+        ),
     )
 
 

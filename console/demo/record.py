@@ -72,6 +72,17 @@ def bills(connection: Connection) -> pd.DataFrame:
     return wide.where(wide.notna(), None).reset_index()
 
 
+def raw_of(connection: Connection, end_devices: list[str]) -> pd.DataFrame:
+    """List every raw interval of some meters: end_device, reading_type, starts_at, raw."""
+    rows = connection.execute(
+        "SELECT end_device, reading_type, starts_at, starts_at, value FROM raw_reading"
+        " WHERE end_device = ANY(%s) AND value IS NOT NULL",
+        [end_devices],
+    ).fetchall()
+    table = _timed(rows, ["end_device", "reading_type", "starts_at", "ends_at", "raw"])
+    return table.drop(columns="ends_at")
+
+
 def findings(connection: Connection) -> pd.DataFrame:
     """List every finding that ever was: usage_point, rule, starts_at, ends_at, state."""
     rows = connection.execute(
