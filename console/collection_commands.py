@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
@@ -12,6 +13,7 @@ from console import show, store
 from drivers import catalogue
 from drivers.mqtt import broker as brokers
 from headend import jobs, listener, on_demand, overview, scheduler
+from headend.capacity import Limits
 from headend.exchange import Progress
 from headend.on_demand import Read
 from headend.overview import MeterStatus, Value
@@ -19,6 +21,11 @@ from schemas import database, quality, reading_type
 from schemas.settings import Settings
 
 Meter = Annotated[str, typer.Argument(metavar="METER", help="The meter's mRID in the registry.")]
+Timeout = Annotated[
+    float,
+    typer.Option(metavar="SECONDS", min=0.1, help="Longest wait for one answer of a meter."),
+]
+_LIMITS = Limits()
 _MOST_PERIODS = 12
 
 
@@ -50,6 +57,7 @@ def read(
         list[str] | None,
         typer.Option("--read", help=f"Only this: {', '.join(on_demand.EVERYTHING)}."),
     ] = None,
+    timeout: Timeout = _LIMITS.timeout,
 ) -> None:
     """Read a meter now and show what it says, step by step.
 
@@ -70,11 +78,14 @@ def read(
             status.update(f"{name}: {progress.step}…")
             if progress.step == "connect":
                 show.done("connecting")
+            elif progress.step == "retry":
+                show.done(f"once more: {progress.detail}")
             elif progress.step not in ("done", "failed"):
                 step = f"{progress.step} {progress.detail}".rstrip()
                 show.done(f"{progress.done + 1}/{progress.total} {step}")
 
-        done = on_demand.read(url, name, reads=reads or on_demand.EVERYTHING, listener=tell)
+        done = on_demand.read(url, name, reads=reads or on_demand.EVERYTHING, listener=tell,
+                              limits=replace(_LIMITS, timeout=timeout))  # fmt: skip
     _told(done)
     _values(done.values)
     if done.outcome == "failed":
@@ -102,6 +113,7 @@ def worker(
     with_scheduler: Annotated[
         bool, typer.Option("--with-scheduler", help="Also turn schedules into work here.")
     ] = False,
+    timeout: Timeout = _LIMITS.timeout,
 ) -> None:
     """Read meters as the schedules ask, until stopped (Ctrl-C). Run as many as you like.
 
@@ -119,7 +131,7 @@ def worker(
             else None
         )
         try:
-            await jobs.run_worker(url, catalogue.polled())
+            await jobs.run_worker(url, catalogue.polled(), limits=replace(_LIMITS, timeout=timeout))
         finally:
             if clock:
                 clock.cancel()

@@ -118,6 +118,16 @@ def _flow(commands: typer.Typer) -> None:
 _flow(app)
 
 
+def paths(commands: typer.Typer = app) -> list[tuple[str, ...]]:
+    """List every command by its words, such as ``("bill", "run")``."""
+    found = [(one.name or one.callback.__name__,) for one in commands.registered_commands
+             if one.callback]  # fmt: skip
+    for group in commands.registered_groups:
+        if group.typer_instance and group.name:
+            found += [(group.name, *rest) for rest in paths(group.typer_instance)]
+    return found
+
+
 def main() -> None:
     """Run the command; show a failure of the world as one message, not as a traceback."""
     show.log_events(logging.WARNING)

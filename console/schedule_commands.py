@@ -36,7 +36,7 @@ def put_group(
 
     Values of the same key are alternatives; different keys must all match.
 
-    Example: miqyas group put cell-7 --select protocol=dlms --select segment=cell-7
+    Example: miqyas group put north --select protocol=dlms --select segment=north
     """
     if everything == bool(select or member):
         raise typer.BadParameter("say who is in it: --select KEY=VALUE, --member METER, or --all")

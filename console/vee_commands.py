@@ -89,7 +89,7 @@ def list_findings(
 def accept(numbers: Numbers, by: Person, reason: Reason) -> None:
     """Accept what was found: doubted values stand from now on.
 
-    Example: miqyas worklist accept 12 13 --by "Noura" --reason "pump, seen on site"
+    Example: miqyas worklist accept 12 13 --by Noura --reason "seen on site"
     """
     with store.connection() as connection:
         changed = worklist.accept(
