@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import ROUND_HALF_EVEN, Context, Decimal
+from functools import reduce
 from typing import Final
 
 from schemas.reading_type import ReadingType
@@ -77,6 +79,11 @@ def exact(value: Decimal, scale: Decimal) -> Decimal:
     if not value.is_finite() or not -400 <= value.adjusted() <= _LARGEST_EXPONENT:
         raise OutOfRange(f"{str(value)[:40]} is not an amount")
     return _EXACT.multiply(value, scale)
+
+
+def total(products: Iterable[Decimal]) -> Decimal:
+    """Add without any rounding."""
+    return reduce(_EXACT.add, products, Decimal(0))
 
 
 def nearest(product: Decimal) -> int:

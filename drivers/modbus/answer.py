@@ -32,7 +32,7 @@ _EXCEPTIONS: Final[dict[int, tuple[type[errors.DriverError], str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What was asked, as far as an answer must agree with it."""
+    """What was asked, as far as an answer must agree with it; RTU has no transaction numbers."""
 
     transaction: int
     unit: int
@@ -92,7 +92,12 @@ def progress(stream: bytes) -> str:
 def refusal(code: int, span: Span) -> errors.DriverError:
     """Turn a Modbus exception code into the error that says what the caller should do."""
     kind, meaning = _EXCEPTIONS.get(code, (errors.MeterRefused, "an exception of the vendor's own"))
-    return kind(f"exception {code} to {_named(span)}: {meaning}")
+    return kind(f"exception {code} to {named(span)}: {meaning}")
+
+
+def named(span: Span) -> str:
+    """Name what was asked, for messages."""
+    return f"function {span.function}, {span.count} words at {span.address:#06x}"
 
 
 def _wrong(frame: bytes, unit: int, request: Request) -> Fault | None:
@@ -105,7 +110,7 @@ def _wrong(frame: bytes, unit: int, request: Request) -> Fault | None:
     if function == request.span.function | 0x80:
         return Fault(refusal(frame[8], request.span), in_step=True) if len(frame) > 8 else None
     if function != request.span.function:
-        said = f"function {function} in the answer to {_named(request.span)}"
+        said = f"function {function} in the answer to {named(request.span)}"
         return Fault(errors.RemoteProtocolError(said))
     return _wrong_size(frame, request.span)
 
@@ -116,9 +121,5 @@ def _wrong_size(frame: bytes, span: Span) -> Fault | None:
     counted = frame[8] if len(frame) > 8 else inside
     if inside == counted == 2 * span.count:
         return None
-    said = f"{_named(span)}: {counted} bytes in a frame for {inside}, not {2 * span.count}"
+    said = f"{named(span)}: {counted} bytes in a frame for {inside}, not {2 * span.count}"
     return Fault(errors.RemoteProtocolError(said))
-
-
-def _named(span: Span) -> str:
-    return f"function {span.function}, {span.count} words at {span.address:#06x}"

@@ -38,20 +38,24 @@ def value(words: Sequence[int], register: Register) -> int | None:
 
     Parameters
     ----------
-    words : the register's words in the order they came
+    words : of the register's fields, one field after the other, each as they came
 
     Returns
     -------
     value [scaled unit]; None where the meter says that it has none, or gives a float that is not a
-    number or larger than anything that can be stored
+    number or larger than anything that can be stored. A sum with such a part has no value either
     """
-    data = raw(words, register.field)
-    if int.from_bytes(data, "big") in register.unavailable:
-        return None
-    # A float becomes the Decimal that it is, digit by digit: nothing is rounded before the end.
-    number = Decimal(struct.unpack(_FORMATS[register.field.data_type], data)[0])
+    numbers: list[Decimal] = []
+    for field in register.fields:
+        own, words = words[: field.span.count], words[field.span.count :]
+        data = raw(own, field)
+        if int.from_bytes(data, "big") in register.unavailable:
+            return None
+        # A float becomes the Decimal that it is, digit by digit: nothing is rounded before the end.
+        numbers.append(Decimal(struct.unpack(_FORMATS[field.data_type], data)[0]))
     try:
-        amount = quantity.rounded(number, register.factor)
+        exact = [quantity.exact(number, register.factor) for number in numbers]
+        amount = quantity.nearest(quantity.total(exact))
     except quantity.OutOfRange:
         return None
     return {"whole": amount, "positive": max(amount, 0), "negative": max(-amount, 0)}[register.part]
@@ -64,6 +68,11 @@ def text(words: Sequence[int], field: Field) -> str:
         printable = data.decode("ascii", errors="replace")
         return "".join(char for char in printable if char.isprintable()).strip()
     return str(struct.unpack(_FORMATS[field.data_type], data)[0])
+
+
+def reading(memory: Mapping[tuple[int, int], int], register: Register) -> int | None:
+    """Decode a register out of what was read; parameters, result and errors as of its parts."""
+    return value([word for field in register.fields for word in pick(memory, field)], register)
 
 
 def pick(memory: Mapping[tuple[int, int], int], field: Field) -> list[int]:

@@ -6,14 +6,15 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, Literal, Protocol
 
 from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusException
+from pymodbus.framer import FramerType
 from pymodbus.pdu import ModbusPDU
 
 from drivers import errors
-from drivers.modbus import answer
+from drivers.modbus import answer, rtu
 from drivers.modbus.register_map import Span
 
 # What the library would log, the session raises: a caller hears of it once, with a diagnosis.
@@ -24,6 +25,25 @@ _NET_SECONDS: Final = 3600.0
 # It drops what comes at once beyond its buffer, unseen; asyncio reads at most 256 KiB at once.
 _BUFFER_BYTES: Final = 1 << 19
 
+Framing = Literal["tcp", "rtu"]
+"""How requests are wrapped: Modbus TCP, or the frames of a serial line as they are."""
+
+
+class _Diagnosis(Protocol):
+    """What a framing's module says of the bytes, see ``drivers.modbus.answer``."""
+
+    def request_of(self, frame: bytes) -> answer.Request: ...
+
+    def fault(self, stream: bytes, request: answer.Request) -> answer.Fault | None: ...
+
+    def progress(self, stream: bytes) -> str: ...
+
+
+_FRAMINGS: Final[dict[Framing, tuple[FramerType, _Diagnosis]]] = {
+    "tcp": (FramerType.SOCKET, answer),
+    "rtu": (FramerType.RTU, rtu),
+}
+
 
 class Line:
     """A connection that is made when it is needed, and made anew after it failed.
@@ -33,14 +53,15 @@ class Line:
     another one's.
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, framing: Framing = "tcp") -> None:
         self.peer = f"{host}:{port}"
         self.round_trips = 0
         self._host, self._port = host, port
+        self._framer, self._diagnosis = _FRAMINGS[framing]
         self._turn = asyncio.Lock()
         self._client: AsyncModbusTcpClient | None = None
         self._request: answer.Request | None = None
-        self._stream = b""
+        self._stream, self._answered = b"", False
         self._fault: asyncio.Future[answer.Fault] | None = None
 
     async def connect(self, seconds: float) -> None:
@@ -87,11 +108,13 @@ class Line:
             return self._client
         client = AsyncModbusTcpClient(
             self._host,
+            framer=self._framer,
             port=self._port,
             timeout=_NET_SECONDS,
             retries=0,
             reconnect_delay=0,
             trace_packet=self._seen,
+            trace_pdu=self._understood,
             trace_connect=self._changed,
         )
         client.ctx.max_buffer_size = _BUFFER_BYTES
@@ -113,7 +136,7 @@ class Line:
         self, client: AsyncModbusTcpClient, unit: int, span: Span, seconds: float
     ) -> list[int]:
         self.round_trips += 1
-        self._request, self._stream = None, b""
+        self._request, self._stream, self._answered = None, b"", False
         self._fault = fault = asyncio.get_running_loop().create_future()
         read = client.read_holding_registers if span.function == 3 else client.read_input_registers
         asked = asyncio.ensure_future(read(span.address, count=span.count, device_id=unit))
@@ -136,7 +159,7 @@ class Line:
             error = fault.result().error
             raise type(error)(f"{self.peer}: {error}")
         if not asked.done():
-            said = answer.progress(self._stream)
+            said = self._diagnosis.progress(self._stream)
             raise errors.TimedOut(f"{self.peer}: {said} in {seconds:g} s")
         try:
             return list(asked.result().registers)
@@ -146,23 +169,28 @@ class Line:
     def _seen(self, sending: bool, data: bytes) -> bytes:
         """Look at the bytes before the library does, and keep from it what it cannot digest."""
         if sending:
-            self._request = answer.request_of(data)
+            self._request = self._diagnosis.request_of(data)
             return data
         if self._request is None or self._fault is None or self._fault.done():
             return b""
         self._stream = data
-        found = answer.fault(data, self._request)
+        found = self._diagnosis.fault(data, self._request)
         if found is None:
             return data
         self._fault.set_result(found)
         return b""
 
+    def _understood(self, sending: bool, pdu: ModbusPDU) -> ModbusPDU:
+        self._answered = self._answered or not sending
+        return pdu
+
     def _changed(self, connected: bool) -> None:
         if connected:
             return
         self._client = None
-        if self._fault is not None and not self._fault.done():
-            said = answer.progress(self._stream)
+        # Some meters hang up after each answer, which may be seen before the answer is taken.
+        if self._fault is not None and not self._fault.done() and not self._answered:
+            said = self._diagnosis.progress(self._stream)
             self._fault.set_result(answer.Fault(errors.Broken(f"connection closed: {said}")))
 
 
@@ -173,14 +201,14 @@ class Lines:
     """
 
     def __init__(self) -> None:
-        self._lines: dict[tuple[int, str, int], tuple[Line, int]] = {}
+        self._lines: dict[tuple[int, str, int, Framing], tuple[Line, int]] = {}
 
     @asynccontextmanager
-    async def line(self, host: str, port: int) -> AsyncIterator[Line]:
+    async def line(self, host: str, port: int, framing: Framing = "tcp") -> AsyncIterator[Line]:
         """Take part in the line to an address; the last one to leave closes it."""
-        key = (id(asyncio.get_running_loop()), host, port)
+        key = (id(asyncio.get_running_loop()), host, port, framing)
         line, users = self._lines.get(key, (None, 0))
-        line = line or Line(host, port)
+        line = line or Line(host, port, framing)
         self._lines[key] = line, users + 1
         try:
             yield line

@@ -81,6 +81,7 @@ class Register:
     part : of a signed number, take all, or the positive or the negative part as an amount
     wraps_at : where a cumulative register starts again from 0 [``unit``]; None when its data type's
         end is all there is
+    plus : fields whose values are added: meters that count each tariff and have no total
     """
 
     reading_type: str
@@ -90,6 +91,12 @@ class Register:
     unavailable: frozenset[int]
     part: Part
     wraps_at: Decimal | None
+    plus: tuple[Field, ...] = ()
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """All fields that make the reading, in the order in which their words are decoded."""
+        return (self.field, *self.plus)
 
     @property
     def factor(self) -> Decimal:
@@ -101,14 +108,15 @@ class Register:
     def modulus(self) -> int | None:
         """Where a cumulative register wraps [scaled unit]; None if it cannot be reached or known.
 
-        An integer that the vendor does not stop earlier wraps where its data type ends.
+        An integer that the vendor does not stop earlier wraps where its data type ends. A sum of
+        registers does not: each of them wraps on its own.
         """
         if reading_type.named(self.reading_type).accumulation != "cumulative":
             return None
         if self.wraps_at is not None:
             kind = reading_type.named(self.reading_type)
             return quantity.rounded(self.wraps_at, quantity.factor(self.unit, kind))
-        if self.field.data_type.startswith("float"):
+        if self.plus or self.field.data_type.startswith("float"):
             return None
         bits = 16 * self.field.span.count - (self.field.data_type[0] == "i")
         modulus = quantity.exact(Decimal(2**bits), self.factor)
@@ -217,6 +225,7 @@ def _register(entry: Mapping[str, Any]) -> Register:
         unavailable=frozenset(_patterns(entry.get("unavailable", ()))),
         part=_one_of(entry.get("part", "whole"), get_args(Part)),
         wraps_at=Decimal(entry["wraps_at"]) if "wraps_at" in entry else None,
+        plus=tuple(_field({**entry, "address": other}) for other in entry.get("plus", ())),
     )
     quantity.factor(register.unit, kind)
     return register

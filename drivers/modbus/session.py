@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Final, NoReturn
+from typing import Final, NoReturn, cast, get_args
 
 from drivers import errors
 from drivers.driver import ClockReading, Endpoint, Feature, Identity
 from drivers.modbus import decode, planner, register_map
-from drivers.modbus.line import Line, Lines
+from drivers.modbus.line import Framing, Line, Lines
 from drivers.modbus.register_map import RegisterMap, Span
 from schemas.event import EndDeviceEvent
 from schemas.period import Period
@@ -59,8 +59,8 @@ class ModbusSession:
         now : the moment that the values belong to, since the meter has no clock to ask
         """
         known = [self._map.registers[kind] for kind in reading_types if kind in self._map.registers]
-        memory = await self._read([register.field.span for register in known])
-        values = [decode.value(decode.pick(memory, one.field), one) for one in known]
+        memory = await self._read([field.span for one in known for field in one.fields])
+        values = [decode.reading(memory, one) for one in known]
         return [
             RegisterReading(register.reading_type, now, value)
             for register, value in zip(known, values, strict=True)
@@ -105,7 +105,7 @@ class ModbusSession:
 
 
 class ModbusDriver:
-    """Modbus TCP meters, directly or as units behind a gateway."""
+    """Modbus meters over TCP, directly or as units behind a gateway."""
 
     name: str = "modbus"
     offers: frozenset[Feature] = frozenset({"identity", "registers"})
@@ -117,13 +117,16 @@ class ModbusDriver:
     async def session(self, endpoint: Endpoint) -> AsyncIterator[ModbusSession]:
         """Open a conversation with a meter: ``address`` is ``{"unit": 1}``, 1 by default.
 
+        ``{"framing": "rtu"}`` is for gateways that send the serial line's frames over TCP.
+
         Raises
         ------
         drivers.errors.DriverError
             by what the caller should do; LocalProtocolError if the endpoint is not a Modbus one.
         """
-        meter, unit = _meter(endpoint), _unit(endpoint)
-        async with self._lines.line(endpoint.host, endpoint.port) as line:
+        meter, framing = _meter(endpoint), _framing(endpoint)
+        unit = _unit(endpoint, framing)
+        async with self._lines.line(endpoint.host, endpoint.port, framing) as line:
             try:
                 await line.connect(endpoint.timeout)
             except errors.DriverError as error:
@@ -138,13 +141,24 @@ def _meter(endpoint: Endpoint) -> RegisterMap:
         _wrong(endpoint, f"{error.args[0]}")
 
 
-def _unit(endpoint: Endpoint) -> int:
+def _framing(endpoint: Endpoint) -> Framing:
+    framing = endpoint.address.get("framing", "tcp")
+    if framing not in get_args(Framing):
+        known = ", ".join(get_args(Framing))
+        _wrong(endpoint, f"address framing={framing} is none of {known}")
+    return cast(Framing, framing)
+
+
+def _unit(endpoint: Endpoint, framing: Framing) -> int:
     try:
         unit = int(endpoint.address.get("unit", 1))
     except ValueError:
         unit = -1
-    if not 0 <= unit <= 255:
-        _wrong(endpoint, f"address unit={endpoint.address['unit']} is not a unit 0 … 255")
+    # On a serial line 0 is everybody, whom nobody answers for.
+    lowest, highest = (0, 255) if framing == "tcp" else (1, 247)
+    if not lowest <= unit <= highest:
+        said = f"address unit={endpoint.address['unit']} is not a unit {lowest} … {highest}"
+        _wrong(endpoint, said)
     return unit
 
 

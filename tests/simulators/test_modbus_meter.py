@@ -17,7 +17,7 @@ from drivers import errors
 from drivers.driver import Endpoint
 from drivers.modbus import register_map
 from drivers.modbus.session import ModbusDriver, ModbusSession
-from simulators import fleet, line, modbus_meter
+from simulators import fleet, line, modbus_layouts, modbus_meter
 from simulators.clock import Clock
 from simulators.line import Lines
 from simulators.meter import ACTIVE, Meter
@@ -130,7 +130,7 @@ async def test_pymodbus_gets_the_less_significant_word_first(tmp_path: Path) -> 
         assert tenths == meter.register_at(ACTIVE, int(NOON.timestamp())) // 100
 
 
-@pytest.mark.parametrize("profile", modbus_meter.LAYOUTS)
+@pytest.mark.parametrize("profile", modbus_layouts.LAYOUTS)
 async def test_the_driver_reads_what_the_meter_has(tmp_path: Path, profile: str) -> None:
     moment = int(NOON.timestamp())
     async with served(tmp_path, profile) as lines:
@@ -144,7 +144,8 @@ async def test_the_driver_reads_what_the_meter_has(tmp_path: Path, profile: str)
                 assert set(readings) == set(wanted)
                 assert readings[ACTIVE] == meter.register_at(ACTIVE, moment)
                 present = meter.present(moment)
-                for kind, step in [("voltage_l1", 1), ("current_l1", 10), ("frequency", 100)]:
+                steps = {"voltage_l1": 1, "current_l1": 10, "frequency": 100}
+                for kind, step in steps.items() & readings.keys():
                     assert abs(readings[kind] - present[kind]) < step
                 assert abs(readings["active_power_import"] - present["active_power_import"]) <= 1
                 assert readings["active_power_export"] == 0
@@ -154,7 +155,7 @@ async def test_the_driver_reads_what_the_meter_has(tmp_path: Path, profile: str)
 
 
 def test_every_map_can_be_simulated() -> None:
-    assert set(modbus_meter.LAYOUTS) == set(register_map.names())
+    assert set(modbus_layouts.LAYOUTS) == set(register_map.names())
 
 
 async def test_a_profile_that_nobody_can_simulate(tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def test_a_tie_is_rounded_to_even_and_not_twice() -> None:
 def test_any_words_give_a_value_or_none(name: str, data: st.DataObject) -> None:
     meter = register_map.named(name)
     for one in meter.registers.values():
-        size = one.field.span.count
+        size = sum(field.span.count for field in one.fields)
         sent = data.draw(st.lists(st.integers(0, 0xFFFF), min_size=size, max_size=size))
         value = decode.value(sent, one)
         assert value is None or abs(value) < 2**63
@@ -143,6 +143,18 @@ def test_where_registers_wrap() -> None:
     assert register("u64").modulus is None, "beyond what the store can hold"
     assert register("float32").modulus is None, "not known"
     assert register("float32", wraps_at='"9999999"').modulus == 9_999_999_000
+    assert register("u32", plus="[2]").modulus is None, "each part wraps on its own"
+
+
+def test_parts_are_added_before_anything_is_rounded() -> None:
+    # 0.0625 kWh is 62.5 Wh: each part alone would round to 62, together they are 125.
+    half = words(struct.pack(">d", 0.0625))
+    both = register("float64", scale='"1"', plus="[4]")
+    assert decode.value(half + half, both) == 125
+    assert decode.value(half + words(struct.pack(">d", math.nan)), both) is None
+    assert decode.value([0, 1, 0xFFFF, 0xFFFF], register("u32", plus="[2]")) == 0x1_0000_0000 * 10
+    lacking = register("u32", plus="[2]", unavailable="0xFFFF_FFFF")
+    assert decode.value([0, 1, 0xFFFF, 0xFFFF], lacking) is None
 
 
 @pytest.mark.parametrize("name", register_map.names())
@@ -163,6 +175,7 @@ def test_a_map_says_where_it_comes_from(name: str) -> None:
         ({"type": '"u24"'}, "u24"),
         ({"function": "6"}, "6"),
         ({"scale": '"a"'}, "test"),
+        ({"plus": "[65535]"}, "not within"),
     ],
 )
 def test_a_wrong_map_is_refused(change: dict[str, str], said: str) -> None:

@@ -78,6 +78,17 @@ def test_a_value_beyond_the_limit_is_refused() -> None:
         ("schneider-iem3000", (), 5),
         ("carlo-gavazzi-em340", ("active_energy_import",), 1),
         ("carlo-gavazzi-em340", (), 3),
+        ("carlo-gavazzi-em24", (), 3),
+        ("chint-dtsu666", ("active_energy_import", "active_energy_export"), 1),
+        ("chint-dtsu666", (), 3),
+        ("eastron-sdm72", (), 1),
+        ("finder-7m", (), 2),
+        ("inepro-pro380", (), 2),
+        ("janitza-umg96", (), 1),
+        ("lovato-dmg610", (), 2),
+        # Four registers of energy, two in each reading.
+        ("siemens-pac3200", ("active_energy_import", "active_energy_export"), 1),
+        ("siemens-pac3200", (), 2),
     ],
 )
 def test_round_trips_of_the_maps(
@@ -85,4 +96,17 @@ def test_round_trips_of_the_maps(
 ) -> None:
     meter = register_map.named(name)
     registers = [meter.registers[kind] for kind in reading_types or meter.registers]
-    assert len(planner.plan([r.field.span for r in registers], meter.limits)) == round_trips
+    wanted = [field.span for register in registers for field in register.fields]
+    assert len(planner.plan(wanted, meter.limits)) == round_trips
+
+
+@given(st.sampled_from(register_map.names()), st.data())
+def test_no_value_of_a_map_is_ever_cut(name: str, data: st.DataObject) -> None:
+    meter = register_map.named(name)
+    every = [field.span for register in meter.registers.values() for field in register.fields]
+    wanted = data.draw(st.lists(st.sampled_from(every), min_size=1))
+    for request in planner.plan(wanted, meter.limits):
+        for span in every:
+            if span.function == request.function:
+                assert not span.address < request.address < span.end
+                assert not span.address < request.end < span.end
