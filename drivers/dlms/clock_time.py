@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -126,23 +128,58 @@ def decode_column(
     moments, shape (n,) [s since 1970-01-01 UTC, 0 where there is none]; whether each is a moment,
     shape (n,); clock status, shape (n,), 0 where the meter keeps none
     """
-    wide = octets.astype(np.int64)
-    year, month, day = (wide[:, 0] << 8) | wide[:, 1], wide[:, 2], wide[:, 3]
-    known = (year >= _FIRST_YEAR) & (year <= _LAST_YEAR)
-    months = (np.where(known, year, 1970) - 1970) * 12 + month - 1
-    first = months.astype("M8[M]").astype("M8[D]").astype(np.int64)
-    length = (months + 1).astype("M8[M]").astype("M8[D]").astype(np.int64) - first
-    clock = np.where(wide[:, 5:8] == 0xFF, 0, wide[:, 5:8])
-    known &= (month >= 1) & (month <= 12) & (day >= 1) & (day <= length)
-    known &= (clock < (24, 60, 60)).all(axis=1)
-    deviation = ((wide[:, 9] ^ 0x80) - 0x80) * 256 + wide[:, 10]
-    is_open = deviation == UNSPECIFIED
-    known &= is_open | (np.abs(deviation) <= _LARGEST_DEVIATION)
-    known &= ~is_open | (assumed_deviation is not None)
-    deviation = np.where(is_open, assumed_deviation or 0, deviation)
-    seconds = (first + day - 1) * 86_400 + clock @ (3600, 60, 1) + deviation * 60
-    status = np.where(octets[:, 11] == NO_STATUS, 0, octets[:, 11]).astype(np.uint8)
-    return np.where(known, seconds, 0), known, status
+    if not len(octets):
+        return np.zeros(0, np.int64), np.zeros(0, np.bool_), np.zeros(0, np.uint8)
+    moments = _HOURS.take(octets[:, 5])
+    moments += _MINUTES.take(octets[:, 6])
+    moments += _SECONDS.take(octets[:, 7])
+    known = moments < _NEVER
+    status = np.zeros(len(octets), np.uint8)
+    dates = octets.take(_DATE_OCTETS, axis=1)
+    joined = dates.view(np.uint64)[:, 0]
+    # Row after row is of the same day: one date is read for each stretch of them.
+    begins = [0, *((joined[1:] != joined[:-1]).nonzero()[0] + 1).tolist(), len(octets)]
+    for begin, end in pairwise(begins):
+        midnight, is_known, bits = _midnight(dates[begin].tobytes(), assumed_deviation)
+        moments[begin:end] += midnight
+        if bits:
+            status[begin:end] = bits
+        if not is_known:
+            known[begin:end] = False
+    moments *= known
+    return moments, known, status
+
+
+@lru_cache(maxsize=4096)
+def _midnight(date: bytes, assumed_deviation: int | None) -> tuple[int, bool, int]:
+    """Give a day's beginning [s since 1970-01-01 UTC], whether it is known, and the clock status.
+
+    Parameters
+    ----------
+    date : a date-time's octets at ``_DATE_OCTETS``
+    """
+    status = 0 if date[6] == NO_STATUS else date[6]
+    try:
+        time = decode(date[:4] + bytes(5) + date[4:7])
+    except RemoteProtocolError:
+        return 0, False, status
+    moment = time.utc(assumed_deviation)
+    return (0, False, status) if moment is None else (int(moment.timestamp()), True, status)
+
+
+def _seconds_of(limit: int, each: int) -> NDArray[np.int64]:
+    """Give for each octet its seconds of the day as ``_given`` means it, and ``_NEVER`` if none."""
+    table = np.full(256, _NEVER, np.int64)
+    table[:limit] = np.arange(limit) * each
+    table[0xFF] = 0
+    return table
+
+
+# More than any sum of a day's hours, minutes and seconds.
+_NEVER: Final = 1 << 20
+_HOURS, _MINUTES, _SECONDS = _seconds_of(24, 3600), _seconds_of(60, 60), _seconds_of(60, 1)
+# Year, month, day, deviation and status; the last one twice, so that they fill a word.
+_DATE_OCTETS: Final = np.array((0, 1, 2, 3, 9, 10, 11, 11))
 
 
 def _given(part: int) -> int:

@@ -1,9 +1,8 @@
 """Profile buffers (class 7, attribute 2) as columns.
 
-A buffer is an array of structures. Nearly always row after row has the first row's layout: the
-same tags and lengths at the same places. Such a run of rows is read at once, as a strided view of
-the bytes; where the layout changes, a new run begins. So a buffer of one layout takes a handful of
-numpy calls, and any other buffer is read by the same code, a run at a time.
+A buffer is an array of structures. ``profile_rows`` finds where each value is; here all values of a
+column that are of one kind are taken at once. So a buffer takes some dozens of numpy calls, however
+many rows it has.
 
 Null-data mean "as in the row before", in a clock column "one capture period later".
 
@@ -14,25 +13,21 @@ IEC 62056-6-2:2021, 4.3.6 (Profile generic) and 4.1.5 (compact array).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.dlms import axdr, clock_time
+from drivers.dlms import axdr, clock_time, profile_rows
+from drivers.dlms.profile_rows import Kind, Places, Rows
 from drivers.errors import RemoteProtocolError
 
-# Longer runs are found by asking for four times as many rows at a time, so that a buffer in which
-# each row differs costs no more than its size.
-_FIRST_GUESS: Final = 16
-# Two years of quarter-hours that alternate; more is no profile, and would take minutes to read.
-_MOST_RUNS: Final = 1 << 16
-_STRINGS: Final = (axdr.OCTET_STRING, axdr.VISIBLE_STRING, axdr.UTF8_STRING)
 _NULLS: Final = (axdr.NULL, axdr.DONT_CARE)
 _CLOCKS: Final = (axdr.OCTET_STRING, axdr.DATE_TIME)
 _FORMS: Final = {tag: np.dtype(form.replace("?", "B")) for tag, form in axdr.NUMBERS.items()}
+_TIME: Final = np.dtype((np.void, clock_time.SIZE))
+_UNSIGNED: Final = np.dtype(">u8")
 _LARGEST: Final = np.iinfo(np.int64).max
 
 
@@ -75,41 +70,6 @@ class Columns:
     others: tuple[Column, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Cell:
-    """A value's place in a row: its tag, where its payload begins, and how long that is.
-
-    ``alone`` holds a value that was read by itself, because it is neither a number nor a string.
-    """
-
-    tag: int
-    at: int
-    size: int
-    alone: tuple[axdr.Value, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    size: int
-    cells: tuple[_Cell, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """Rows of one layout, shape (rows, layout.size), from row ``first`` on."""
-
-    first: int
-    layout: _Layout
-    octets: NDArray[np.uint8]
-
-    @property
-    def rows(self) -> slice:
-        return slice(self.first, self.first + len(self.octets))
-
-
-_ReadRow = Callable[[bytes, int], _Layout]
-
-
 def decode(
     data: bytes,
     *,
@@ -135,186 +95,104 @@ def decode(
     """
     tag = data[0] if data else -1
     if tag == axdr.COMPACT_ARRAY:
-        runs = _compact_runs(data, width)
+        rows = profile_rows.compact(data, width)
     elif tag == axdr.ARRAY:
-        runs = _tagged_runs(data, width)
+        rows = profile_rows.tagged(data, width)
     elif tag == axdr.NULL:
-        runs = []
+        rows = Rows(data, [])
     else:
         raise RemoteProtocolError(f"a profile buffer is no array: it begins 0x{data[:1].hex()}")
-    rows = runs[-1].rows.stop if runs else 0
-    others = tuple(_column(runs, i, rows) for i in range(width) if i != clock)
+    others = tuple(_column(rows, i) for i in range(width) if i != clock)
     if clock is None:
-        return Columns(rows, None, others)
-    times = _clock_column(runs, clock, rows, period_seconds, assumed_deviation)
-    return Columns(rows, times, others)
+        return Columns(rows.count, None, others)
+    times = _clock_column(rows, clock, period_seconds, assumed_deviation)
+    return Columns(rows.count, times, others)
 
 
-def _tagged_runs(data: bytes, width: int) -> list[_Run]:
-    rows, at = axdr.length(data, 1)
-    # A row has a tag and a count, and each value at least a tag.
-    if rows * (2 + width) > len(data) - at:
-        raise RemoteProtocolError(f"{rows} rows cannot be in {len(data) - at} bytes")
-
-    def read_row(data: bytes, at: int) -> _Layout:
-        count, position = _row_head(data, at)
-        if count != width:
-            raise RemoteProtocolError(f"a row has {count} values for {width} captured objects")
-        cells = []
-        for _ in range(width):
-            cell, position = _tagged_cell(data, position, at)
-            cells.append(cell)
-        return _Layout(position - at, tuple(cells))
-
-    return list(_runs(data[at:], read_row, rows))
+def _column(rows: Rows, index: int) -> Column:
+    kinds = [kind for kind in rows.kinds(index) if kind[0] not in _NULLS]
+    place, values = _merged([_given(rows, index, kind) for kind in kinds])
+    if len(values) == rows.count:
+        return Column(values, np.ones(rows.count, np.bool_))
+    if not len(values):
+        return Column(np.zeros(rows.count, values.dtype), np.zeros(rows.count, np.bool_))
+    last = _last_given(place, rows.count)
+    return Column(values[np.maximum(last, 0)], last >= 0)
 
 
-def _row_head(data: bytes, at: int) -> tuple[int, int]:
-    if data[at : at + 1] != bytes((axdr.STRUCTURE,)):
-        raise RemoteProtocolError(f"a profile's row begins 0x{data[at : at + 1].hex()}")
-    return axdr.length(data, at + 1)
+def _merged(
+    given: list[tuple[Places, NDArray[Any]]],
+) -> tuple[Places, NDArray[Any]]:
+    """Give values of several kinds, each with their rows, in the order of the rows."""
+    if len(given) == 1:
+        return given[0]
+    if not given:
+        return slice(0), np.zeros(0, np.int64)
+    forms = {values.dtype for _, values in given}
+    form = forms.pop() if len(forms) == 1 else np.dtype(object)
+    place = np.concatenate([place for place, _ in given])
+    values = np.concatenate([values.astype(form) for _, values in given])
+    order = place.argsort()
+    return place[order], values[order]
 
 
-def _compact_runs(data: bytes, width: int) -> list[_Run]:
-    form, at = axdr.element_type(data, 1)
-    contents, _ = axdr.octets(data, at)
-    if form.tag != axdr.STRUCTURE or len(form.parts) != width or form.size == 0:
-        raise RemoteProtocolError(f"a compact array of {form.values} values is no row of {width}")
-
-    def read_row(data: bytes, at: int) -> _Layout:
-        cells, position = [], at
-        for part in form.parts:
-            cell, position = _untagged_cell(part, data, position, at)
-            cells.append(cell)
-        return _Layout(position - at, tuple(cells))
-
-    return list(_runs(contents, read_row, None))
+def _given(rows: Rows, index: int, kind: Kind) -> tuple[Places, NDArray[Any]]:
+    """Give a column's values of one kind as int64, float64 or objects, and their rows."""
+    tag, size = kind
+    place, at = rows.places(index, kind)
+    if tag in _FORMS:
+        return place, _numbers(rows.at_every_octet(_FORMS[tag])[at])
+    if tag in axdr.SIZES or tag in profile_rows.STRINGS:
+        # A string without octets may end the buffer.
+        begins = range(len(rows.data) + 1)[at] if isinstance(at, slice) else at.tolist()
+        return place, _objects([rows.data[begin : begin + size] for begin in begins])
+    return place, _objects(rows.alone(index, kind))
 
 
-def _tagged_cell(data: bytes, position: int, row: int) -> tuple[_Cell, int]:
-    tag = data[position] if position < len(data) else -1
-    if tag in axdr.SIZES or tag in _STRINGS:
-        return _simple_cell(tag, data, position + 1, row)
-    value, end = axdr.decode(data, position)
-    return _Cell(tag, position - row, end - position, (value,)), end
-
-
-def _untagged_cell(
-    form: axdr.ElementType, data: bytes, position: int, row: int
-) -> tuple[_Cell, int]:
-    if form.tag in axdr.SIZES or form.tag in _STRINGS:
-        return _simple_cell(form.tag, data, position, row)
-    value, end = axdr.decode_untagged(form, data, position)
-    return _Cell(form.tag, position - row, end - position, (value,)), end
-
-
-def _simple_cell(tag: int, data: bytes, begin: int, row: int) -> tuple[_Cell, int]:
-    if tag in _STRINGS:
-        size, begin = axdr.length(data, begin)
-    else:
-        size = axdr.SIZES[tag]
-    if begin + size > len(data):
-        raise RemoteProtocolError("a profile buffer ends inside a row")
-    return _Cell(tag, begin - row, size), begin + size
-
-
-def _runs(data: bytes, read_row: _ReadRow, rows: int | None) -> Iterator[_Run]:
-    """Cut rows into runs of one layout; ``rows`` None means as many as there are."""
-    octets = np.frombuffer(data, np.uint8)
-    done = at = runs = 0
-    while at < len(data) if rows is None else done < rows:
-        if (runs := runs + 1) > _MOST_RUNS:
-            raise RemoteProtocolError(f"a profile changes its layout more than {_MOST_RUNS} times")
-        layout = read_row(data, at)
-        most = len(data) if rows is None else rows - done
-        count = _run_length(octets[at:], layout, most)
-        end = at + count * layout.size
-        yield _Run(done, layout, octets[at:end].reshape(count, layout.size))
-        done, at = done + count, end
-
-
-def _run_length(octets: NDArray[np.uint8], layout: _Layout, rows: int) -> int:
-    """Count the rows from here on, at least the first, that are built as the first is."""
-    if any(cell.alone for cell in layout.cells):
-        return 1
-    whole = min(rows, len(octets) // layout.size)
-    matrix = octets[: whole * layout.size].reshape(whole, layout.size)
-    places = _structure(layout)
-    expected = matrix[0, places]
-    done, step = 1, _FIRST_GUESS
-    while done < whole:
-        alike = (matrix[done : done + step, places] == expected).all(axis=1)
-        if not alike.all():
-            return done + int(alike.argmin())
-        done, step = done + len(alike), step * 4
-    return whole
-
-
-def _structure(layout: _Layout) -> NDArray[np.intp]:
-    """Give the places of tags and lengths in a row."""
-    structure = np.ones(layout.size, dtype=bool)
-    for cell in layout.cells:
-        structure[cell.at : cell.at + cell.size] = False
-    return np.flatnonzero(structure)
-
-
-def _column(runs: list[_Run], index: int, rows: int) -> Column:
-    pieces = [(run, run.layout.cells[index]) for run in runs]
-    given = [(run.rows, _values(run, cell)) for run, cell in pieces if cell.tag not in _NULLS]
-    kinds = {values.dtype for _, values in given}
-    values = np.zeros(rows, kinds.pop() if len(kinds) == 1 else np.int64 if not kinds else object)
-    null = np.ones(rows, dtype=bool)
-    for place, part in given:
-        values[place] = part
-        null[place] = False
-    if not null.any():
-        return Column(values, ~null)
-    source = _last_given(null)
-    return Column(values[np.maximum(source, 0)], source >= 0)
-
-
-def _values(run: _Run, cell: _Cell) -> NDArray[Any]:
-    """Give a cell of each row as int64 or float64, or as objects."""
-    field = run.octets[:, cell.at : cell.at + cell.size]
-    if cell.alone or cell.tag not in _FORMS:
-        return _objects(cell, field)
-    numbers: NDArray[Any] = np.ascontiguousarray(field).view(_FORMS[cell.tag])[:, 0]
+def _numbers(numbers: NDArray[Any]) -> NDArray[Any]:
     if numbers.dtype.kind == "f":
         return numbers.astype(np.float64)
-    if numbers.dtype == np.dtype(">u8") and (numbers > _LARGEST).any():
+    if numbers.dtype == _UNSIGNED and (numbers > _LARGEST).any():
         return numbers.astype(object)
     return numbers.astype(np.int64)
 
 
-def _objects(cell: _Cell, field: NDArray[np.uint8]) -> NDArray[Any]:
-    objects = np.empty(len(field), dtype=object)
-    for i in range(len(field)):
-        objects[i] = cell.alone[0] if cell.alone else field[i].tobytes()
+def _objects(values: list[axdr.Value]) -> NDArray[Any]:
+    # By hand: numpy would make a matrix of values that are sequences.
+    objects = np.empty(len(values), dtype=object)
+    for i, value in enumerate(values):
+        objects[i] = value
     return objects
 
 
-def _last_given(null: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Give for each row the last row up to it that has a value, -1 where none has."""
-    return np.maximum.accumulate(np.where(null, -1, np.arange(len(null))))
+def _last_given(place: Places, count: int) -> NDArray[np.intp]:
+    """Give for each row which of the rows ``place`` was the last up to it, -1 if none was."""
+    given = np.zeros(count, np.intp)
+    given[place] = 1
+    return given.cumsum() - 1
 
 
-def _clock_column(
-    runs: list[_Run], index: int, rows: int, period: int, assumed_deviation: int | None
-) -> Clock:
-    moments = np.zeros(rows, np.int64)
-    present = np.zeros(rows, dtype=bool)
-    status = np.zeros(rows, np.uint8)
-    null = np.zeros(rows, dtype=bool)
-    for run in runs:
-        cell = run.layout.cells[index]
-        null[run.rows] = cell.tag in _NULLS
-        if cell.tag in _CLOCKS and cell.size == clock_time.SIZE:
-            octets = run.octets[:, cell.at : cell.at + cell.size]
-            times = clock_time.decode_column(octets, assumed_deviation)
-            moments[run.rows], present[run.rows], status[run.rows] = times
-    if not null.any():
+def _clock_column(rows: Rows, index: int, period: int, assumed_deviation: int | None) -> Clock:
+    kinds = [kind for kind in rows.kinds(index) if kind[0] not in _NULLS]
+    place, octets = _merged([_times(rows, index, kind) for kind in kinds])
+    octets = octets.view(np.uint8).reshape(-1, clock_time.SIZE)
+    moments, present, status = clock_time.decode_column(octets, assumed_deviation)
+    if len(moments) == rows.count:
         return Clock(moments, present, status)
-    last = _last_given(null)
+    if not len(moments):
+        none = np.zeros(rows.count, np.uint8)
+        return Clock(none.astype(np.int64), none.astype(np.bool_), none)
+    last = _last_given(place, rows.count)
     source = np.maximum(last, 0)
-    later = (np.arange(rows) - source) * period
-    return Clock(moments[source] + later, present[source] & (last >= 0), status[source])
+    present = present[source] & (last >= 0)
+    later = np.arange(rows.count) - np.arange(rows.count)[place][source]
+    return Clock((moments[source] + later * period) * present, present, status[source])
+
+
+def _times(rows: Rows, index: int, kind: Kind) -> tuple[Places, NDArray[Any]]:
+    """Give a clock column's values of one kind, twelve octets each, and their rows."""
+    place, at = rows.places(index, kind)
+    if kind[0] in _CLOCKS and kind[1] == clock_time.SIZE:
+        return place, np.ascontiguousarray(rows.at_every_octet(_TIME)[at])
+    # What is no time: zeros are none either.
+    return place, np.zeros(rows.count if isinstance(place, slice) else len(place), _TIME)

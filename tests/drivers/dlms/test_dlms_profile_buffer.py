@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pytest
+from gurux_dlms import GXDLMSClient
 from gurux_dlms.enums import DataType
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks import decode as decoders
 from drivers.dlms import axdr, clock_time, profile_buffer
 from drivers.dlms.profile_buffer import Columns
 from drivers.errors import RemoteProtocolError
@@ -137,6 +140,64 @@ def test_a_day_is_what_gurux_reads() -> None:
     rows = by_gurux.decoded(data)
     assert columns.others[1].values.tolist() == [row[2] for row in rows]
     assert columns.others[1].values.dtype == np.int64
+
+
+@given(
+    st.sampled_from([decoders.normal, decoders.null_compressed, decoders.compact]),
+    st.integers(1, 120),
+    st.integers(0, 5000),
+)
+def test_profiles_are_what_gurux_reads(
+    written: Callable[[list[decoders.Row]], bytes], count: int, seed: int
+) -> None:
+    profile = decoders.rows(count, seed)
+    data = written(profile)
+    found = decoders.by_columns(decoders.by_driver(data))
+    assert found == decoders.by_rows(decoders.by_gurux(GXDLMSClient(True), data))
+    assert found == decoders.by_truth(profile)
+
+
+NUMBERS = (
+    (DataType.INT8, st.integers(-(2**7), 2**7 - 1)),
+    (DataType.UINT16, st.integers(0, 2**16 - 1)),
+    (DataType.INT32, st.integers(-(2**31), 2**31 - 1)),
+    (DataType.UINT64, st.integers(0, 2**64 - 1)),
+    (DataType.FLOAT64, st.floats(allow_nan=False)),
+    (DataType.OCTET_STRING, st.binary(min_size=1, max_size=5).map(bytearray)),
+    (DataType.NONE, st.none()),
+)
+
+
+@st.composite
+def random_rows(draw: st.DrawFn) -> list[Row]:
+    """Rows whose values are of other types, lengths and signs at every turn."""
+    width = draw(st.integers(1, 5))
+    kinds = st.one_of(
+        *(st.tuples(st.just(kind), values) for kind, values in NUMBERS),
+    ).map(lambda one: by_gurux.encoded(*one))
+    return draw(st.lists(st.lists(kinds, min_size=width, max_size=width), min_size=1, max_size=60))
+
+
+@given(random_rows())
+def test_random_profiles_are_what_gurux_reads(rows: list[Row]) -> None:
+    data = written(rows)
+    columns = decoded(data, len(rows[0]), clock=None)
+    theirs = by_gurux.decoded(data)
+    for index, column in enumerate(columns.others):
+        expected: list[Any] = []
+        for row in theirs:
+            value = bytes(row[index]) if isinstance(row[index], bytearray) else row[index]
+            expected.append(value if value is not None or not expected else expected[-1])
+        assert column.present.tolist() == [value is not None for value in expected]
+        for value, wanted in zip(column.values.tolist(), expected, strict=True):
+            assert wanted is None or value == wanted
+
+
+@pytest.mark.parametrize("data", ["0101 0201 1105", "1302 01 11 01 05"])
+def test_a_clock_column_of_numbers_has_no_times(data: str) -> None:
+    clock = decoded(bytes.fromhex(data), 1).clock
+    assert clock is not None
+    assert (clock.moments.tolist(), clock.present.tolist()) == ([0], [False])
 
 
 def test_other_kinds_of_numbers_in_the_middle_lose_nothing() -> None:
