@@ -120,8 +120,11 @@ _flow(app)
 
 def paths(commands: typer.Typer = app) -> list[tuple[str, ...]]:
     """List every command by its words, such as ``("bill", "run")``."""
-    found = [(one.name or one.callback.__name__,) for one in commands.registered_commands
-             if one.callback]  # fmt: skip
+    found: list[tuple[str, ...]] = [
+        (one.name or one.callback.__name__,)
+        for one in commands.registered_commands
+        if one.callback
+    ]
     for group in commands.registered_groups:
         if group.typer_instance and group.name:
             found += [(group.name, *rest) for rest in paths(group.typer_instance)]

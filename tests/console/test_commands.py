@@ -399,13 +399,14 @@ def test_dead_lines_are_told_apart(miqyas: Shell, tmp_path: Path) -> None:
         for meter, reason, verdict in (
             ("M00001", "no whole answer", "The connection stands and no answer comes"),
             ("M00002", "nobody listens", "The address answers and nobody listens at the port"),
-            ("M00003", "", "The line breaks in the middle"),
+            # The reset may come before the connection stands, or after.
+            ("M00003", "", "The line breaks in the middle|No connection can be made"),
         ):
             said = miqyas("read", meter, "--read", "clock", "--timeout", "0.3")
             assert said.status == 1, said
             assert said.err.startswith(f"{meter}: "), said
             assert reason in said.err
-            assert verdict in miqyas("meter", meter).out
+            assert re.search(verdict, miqyas("meter", meter).out)
 
 
 def test_how_a_meter_is(town: Town) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -200,8 +201,8 @@ def _true_energy(stage: Stage) -> dict[str, int]:
     return {str(p): int(v) for p, v in zip(mine["usage_point"], mine["value"], strict=True)}
 
 
-def _invoices(url: str) -> list[dict[str, str]]:
-    found: list[dict[str, str]] = httpx.get(f"{url}/invoices", trust_env=False).json()["invoices"]
+def _invoices(url: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = httpx.get(f"{url}/invoices", trust_env=False).json()["invoices"]
     return found
 
 
