@@ -105,9 +105,7 @@ def table() -> dict[str, Words]:
     }
 
 
-def verdict(
-    condition: Condition, *, now: datetime, interval: timedelta = timedelta(0)
-) -> Verdict:
+def verdict(condition: Condition, *, now: datetime, interval: timedelta = timedelta(0)) -> Verdict:
     """Judge a meter by its condition.
 
     Parameters

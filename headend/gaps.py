@@ -24,9 +24,7 @@ def expected(
     horizon : how far back meters are asked
     interval_seconds : length of an interval [s]
     """
-    window = Period(
-        floor(now - horizon, interval_seconds), floor(now, interval_seconds)
-    )
+    window = Period(floor(now - horizon, interval_seconds), floor(now, interval_seconds))
     shared = (stretch.intersection(window) for stretch in installed)
     return union(stretch for stretch in shared if stretch)
 

@@ -30,9 +30,7 @@ class Step:
     halves: Callable[[], list[Step]] = list
 
 
-def steps(
-    request: Request, result: Result, clock: Clock, *, memory: bool
-) -> deque[Step]:
+def steps(request: Request, result: Result, clock: Clock, *, memory: bool) -> deque[Step]:
     """List what to do, quick things first: a broken line then still leaves them."""
 
     async def identify(session: Session) -> None:

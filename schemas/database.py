@@ -60,9 +60,7 @@ def connect(url: str, *, autocommit: bool = False) -> Iterator[Connection]:
     """
     kept = None if autocommit else _kept_open.get(url)
     with (
-        kept.connection()
-        if kept
-        else psycopg.connect(url, autocommit=autocommit, options=_OPTIONS)
+        kept.connection() if kept else psycopg.connect(url, autocommit=autocommit, options=_OPTIONS)
     ) as connection:
         yield connection
 

@@ -90,7 +90,7 @@ def _mark_raw(figure: Figure, moment: pd.Timestamp, raw: int) -> None:
     """Mark what the meter had said, which would not fit the scale."""
     (axes,) = figure.axes
     highest = axes.get_ylim()[1]
-    local = moment.tz_convert(ZONE)
+    local = float(mdates.date2num(moment.to_pydatetime()))  # type: ignore[no-untyped-call]
     axes.axvline(local, color=_COLOURS["missing"], linewidth=0.8, linestyle=":")
     axes.annotate(
         f"the meter said {raw * 4 / 1000:,.0f} kW", (local, highest), xytext=(4, -10),
