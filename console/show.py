@@ -52,8 +52,8 @@ def done(text: str) -> None:
 @contextmanager
 def until_stopped(text: str) -> Iterator[None]:
     """Say what goes on for the length of a block, and that Ctrl-C ends it, which is no failure."""
+    done(f"{text} Ctrl-C stops.")
     with suppress(KeyboardInterrupt):
-        done(f"{text} Ctrl-C stops.")
         yield
     done("Stopped.")
 

@@ -8,6 +8,7 @@ import json
 import re
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -589,8 +590,10 @@ def test_a_worker_that_schedules_too_stops_when_asked(database_url: str, tmp_pat
     with process("worker", "--with-scheduler", environment=where) as running:
         assert running.stdout
         assert running.stdout.readline() == "Working. Ctrl-C stops.\n"
-        # It listens for work only once its loop runs.
-        assert running.stderr
+        until = time.monotonic() + 20
+        while one_row(database_url, "SELECT count(*) FROM procrastinate_workers") == (0,):
+            assert time.monotonic() < until, "the worker does not ask for work"
+            time.sleep(0.05)
         running.send_signal(signal.SIGTERM)
         out, err = running.communicate(timeout=20)
     assert (running.returncode, out) == (0, "Stopped.\n"), err
