@@ -18,6 +18,7 @@ from console import (
     collection_commands,
     decode_command,
     doctor,
+    probe_command,
     registry_import,
     schedule_commands,
     serve,
@@ -96,6 +97,7 @@ app.command()(collection_commands.worker)
 app.command("scheduler")(collection_commands.run_scheduler)
 app.command()(collection_commands.listen)
 app.command()(decode_command.decode)
+app.add_typer(probe_command.app, name="probe")
 app.command()(serve.serve)
 app.add_typer(vee_commands.app, name="vee")
 app.add_typer(vee_commands.worklist_app, name="worklist")
@@ -121,9 +123,7 @@ _flow(app)
 def paths(commands: typer.Typer = app) -> list[tuple[str, ...]]:
     """List every command by its words, such as ``("bill", "run")``."""
     found: list[tuple[str, ...]] = [
-        (one.name or one.callback.__name__,)
-        for one in commands.registered_commands
-        if one.callback
+        (one.name or one.callback.__name__,) for one in commands.registered_commands if one.callback
     ]
     for group in commands.registered_groups:
         if group.typer_instance and group.name:

@@ -65,6 +65,8 @@ Floats = Mapping[int, tuple[Amount, int]]
 
 _EASTRON_THREE_PHASES: Final[Floats] = {
     0x0000: (_VOLTS, 10),
+    0x0002: (_VOLTS, 10),
+    0x0004: (_VOLTS, 10),
     0x0006: (_AMPERES, 1000),
     0x0034: (_POWER, 1),
     0x0046: (_HERTZ, 1000),

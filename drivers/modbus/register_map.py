@@ -99,6 +99,11 @@ class Register:
         return (self.field, *self.plus)
 
     @property
+    def cumulative(self) -> bool:
+        """Whether it counts and never goes back, but where it wraps."""
+        return reading_type.named(self.reading_type).accumulation == "cumulative"
+
+    @property
     def factor(self) -> Decimal:
         """Scaled units of the reading type in one of the raw number."""
         kind = reading_type.named(self.reading_type)
@@ -111,7 +116,7 @@ class Register:
         An integer that the vendor does not stop earlier wraps where its data type ends. A sum of
         registers does not: each of them wraps on its own.
         """
-        if reading_type.named(self.reading_type).accumulation != "cumulative":
+        if not self.cumulative:
             return None
         if self.wraps_at is not None:
             kind = reading_type.named(self.reading_type)

@@ -6,7 +6,7 @@ import asyncio
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from pyModbusTCP.client import ModbusClient
 
 from drivers import errors
 from drivers.driver import Endpoint
-from drivers.modbus import register_map
+from drivers.modbus import probe, register_map
 from drivers.modbus.session import ModbusDriver, ModbusSession
 from simulators import fleet, line, modbus_layouts, modbus_meter
 from simulators.clock import Clock
@@ -152,6 +152,37 @@ async def test_the_driver_reads_what_the_meter_has(tmp_path: Path, profile: str)
                 if "serial" in register_map.named(profile).identity:
                     serial = (await opened.identify()).serial
                     assert int(serial.removeprefix("CG")) == meter.number
+
+
+@pytest.mark.parametrize("profile", modbus_layouts.LAYOUTS)
+async def test_the_probe_proposes_what_the_meter_is(tmp_path: Path, profile: str) -> None:
+    async with served(tmp_path, profile) as lines:
+        for meter in lines.meters:
+            host, port = line.endpoint(meter, lines.port)
+            found = await probe.probe(host, port, 5, seconds=5, pause=0)
+            shown = [(one.meter.name, one.score, one.clues) for one in found if one.fits]
+            assert shown[0][0] == profile, shown
+            assert len(shown) == 1 or shown[1][1] < shown[0][1], shown
+            assert {one.meter.name for one in found} == set(register_map.names())
+
+
+async def test_a_register_that_grows_while_probed_speaks_for_its_map(tmp_path: Path) -> None:
+    async with served(tmp_path, "lovato-dmg610") as lines:
+        host, port = line.endpoint(lines.meters[0], lines.port)
+
+        async def later() -> None:
+            await asyncio.sleep(0.3)
+            lines.clock.move(NOON + timedelta(hours=1))
+
+        found, _ = await asyncio.gather(probe.probe(host, port, 5, seconds=5, pause=0.8), later())
+    assert any(clue.seen.endswith(", growing") for clue in found[0].clues)
+
+
+async def test_the_probe_of_another_unit_says_that_nobody_answers(tmp_path: Path) -> None:
+    async with served(tmp_path, "abb-b23") as lines:
+        host, port = line.endpoint(lines.meters[0], lines.port)
+        with pytest.raises(errors.TimedOut, match="no answer"):
+            await probe.probe(host, port, 6, seconds=0.05, pause=0)
 
 
 def test_every_map_can_be_simulated() -> None:
