@@ -16,11 +16,9 @@ from headend import clock
 from simulators import broker as brokers
 from simulators import control as controls
 from simulators import fleet as fleets
-from simulators import truth
 
 if TYPE_CHECKING:
-    import pandas as pd
-
+    
 app = typer.Typer(no_args_is_help=True, help="A fleet of simulated meters, and the truth about it.")
 
 FleetName = Annotated[
@@ -133,6 +131,9 @@ def show_truth(
     Example: miqyas simulate truth small --faults
     """
     described = fleets.load(fleet)
+    # Tables come with pandas, for which no other command should have to wait.
+    from simulators import truth  # noqa: PLC0415
+
     table = truth.faults(described) if faults else truth.intervals(described)
     _write_table(table, out)
 
