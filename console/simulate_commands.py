@@ -18,7 +18,8 @@ from simulators import control as controls
 from simulators import fleet as fleets
 
 if TYPE_CHECKING:
-    
+    import pandas as pd
+
 app = typer.Typer(no_args_is_help=True, help="A fleet of simulated meters, and the truth about it.")
 
 FleetName = Annotated[
