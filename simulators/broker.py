@@ -20,11 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from simulators import leash
+
 Kind = Literal["mosquitto", "amqtt"]
 
 _HOST = "127.0.0.1"
 _START_SECONDS = 30
-_STOP_SECONDS = 10
 
 
 class BrokerError(RuntimeError):
@@ -67,17 +68,12 @@ def running(kind: Kind | None = None, port: int | None = None) -> Iterator[Broke
     with tempfile.TemporaryDirectory(prefix="miqyas-broker-") as folder:
         log = Path(folder, "log")
         with log.open("wb") as sink:
-            process = subprocess.Popen(
-                _command(kind, port, Path(folder)),
-                stdin=subprocess.DEVNULL,
-                stdout=sink,
-                stderr=sink,
-            )
+            process = leash.start(_command(kind, port, Path(folder)), stdout=sink, stderr=sink)
         try:
             _wait_for(process, port, kind, log)
             yield Broker(kind, _HOST, port, process)
         finally:
-            _stop(process)
+            leash.stop(process)
 
 
 def _command(kind: Kind, port: int, folder: Path) -> list[str]:
@@ -141,12 +137,3 @@ def _wait_for(process: subprocess.Popen[bytes], port: int, kind: Kind, log: Path
             return
     said = log.read_text("utf-8", errors="replace")[-2000:]
     raise BrokerError(f"{kind} takes no connections on {_HOST}:{port}. It said:\n{said}")
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(_STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

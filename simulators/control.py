@@ -28,14 +28,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from simulators import serving
+from simulators import leash, serving
 from simulators.clock import Clock
 from simulators.meter import Meter
 from simulators.serving import Serving
 
 _HOST: Final = "127.0.0.1"
 _START_SECONDS: Final = 60.0
-_STOP_SECONDS: Final = 10.0
 
 
 class FleetError(RuntimeError):
@@ -138,13 +137,11 @@ def running(
     command += ["--broker", broker] if broker else []
     command += ["--now", now.isoformat()] if now else []
     command += ["--meters", str(meters)] if meters is not None else []
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]
-    )
+    process = leash.start(command, stdout=subprocess.PIPE, text=True)
     try:
         yield _ready(process)
     finally:
-        _stop(process)
+        leash.stop(process)
 
 
 async def _serve(
@@ -206,12 +203,3 @@ def _forward(stream: IO[str], lines: queue.Queue[str]) -> None:
     lines.put(stream.readline())
     for _ in stream:  # keep the pipe empty
         pass
-
-
-def _stop(process: subprocess.Popen[str]) -> None:
-    process.terminate()
-    try:
-        process.wait(_STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
