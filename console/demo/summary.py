@@ -58,7 +58,7 @@ def show_tables(outcome: Outcome, seconds: float) -> None:
 def write(outcome: Outcome, seconds: float, folder: Path) -> None:
     """Write ``summary.json`` and ``index.html``; say where they are."""
     told = told_as_json(outcome, seconds)
-    text = json.dumps(told, indent=1, ensure_ascii=False, default=_plain)
+    text = json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False, default=_plain)
     (folder / "summary.json").write_text(text + "\n", encoding="utf-8")
     (folder / "index.html").write_text(page.rendered(outcome, told), encoding="utf-8")
     show.done(f"Figures: {folder / 'summary.json'}   Plots: {folder / 'index.html'}")
@@ -106,7 +106,7 @@ def told_as_json(outcome: Outcome, seconds: float) -> dict[str, Any]:
             ],
         },
         "energy": [_energy(unit, part) for unit, part in done.groupby("unit", sort=True)],
-        "bills": found.bills.drop(columns="reading_type").to_dict("records"),
+        "bills": _records(found.bills.drop(columns="reading_type")),
     }
 
 
@@ -150,6 +150,11 @@ def _energy(unit: object, part: pd.DataFrame) -> dict[str, Any]:
         "true": total - difference,
         "difference": difference,
     }
+
+
+def _records(table: pd.DataFrame) -> list[dict[Any, Any]]:
+    """Give a table's rows; what is not known is None, since JSON has no NaN."""
+    return table.astype(object).where(table.notna(), None).to_dict("records")
 
 
 def _numbers(table: pd.DataFrame, columns: list[str]) -> list[tuple[object, ...]]:
