@@ -1,6 +1,6 @@
 # Miqyas. `make` alone lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help setup timescaledb services demo serve test bench lint lock clean
+.PHONY: help setup timescaledb services demo serve test bench fuzz lint lock clean
 
 PYTHON := .venv/bin/python
 
@@ -27,6 +27,9 @@ test: setup ## everything, on whatever of TimescaleDB, mosquitto and Chromium ca
 
 bench: setup ## all benchmarks, in one table
 	@$(PYTHON) -m benchmarks
+
+fuzz: setup ## every decoder against hostile bytes, SECONDS_EACH=60 for each
+	@scripts/fuzz.sh
 
 lint: setup ## style, types and the house's import contracts
 	@scripts/lint.sh

@@ -38,6 +38,8 @@ DONT_CARE: Final = 255
 _DEEPEST: Final = 12
 # Types of a compact array can say "65,535 elements of 65,535 elements" in a few bytes.
 _MOST_VALUES: Final = 1 << 20
+# Null-data have no octets there: "65,535 of them beside one octet" would be said again and again.
+_MOST_VALUES_AN_OCTET: Final = 64
 
 # Tag: format of the number behind it. Enumerations and BCD are numbers too.
 NUMBERS: Final = {
@@ -180,14 +182,20 @@ _VARIABLE: Final[dict[int, Callable[[bytes, int], tuple[Value, int]]]] = {
 class ElementType:
     """Type of a compact array's elements, as its type description says.
 
-    ``size`` is the octets that each takes, None where they differ; ``values`` counts the simple
-    values in each.
+    ``size`` is the octets that each takes, None where they differ, and ``least`` the fewest that
+    it can take; ``values`` counts the simple values in each.
     """
 
     tag: int
     parts: tuple[ElementType, ...]
     size: int | None
+    least: int
     values: int
+
+    @property
+    def bounded(self) -> bool:
+        """Whether octets bound the number of values: few enough of them take none."""
+        return self.values <= _MOST_VALUES_AN_OCTET * self.least
 
 
 def element_type(data: bytes, at: int, depth: int = 0) -> tuple[ElementType, int]:
@@ -214,7 +222,8 @@ def element_type(data: bytes, at: int, depth: int = 0) -> tuple[ElementType, int
         return _sequence_type(tag, tuple(parts), 1), at
     if tag not in SIZES and tag not in _VARIABLE:
         raise RemoteProtocolError(f"tag {tag} is no data type")
-    return ElementType(tag, (), SIZES.get(tag), 1), at + 1
+    # A string has at least its length.
+    return ElementType(tag, (), SIZES.get(tag), SIZES.get(tag, 1), 1), at + 1
 
 
 def _sequence_type(tag: int, parts: tuple[ElementType, ...], times: int) -> ElementType:
@@ -223,12 +232,16 @@ def _sequence_type(tag: int, parts: tuple[ElementType, ...], times: int) -> Elem
     values = times * sum(part.values for part in parts)
     if not 0 < values <= _MOST_VALUES:
         raise RemoteProtocolError(f"a type description of {values} values is none that we read")
-    return ElementType(tag, parts * times if tag == ARRAY else parts, size, values)
+    least = times * sum(part.least for part in parts)
+    return ElementType(tag, parts * times if tag == ARRAY else parts, size, least, values)
 
 
 def _elements(form: ElementType, contents: bytes) -> list[Value]:
-    if form.size == 0:
-        raise RemoteProtocolError("a compact array's elements have no octets: their number is open")
+    if not form.bounded:
+        raise RemoteProtocolError(
+            f"a compact array's elements of {form.values} values and {form.least} octets are none "
+            "that we read: too many null-data"
+        )
     elements: list[Value] = []
     at = 0
     while at < len(contents):

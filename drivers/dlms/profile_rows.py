@@ -178,7 +178,7 @@ def compact(data: bytes, width: int) -> Rows:
     form, at = axdr.element_type(data, 1)
     contents, _ = axdr.octets(data, at)
     types = data[1:at]
-    if form.tag != axdr.STRUCTURE or len(form.parts) != width or form.size == 0:
+    if form.tag != axdr.STRUCTURE or len(form.parts) != width or not form.bounded:
         raise RemoteProtocolError(f"a compact array of {form.values} values is no row of {width}")
 
     def read_row(data: bytes, at: int) -> _Layout:

@@ -7,6 +7,7 @@ IEC 62056-5-3:2017, clause 8 (DataNotification, EventNotificationRequest, Genera
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -74,9 +75,11 @@ class Pushed:
     @property
     def amount(self) -> Decimal | None:
         """The scaled number in the DLMS unit, None if it is no number or has no scale."""
-        if self.scale is None or not isinstance(self.value, int | float):
+        value = self.value
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if self.scale is None or not is_number or not math.isfinite(value):
             return None
-        return Decimal(str(self.value)).scaleb(self.scale[0])
+        return Decimal(str(value)).scaleb(self.scale[0])
 
 
 def decode(apdu: bytes, keys: Keys | None = None, title: bytes = b"") -> Notification:

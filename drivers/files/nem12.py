@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import io
 import re
+import struct
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
@@ -101,18 +103,42 @@ def parse(data: bytes) -> Parsed:
     return parsed
 
 
+# The others may ask for as much memory as their header says.
+_UNPACKED: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+# What Python's zipfile raises, by experience, where bytes of an archive are changed.
+_DAMAGED: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    OSError,
+    RuntimeError,
+    NotImplementedError,
+    EOFError,
+    ValueError,
+    IndexError,
+)
+
+
 def _unzipped(data: bytes) -> bytes:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            files = [one for one in archive.infolist() if not one.is_dir()]
-            if len(files) != 1:
-                names = ", ".join(one.filename for one in files)
-                raise BadField("zip", names, f"has {len(files)} files, not one")
-            if files[0].file_size > _LARGEST_MEMBER:
-                raise BadField("zip", files[0].filename, "is too large unpacked")
-            return archive.read(files[0])
-    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, EOFError) as error:
+            return archive.read(_only_member(archive))
+    except BadField:
+        raise
+    except _DAMAGED as error:
         raise BadField("zip", "", f"cannot be unpacked: {error}") from error
+
+
+def _only_member(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
+    files = [one for one in archive.infolist() if not one.is_dir()]
+    if len(files) != 1:
+        names = ", ".join(one.filename for one in files)
+        raise BadField("zip", names, f"has {len(files)} files, not one")
+    if files[0].file_size > _LARGEST_MEMBER:
+        raise BadField("zip", files[0].filename, "is too large unpacked")
+    if files[0].compress_type not in _UNPACKED:
+        raise BadField("zip", files[0].filename, "is packed in another way than deflate")
+    return files[0]
 
 
 class _Reader:
@@ -281,7 +307,8 @@ _EVENT_BOUNDS: Final = ((1, "StartInterval"), (2, "EndInterval"))
 
 def _slot(name: str, written: str, day: _Day) -> int:
     slots = day.stream.slots
-    if not (written.isascii() and written.isdigit() and 1 <= int(written) <= slots):
+    good = written.isascii() and written.isdigit() and len(written) <= 4
+    if not good or not 1 <= int(written) <= slots:
         raise BadField(name, written, f"is no interval 1 … {slots}")
     return int(written)
 

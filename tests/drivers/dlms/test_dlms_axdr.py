@@ -10,7 +10,7 @@ from gurux_dlms.enums import DataType
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.dlms import axdr
+from drivers.dlms import axdr, profile_buffer
 from drivers.errors import LocalProtocolError, RemoteProtocolError
 from tests.drivers.dlms import by_gurux
 
@@ -180,3 +180,18 @@ def test_a_number_that_does_not_fit_is_our_own_error() -> None:
 
 def test_not_a_number_is_read_as_such() -> None:
     assert math.isnan(axdr.decode(bytes.fromhex("177fc00000"))[0])
+
+
+NULLS_BESIDE_AN_OCTET = bytes.fromhex("13 02 02 11 01 ffff 00") + axdr.encode_octets(bytes(100))
+
+
+def test_null_data_without_number_in_compact_arrays_are_refused() -> None:
+    with pytest.raises(RemoteProtocolError, match="too many null-data"):
+        axdr.decode(NULLS_BESIDE_AN_OCTET)
+    with pytest.raises(RemoteProtocolError):
+        profile_buffer.decode(NULLS_BESIDE_AN_OCTET, width=2, clock=None, period_seconds=900)
+
+
+def test_a_few_null_data_in_a_compact_array_are_read() -> None:
+    data = bytes.fromhex("13 02 02 11 01 0003 00 02 0102")
+    assert axdr.decode(data) == ([(1, [None] * 3), (2, [None] * 3)], len(data))

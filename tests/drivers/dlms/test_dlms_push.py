@@ -91,6 +91,14 @@ def test_a_register_without_scale_takes_the_meters_own() -> None:
     assert (value.name, value.value, value.amount) == (IMPORT, 5, None)
 
 
+@pytest.mark.parametrize("written", ["0301", "177fc00000", "177f800000"])
+def test_what_is_no_number_has_no_amount(written: str) -> None:
+    register = axdr.encode_octet_string(bytes(IMPORT)) + bytes.fromhex(written + "02020f00161e")
+    body = b"\x02\x03" + register
+    [value] = push.values(push.decode(b"\x0f\x00\x00\x00\x01\x00" + body))
+    assert (value.name, value.scale, value.amount) == (IMPORT, (0, 30), None)
+
+
 @pytest.mark.parametrize("timed", [True, False])
 def test_an_event_notification_says_which_attribute_changed(timed: bool) -> None:
     attribute = Attribute(1, Obis(0, 0, 96, 11, 0), 2)

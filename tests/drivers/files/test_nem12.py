@@ -13,7 +13,7 @@ from typing import Any
 
 import nemreader
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from drivers.files import nem12
@@ -206,6 +206,8 @@ def test_a_wrong_event_is_reported_and_its_intervals_stay_questionable() -> None
     for event, column in [
         ("400,0,20,F14,,", "StartInterval"),
         ("400,1,49,F14,,", "EndInterval"),
+        # int() takes 4,300 digits.
+        (f"400,1,{'4' * 5000},F14,,", "EndInterval"),
         ("400,20,1,F14,,", "EndInterval"),
         ("400,1,20,Z,,", "QualityMethod"),
         ("400", "StartInterval"),
@@ -250,6 +252,25 @@ def zipped(*names: str) -> bytes:
         for name in names:
             archive.writestr(name, "\n".join(day()))
     return memory.getvalue()
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**31), st.integers(0, 255)), min_size=1, max_size=5))
+@example([(8, 14)])
+@example([(50, 0), (51, 0), (52, 0)])
+def test_a_damaged_zip_is_read_or_refused(changes: list[tuple[int, int]]) -> None:
+    damaged = bytearray(zipped("one.csv"))
+    for at, octet in changes:
+        damaged[at % len(damaged)] = octet
+    parsed = nem12.parse(bytes(damaged))
+    assert parsed.blocks or parsed.rejected
+
+
+def test_a_zip_packed_otherwise_is_refused() -> None:
+    memory = io.BytesIO()
+    with zipfile.ZipFile(memory, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("one.csv", "100,NEM12,202607010000,A,B")
+    [rejected] = nem12.parse(memory.getvalue()).rejected
+    assert rejected.reason == "is packed in another way than deflate"
 
 
 def test_zips() -> None:

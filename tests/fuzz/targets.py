@@ -1,0 +1,296 @@
+"""Every decoder as a function of bytes that returns, or says what it found if it may not happen.
+
+A target lets through what its decoder's documentation promises: a value, or one of the errors named
+there. Anything else that comes out of it is a finding. Where a checksum would stop nearly all
+bytes, a target also gives the decoder the same bytes with their checksum put right.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zipfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from benchmarks import decode as profiles
+from drivers import errors
+from drivers.dlms import (
+    apdu,
+    association,
+    axdr,
+    clock_time,
+    hdlc,
+    mbus,
+    profile,
+    profile_buffer,
+    push,
+    wrapper,
+)
+from drivers.dlms.ciphering import Keys
+from drivers.files import interval_csv, nem12
+from drivers.files.parsed import Parsed
+from drivers.modbus import answer, register_map
+from drivers.modbus import decode as registers
+from drivers.mqtt import payload, payloads
+
+NOW: Final = datetime(2026, 7, 1, tzinfo=UTC)
+_KEYS: Final = Keys(bytes(range(16)), bytes(range(16, 32)))
+_TITLE: Final = b"FUZ\x00\x00\x00\x00\x01"
+_ZONE: Final = ZoneInfo("Europe/Berlin")
+_TOPICS: Final = (
+    "wmbusmeters/cellar",
+    "tele/house/SENSOR",
+    "smartmeter/flat/energy",
+    "smartmeter/flat/power",
+    "another/topic",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One decoder.
+
+    Attributes
+    ----------
+    run : takes any bytes; an exception is a finding
+    seeds : inputs from which to begin
+    """
+
+    run: Callable[[bytes], None]
+    seeds: tuple[bytes, ...]
+
+
+def _axdr(data: bytes) -> None:
+    value, end = axdr.decode(data)
+    assert 0 < end <= len(data)
+    profile.capture_objects(value)
+
+
+def _profile_buffer(data: bytes) -> None:
+    width = data[0] % 6 + 1 if data else 1
+    clock = None if width == 6 else data[0] // 8 % width if data else 0
+    columns = profile_buffer.decode(data[1:], width=width, clock=clock, period_seconds=900)
+    assert columns.rows <= len(data)
+    for column in columns.others:
+        assert len(column.values) == len(column.present) == columns.rows
+    if columns.clock is not None:
+        assert len(columns.clock.moments) == columns.rows
+
+
+def _clock(data: bytes) -> None:
+    time = clock_time.decode(data).utc(-60)
+    assert time is not None
+
+
+def _push(data: bytes) -> None:
+    first, rest = data[:1], data[1:]
+    if first == b"\x01":
+        # A meter whose keys are right may still say anything.
+        sealed = _KEYS.protect(rest, _TITLE, 1)
+        rest = bytes((push.GENERAL_GLO_CIPHERING,)) + axdr.encode_octets(_TITLE)
+        rest += axdr.encode_octets(sealed)
+    push.system_title(rest)
+    notification = push.decode(rest, _KEYS if first != b"\x02" else None, _TITLE)
+    for one in push.values(notification):
+        assert one.amount is None or one.scale is not None
+    for reading in push.registers(notification, NOW, deviation=-60):
+        assert abs(reading.value) < 2**63
+
+
+def _hdlc(data: bytes) -> None:
+    _framed(hdlc.Frames(), hdlc.Apdus(), _pieces(data))
+    text = data[:2000]
+    size = len(text) + 4
+    head = bytes((0xA0 | size >> 8, size & 0xFF))
+    body = head + text
+    whole = body + hdlc.check_sequence(body)
+    _framed(hdlc.Frames(), hdlc.Apdus(), [b"\x7e" + whole + b"\x7e"])
+
+
+def _mbus(data: bytes) -> None:
+    _framed(mbus.Frames(), mbus.Apdus(), _pieces(data))
+    text = data[:255]
+    head = bytes((0x68, len(text), len(text), 0x68))
+    _framed(mbus.Frames(), mbus.Apdus(), [head + text + bytes((sum(text) & 0xFF, 0x16))])
+
+
+def _framed(
+    frames: hdlc.Frames | mbus.Frames, apdus: hdlc.Apdus | mbus.Apdus, pieces: Iterable[bytes]
+) -> None:
+    for piece in pieces:
+        frames.feed(piece)
+        while (frame := frames.next()) is not None:
+            joined = apdus.join(frame)  # type: ignore[arg-type]  # the two are of one module
+            assert joined is None or len(joined) <= 0xFFFF
+        assert frames.waiting <= 2048 + len(piece)
+
+
+def _wrapper(data: bytes) -> None:
+    frames = wrapper.Frames()
+    for piece in _pieces(data):
+        frames.feed(piece)
+        while (frame := frames.next()) is not None:
+            assert wrapper.decode(wrapper.encode(frame)) == frame
+        assert frames.waiting <= 0xFFFF + 8
+    wrapper.decode(data)
+
+
+def _pieces(data: bytes) -> list[bytes]:
+    """Cut bytes as a line may deliver them."""
+    return [data[at : at + 37] for at in range(0, len(data), 37)]
+
+
+def _association(data: bytes) -> None:
+    for parse in (association.Answer.parse, association.Granted.parse):
+        _allowing(lambda parse=parse: parse(data), errors.ProtocolError)  # type: ignore[misc]
+
+
+def _apdu(data: bytes) -> None:
+    for listed in (False, True):
+        _allowing(
+            lambda listed=listed: apdu.parse_get(data, 1, listed=listed),  # type: ignore[misc]
+            errors.ProtocolError,
+        )
+    _allowing(lambda: apdu.split_list(data, data[0] if data else 1), errors.ProtocolError)
+    _allowing(lambda: apdu.parse_action(data, 1), errors.ProtocolError)
+
+
+def _modbus(data: bytes) -> None:
+    span = register_map.Span(3, 0x100, data[0] % 125 + 1 if data else 1)
+    request = answer.Request(int.from_bytes(data[1:3]), 1, span)
+    fault = answer.fault(data[1:], request)
+    assert fault is None or isinstance(fault.error, errors.DriverError)
+    assert answer.progress(data[1:])
+    words = [word for (word,) in struct.iter_unpack(">H", data[: len(data) // 2 * 2])]
+    for name in register_map.names():
+        meter = register_map.named(name)
+        for register in meter.registers.values():
+            count = sum(field.span.count for field in register.fields)
+            if len(words) >= count:
+                value = registers.value(words[:count], register)
+                assert value is None or abs(value) < 2**63
+        for field in meter.identity.values():
+            if len(words) >= field.span.count:
+                assert registers.text(words[: field.span.count], field).isprintable()
+
+
+def _mqtt(data: bytes) -> None:
+    for topic in _TOPICS:
+        found = payloads.decode(payload.Message(topic, data, NOW), zone=_ZONE)
+        if isinstance(found, payload.Rejected):
+            assert len(found.reason) < 1000
+            continue
+        assert all(abs(one.value) < 2**63 for one in found.readings)
+
+
+def _files(parse: Callable[[bytes], Parsed]) -> Callable[[bytes], None]:
+    def run(data: bytes) -> None:
+        parsed = parse(data)
+        for one in parsed.blocks:
+            assert len(one.block.values) > 0
+            assert one.block.start.tzinfo is not None
+        assert all(len(one.value) <= 40 for one in parsed.rejected)
+
+    return run
+
+
+def _allowing(run: Callable[[], object], *kinds: type[Exception]) -> None:
+    try:
+        run()
+    except kinds:
+        return
+
+
+def _only(run: Callable[[bytes], None], *kinds: type[Exception]) -> Callable[[bytes], None]:
+    """Let through the errors that the decoder's documentation names, and nothing else."""
+    return lambda data: _allowing(lambda: run(data), *kinds)
+
+
+_COMPACT: Final = (
+    bytes.fromhex("13 02 02 11 01 0003 12 04 01 000200 02 000300"),
+    bytes.fromhex("13 02 03 11 01 0002 02 02 09 00 06 0a 01 0161 00000001 00 00000002"),
+)
+
+
+def _buffers() -> Iterable[bytes]:
+    yield from (b"\x01" + one for one in _COMPACT)
+    for written in profiles.FORMS.values():
+        for rows in (1, 3, 40):
+            yield b"\x03" + written(profiles.rows(rows, 7))
+
+
+_TIME: Final = clock_time.encode(NOW, -180)
+_PUSHED: Final = (
+    b"\x00\x0f\x00\x00\x00\x01\x0c"
+    + _TIME
+    + b"\x02\x03\x0a\x05Meter\x09\x06\x01\x00\x01\x08\x00\xff"
+    b"\x02\x03\x06\x00\x00\x10\x00\x0f\x00\x16\x1e"
+)
+_EVENT: Final = b"\x00\xc2\x00\x00\x03\x01\x00\x01\x08\x00\xff\x02\x06\x00\x00\x10\x00"
+_INITIATE: Final = bytes.fromhex("0800065f1f040000181d04000007")
+_AARE: Final = bytes.fromhex(
+    "6129a109060760857405080101a203020100a305a103020100be10040e" + _INITIATE.hex()
+)
+_FRAME: Final = bytes.fromhex("7ea00a0002040023") + b"\x13\x00\x00\x7e"
+_WMBUS: Final = (
+    b'{"media":"water","meter":"multical21","name":"cellar","id":"12345678",'
+    b'"total_m3":12.345,"timestamp":"2026-07-01T00:00:00Z"}'
+)
+_SML: Final = (
+    b'{"Time":"2026-07-01T02:00:00","SML":{"Total_in":1234.5,"Power_curr":99,"Meter_id":"0a"}}'
+)
+_SMARTMETER: Final = b'{"timestamp":1782864000,"value":1234.5,"unit":"kWh"}'
+_NEM12: Final = (
+    b"100,NEM12,202607010000,A,B\n200,NMI1,E1,E1,E1,N1,SN1,kWh,30,\n300,20260601,"
+    + b",".join([b"1.5"] * 48)
+    + b",A,,,20260602000000,\n400,1,48,F52,71,\n500,O,S1,,\n900\n"
+)
+
+
+def _zipped(text: bytes) -> bytes:
+    memory = io.BytesIO()
+    with zipfile.ZipFile(memory, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(zipfile.ZipInfo("a.csv"), text)
+    return memory.getvalue()
+
+
+_CSV: Final = (
+    b"end_device,reading_type,unit,interval_seconds,starts_at,value,quality\n"
+    b"M1,active_energy_import_interval,kWh,900,2026-06-01T00:00:00Z,1.25,valid\n"
+)
+
+TARGETS: Final[Mapping[str, Target]] = {
+    "axdr": Target(
+        _only(_axdr, errors.ProtocolError),
+        (bytes.fromhex("0203060000000109020102170102030404 0408f0"), *_COMPACT),
+    ),
+    "profile_buffer": Target(_only(_profile_buffer, errors.ProtocolError), tuple(_buffers())),
+    "clock_time": Target(_only(_clock, errors.ProtocolError), (_TIME,)),
+    "push": Target(
+        _only(_push, errors.ProtocolError, errors.MeterRefused),
+        (_PUSHED, b"\x01" + _PUSHED[1:], _EVENT, b"\x01" + _EVENT[1:]),
+    ),
+    "hdlc": Target(
+        _only(_hdlc, errors.ProtocolError), (_FRAME, b"\x03\x03\x13\x00\x00\xe6\xe7\x00")
+    ),
+    "wrapper": Target(
+        _only(_wrapper, errors.ProtocolError), (wrapper.encode(wrapper.Frame(1, 1, b"\xc4")),)
+    ),
+    "association": Target(_association, (_AARE, _INITIATE)),
+    "apdu": Target(
+        _apdu, (b"\xc4\x01\xc1\x00\x11\x05", b"\xc7\x01\xc1\x00\x01\x00\x00", b"\x01\x00\x00")
+    ),
+    "mbus": Target(
+        _only(_mbus, errors.ProtocolError),
+        (bytes.fromhex("6806066853ff100167 00ca16"), b"\x53\xff\x10\x01\x67\x0f"),
+    ),
+    "modbus": Target(_modbus, (b"\x02\x00\x01\x00\x00\x00\x07\x01\x03\x04\x00\x01\x00\x02",)),
+    "mqtt": Target(_mqtt, (_WMBUS, _SML, _SMARTMETER)),
+    "nem12": Target(_files(nem12.parse), (_NEM12, _zipped(_NEM12))),
+    "interval_csv": Target(_files(interval_csv.parse), (_CSV,)),
+}
+"""Every decoder by its name."""
