@@ -51,6 +51,11 @@ def growth(figures: Figures) -> float:
     return float(peaks[max(peaks)] / peaks[min(peaks)])
 
 
+def decoded(*cases: str) -> Callable[[Figures], float]:
+    """Give the smallest ratio of some of ``benchmarks.decode``'s cases."""
+    return lambda figures: float(min(figures[case]["ratio"] for case in cases))
+
+
 TARGETS: Final[Mapping[str, Sequence[Target]]] = {
     "store": (
         Target("ratio_in", "×", 10),
@@ -58,6 +63,12 @@ TARGETS: Final[Mapping[str, Sequence[Target]]] = {
         Target("ratio_bytes", "×", 6),
     ),
     "collect": (Target("ratio", "×", 8),),
+    "decode": (
+        Target("months", "×", 50, of=decoded("month_normal", "month_compact")),
+        Target("days", "×", 40, of=decoded("day_normal", "day_compact")),
+        Target("months with null-data", "×", 25, of=decoded("month_null")),
+        Target("days with null-data", "×", 7, of=decoded("day_null")),
+    ),
     "vee": (
         Target("intervals_per_s", "1/s", 500_000),
         Target("memory, 4 times the meters", "×", _FLAT, most=True, of=growth),
