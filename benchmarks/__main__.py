@@ -1,8 +1,8 @@
 """Run every benchmark, one after the other, and print one table: ``python -m benchmarks``.
 
 Each runs in a process of its own; what it prints goes on to standard error while it works, and its
-last line, one JSON object, has the figures. The exit status is 1 if one fails or misses a target; an aim
-that is not reached yet is told as that.
+last line, one JSON object, has the figures. The exit status is 1 if one fails or misses a target;
+an aim that is not reached yet is told as that.
 """
 
 from __future__ import annotations
