@@ -1,7 +1,8 @@
 """Running a fleet: one process, a clock moved over HTTP, and how to start it from elsewhere.
 
 ``POST /clock {"now": "2026-07-01T00:00:00Z"}`` moves the fleet's clock; it answers when every
-meter has done what became due. ``GET /status`` tells how things stand. Loopback only.
+meter has done what became due; with ``"wait": false`` it does not wait for the MQTT broker, and the
+next move does. ``GET /status`` tells how things stand. Loopback only.
 """
 
 from __future__ import annotations
@@ -89,13 +90,14 @@ def application(served: Serving) -> Starlette:
 
     async def clock(request: Request) -> JSONResponse:
         try:
-            to = datetime.fromisoformat((await request.json())["now"])
+            asked = await request.json()
+            to, wait = datetime.fromisoformat(asked["now"]), asked.get("wait", True) is not False
         except (ValueError, KeyError, TypeError):
             return _refused(400, 'send {"now": "2026-07-01T00:00:00Z"}')
         if to.tzinfo is None:
             return _refused(400, f"{to} needs its offset from UTC, such as +03:00 or Z")
         try:
-            published = await served.move(to)
+            published = await served.move(to, wait=wait)
         except ValueError as backwards:
             return _refused(409, f"{backwards}: it cannot go back to {to}")
         return JSONResponse({"now": served.clock.now.isoformat(), "published": published})

@@ -6,6 +6,7 @@ all faults of the line, from ``line.Lines`` and only write a ``line.Conversation
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -38,22 +39,39 @@ class Serving:
     services: Mapping[str, Service]
     meters: Sequence[Meter]
     published: int = 0
+    publishing: asyncio.Task[int] | None = None
 
-    async def move(self, to: datetime) -> int:
+    async def move(self, to: datetime, *, wait: bool = True) -> int:
         """Move the clock and let every meter do what became due.
+
+        Parameters
+        ----------
+        wait : until the broker has every message; otherwise the next move waits for that first
 
         Returns
         -------
-        messages published since the start
+        messages published since the start, as far as they have been waited for
 
         Raises
         ------
         ValueError
             if that is backwards.
         """
+        await self._wait_for_messages()
         self.clock.move(to)
-        self.published = sum([await service.catch_up() for service in self.services.values()])
+        for name, service in self.services.items():
+            if name != "mqtt":
+                await service.catch_up()
+        if "mqtt" in self.services:
+            self.publishing = asyncio.create_task(self.services["mqtt"].catch_up())
+        if wait:
+            await self._wait_for_messages()
         return self.published
+
+    async def _wait_for_messages(self) -> None:
+        if self.publishing is not None:
+            task, self.publishing = self.publishing, None
+            self.published = await task
 
     def port(self, protocol: str) -> int:
         """Give a protocol's port, 0 if it has none."""
@@ -76,7 +94,9 @@ class Serving:
         }
 
     async def close(self) -> None:
-        """Stop every meter."""
+        """Stop every meter; what is being published is given up."""
+        if self.publishing is not None:
+            self.publishing.cancel()
         for service in self.services.values():
             await service.close()
 

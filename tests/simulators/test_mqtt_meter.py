@@ -14,7 +14,7 @@ from drivers.mqtt import payloads
 from drivers.mqtt.payload import Delivery, Message
 from drivers.mqtt.subscriber import Subscriber
 from simulators import broker as brokers
-from simulators import fleet, mqtt_meter
+from simulators import fleet, mqtt_meter, serving
 from simulators.clock import Clock
 from simulators.fleet import Fleet
 from simulators.meter import ACTIVE, WATER
@@ -167,6 +167,20 @@ async def test_a_broker_has_everything_before_the_clock_stands(
             batch.acknowledge()
         await meters.close()
     assert got == list(mqtt_meter.due(made.meters, seconds(0) - 1, seconds(10)))
+
+
+async def test_a_move_that_does_not_wait_is_waited_for_by_the_next(
+    broker: brokers.Broker, tmp_path: Path
+) -> None:
+    made = loaded(tmp_path)
+    served = await serving.start(made.meters, Clock(seconds(0)), ports={}, broker=broker.url)
+    try:
+        assert await served.move(START, wait=False) == 0
+        assert await served.move(START + timedelta(hours=10), wait=False) == 7
+        assert served.clock.now == START + timedelta(hours=10)
+        assert await served.move(START + timedelta(hours=11)) == 84
+    finally:
+        await served.close()
 
 
 async def test_a_broker_that_is_not_there(tmp_path: Path) -> None:
