@@ -28,6 +28,9 @@ def main() -> int:
     except (BrokerError, FleetError, ServerError) as error:
         show.problem(str(error))
         return 1
+    except KeyboardInterrupt:
+        show.problem("Interrupted. Nothing of it runs any more; make demo begins anew.")
+        return 130
     seconds = time.monotonic() - began
     summary.show_tables(outcome, seconds)
     summary.write(outcome, seconds, OUTPUT)
