@@ -20,10 +20,11 @@ def _send_and_receive(running: broker.Broker, count: int) -> list[bytes]:
     client = mqtt.Client(CallbackAPIVersion.VERSION2)
     client.on_message = lambda _client, _data, message: received.put(bytes(message.payload))
     client.on_subscribe = lambda *_: subscribed.put(True)
+    # amqtt loses what comes before its own word that the connection stands.
+    client.on_connect = lambda *_: client.subscribe("meters/#", qos=1)
     client.connect(running.host, running.port)
     client.loop_start()
     try:
-        client.subscribe("meters/#", qos=1)
         subscribed.get(timeout=10)
         for number in range(count):
             client.publish("meters/1", str(number).encode(), qos=1)
