@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import resource
 import socket
 import struct
 import sys
@@ -23,6 +24,7 @@ OWN_ADDRESSES: Final = sys.platform == "linux"
 """Whether every meter has an address of its own (else: a port of its own)."""
 
 _BACKLOG: Final = 4096
+_MOST_FILES: Final = 65_536
 _DAY: Final = 86_400
 
 
@@ -82,6 +84,7 @@ class Lines:
         OSError
             if the port is taken.
         """
+        _allow_many_connections()
         first = _listener(port)
         self.port = first.getsockname()[1]
         self._by_address = {endpoint(meter, self.port): meter for meter in self.meters}
@@ -222,6 +225,14 @@ class _Line(asyncio.Protocol):
     def _write(self, data: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
+
+
+def _allow_many_connections() -> None:
+    """Lift the limit of open files as far as an account may: the usual 1,024 are few meters."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _listener(port: int) -> socket.socket:

@@ -119,6 +119,15 @@ def broker() -> Iterator[brokers.Broker]:
         yield running
 
 
+@pytest.fixture
+def keeping_broker() -> Iterator[brokers.Broker]:
+    """A broker of its own that keeps messages for who is away, which amqtt does not reliably."""
+    if "mosquitto" not in brokers.available():
+        _missing("mosquitto is not installed here (as root: make services)")
+    with brokers.running("mosquitto") as running:
+        yield running
+
+
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """The path of a Chromium that Playwright can drive."""

@@ -94,28 +94,28 @@ def test_what_cannot_be_read_or_placed_is_kept_with_the_reason(
 
 
 def test_what_comes_while_nobody_listens_waits_and_lands_once(
-    connection: Connection, database_url: str, broker: Broker
+    connection: Connection, database_url: str, keeping_broker: Broker
 ) -> None:
     device = water_meter(connection, "W1")
     messages = [water("W1", "1", hour, hour) for hour in range(10)]
-    with listening(database_url, broker):
+    with listening(database_url, keeping_broker):
         pass
-    publish(broker, messages)
-    with listening(database_url, broker) as heard:
+    publish(keeping_broker, messages)
+    with listening(database_url, keeping_broker) as heard:
         assert heard.wait_for(10, seconds=SECONDS)
-        publish(broker, messages)
+        publish(keeping_broker, messages)
         assert heard.wait_for(20, seconds=SECONDS)
         assert heard.counts.registers == 10
     assert count(connection, "raw_register_reading", f"end_device_id = {device}") == 10
 
 
 def test_nothing_is_acknowledged_before_it_is_committed(
-    connection: Connection, database_url: str, broker: Broker
+    connection: Connection, database_url: str, keeping_broker: Broker
 ) -> None:
     water_meter(connection, "W1")
-    with listening(database_url, broker) as heard, psycopg.connect(database_url) as blocker:
+    with listening(database_url, keeping_broker) as heard, psycopg.connect(database_url) as blocker:
         blocker.execute("LOCK TABLE raw_register_reading")
-        publish(broker, [water("W1", "1", 10, 1)])
+        publish(keeping_broker, [water("W1", "1", 10, 1)])
         assert not heard.wait_for(1, seconds=1)
         heard.stop()
         # Killed in the middle: the commit never happens.
@@ -123,7 +123,7 @@ def test_nothing_is_acknowledged_before_it_is_committed(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
         )
     assert count(connection, "raw_register_reading") == 0
-    with listening(database_url, broker) as again:
+    with listening(database_url, keeping_broker) as again:
         assert again.wait_for(1, seconds=SECONDS)
     assert count(connection, "raw_register_reading") == 1
 

@@ -74,22 +74,26 @@ def numbers(count: int, start: int = 0) -> list[str]:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_what_is_acknowledged_does_not_come_again(broker: brokers.Broker, version: Version) -> None:
-    with subscriber(broker.url, version=version) as inbound:
-        publish(broker, numbers(250))
+def test_what_is_acknowledged_does_not_come_again(
+    keeping_broker: brokers.Broker, version: Version
+) -> None:
+    with subscriber(keeping_broker.url, version=version) as inbound:
+        publish(keeping_broker, numbers(250))
         assert drain(inbound, 250) == numbers(250)
-    publish(broker, numbers(5, 250))
-    with subscriber(broker.url, version=version) as inbound:
+    publish(keeping_broker, numbers(5, 250))
+    with subscriber(keeping_broker.url, version=version) as inbound:
         assert inbound.connected
         assert drain(inbound, 6) == numbers(5, 250), "what came while we were away, and no more"
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_what_is_not_acknowledged_comes_again(broker: brokers.Broker, version: Version) -> None:
-    with subscriber(broker.url, version=version) as inbound:
-        publish(broker, numbers(60))
+def test_what_is_not_acknowledged_comes_again(
+    keeping_broker: brokers.Broker, version: Version
+) -> None:
+    with subscriber(keeping_broker.url, version=version) as inbound:
+        publish(keeping_broker, numbers(60))
         assert drain(inbound, 60, acknowledge=False) == numbers(60)
-    with subscriber(broker.url, version=version) as inbound:
+    with subscriber(keeping_broker.url, version=version) as inbound:
         assert drain(inbound, 60) == numbers(60)
 
 
@@ -130,20 +134,20 @@ LANDING = textwrap.dedent(
 
 
 def test_a_process_killed_between_landing_and_acknowledging_loses_nothing(
-    broker: brokers.Broker, tmp_path: Path
+    keeping_broker: brokers.Broker, tmp_path: Path
 ) -> None:
     store = tmp_path / "landed"
     root = Path(__file__).parents[3]
-    command = [sys.executable, "-c", LANDING, broker.url, str(store), "120"]
+    command = [sys.executable, "-c", LANDING, keeping_broker.url, str(store), "120"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=root, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        publish(broker, numbers(300))
+        publish(keeping_broker, numbers(300))
         assert process.stdout.readline() == "landed\n"
         process.send_signal(signal.SIGKILL)
     before = store.read_text().split()
     assert 120 <= len(before) < 300
-    with subscriber(broker.url) as inbound:
+    with subscriber(keeping_broker.url) as inbound:
         after = drain(inbound, 300)
     assert set(before) | set(after) == set(numbers(300)), "nothing lost"
     again = set(before) & set(after)
