@@ -41,9 +41,13 @@ def _wait_until_silent(ports: list[int]) -> list[int]:
 
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="reads listening ports of Linux")
 @pytest.mark.parametrize("kind", [None, "amqtt"])
-def test_broker_and_fleet_end_with_a_killed_starter(kind: str | None) -> None:
+def test_broker_and_fleet_end_with_a_killed_starter(kind: str | None, tmp_path: Path) -> None:
     command = [sys.executable, "-c", _STARTER.format(kind=kind)]
-    with subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, text=True) as starter:
+    # Who is killed cannot tidy up.
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        command, cwd=_ROOT, stdout=subprocess.PIPE, text=True, env=environment
+    ) as starter:
         assert starter.stdout is not None
         ports = [int(port) for port in starter.stdout.readline().split()]
         assert len(ports) == 2
