@@ -142,6 +142,24 @@ def zero_run(line: Timeline, *, hours: float) -> Mask:
 
 
 @rule(
+    source="Oracle Utilities MDM, Consecutive Interval Check (D2-CONSINTRV)",
+    actions=_ANY,
+    registers=AGREEMENT,
+)
+def short_zero_run(line: Timeline, *, hours: float) -> Mask:
+    """Mark runs of zeros too short for ``zero_run``, for what a register says of them.
+
+    Observed is the whole run's length [h].
+
+    Parameters
+    ----------
+    line : days of channels in a row, shape (c, t) [scaled unit]
+    hours : shortest run that fails [h]
+    """
+    return _run(line, (line.values == 0) & line.present, hours, 0)
+
+
+@rule(
     source="OpenSTEF FlatlineChecker; pvanalytics gaps.stale_values_diff",
     actions=_ANY,
     registers=AGREEMENT,

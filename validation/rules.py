@@ -17,6 +17,7 @@ RULES: Final[dict[str, Rule]] = {
         plausibility.spike,
         plausibility.high_low,
         plausibility.zero_run,
+        plausibility.short_zero_run,
         plausibility.stuck,
         consistency.sum_check,
         consistency.register_misread,

@@ -131,7 +131,7 @@ _CHECKS: Final[dict[str, tuple[str, Check]]] = {
     "spike": ("a spike or sum-check finding covers it", _rule("spike", "sum_check")),
     "stuck_register": (
         "a stuck, zero-run, register or sum-check finding covers it",
-        _rule("stuck", "zero_run", "sum_check", "register_misread", "spike"),
+        _rule("stuck", "zero_run", "short_zero_run", "sum_check", "register_misread"),
     ),
     "rollover": ("the bill is exact across it", _billed),
     "clock_drift": ("the measured clock deviation is the labelled one", _clock),

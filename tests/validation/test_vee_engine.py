@@ -170,9 +170,22 @@ def test_a_meter_that_stood_still_with_its_register_gets_back_what_it_missed() -
 
 def test_an_idle_meter_is_no_stuck_one() -> None:
     outcome = stuck_meter([BUSY, [0] * 24, [0] * 24, BUSY], [120, 0, 0, 120])
-    assert {row[:3] for row in rows_of(outcome.findings)} == {("zero_run", "info", "note")}
+    assert {row[:3] for row in rows_of(outcome.findings)} == {
+        ("zero_run", "info", "note"),
+        ("short_zero_run", "info", "note"),
+    }
     before = stuck_meter([BUSY, [0] * 24, BUSY], [130, 0, 120])
     assert ("sum_check", "issue", "note", 0, 0, 23) in rows_of(before.findings)
+
+
+def test_hours_of_zeros_are_filled_where_the_register_went_on() -> None:
+    # Six hours of zeros, and a register that shows the whole day.
+    silent = [*BUSY[:6], *([0] * 6), *BUSY[12:]]
+    outcome = stuck_meter([BUSY, silent, BUSY, BUSY], [120, 120, 120, 120])
+    assert ("short_zero_run", "issue", "estimate", 1, 6, 11) in rows_of(outcome.findings)
+    assert int(outcome.values[0, 1].sum()) == 120
+    assert outcome.values[0, 1, :6].tolist() == BUSY[:6]
+    assert outcome.values[0, 1, 12:].tolist() == BUSY[12:]
 
 
 def test_a_lone_sum_that_is_off_stays_where_it_is() -> None:

@@ -33,7 +33,7 @@ def test_what_is_shipped_uses_every_rule() -> None:
         "water",
     ]
     # No export is as usual as much: what remarks on little has no place there.
-    left_out = {"electricity_export": {"zero_run", "stuck", "high_low"}}
+    left_out = {"electricity_export": {"zero_run", "short_zero_run", "stuck", "high_low"}}
     for each in ruleset.shipped():
         used = {use.rule.name for use in each.rules}
         assert set(RULES) - used == left_out.get(each.name, set())
