@@ -22,8 +22,6 @@ ACTION_REQUEST: Final = 0xC3
 GET_RESPONSE: Final = 0xC4
 ACTION_RESPONSE: Final = 0xC7
 EXCEPTION_RESPONSE: Final = 0xD8
-# A service's APDU under the global key has its own tag with this much added.
-GLOBAL: Final = 8
 
 _NORMAL, _BLOCK, _LIST = 1, 2, 3
 # Confirmed service, high priority.

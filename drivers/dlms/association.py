@@ -41,6 +41,11 @@ class Mechanism(IntEnum):
     HIGH = 2
     HIGH_GMAC = 5
 
+    @property
+    def high(self) -> bool:
+        """Whether both sides answer a challenge."""
+        return self >= Mechanism.HIGH
+
 
 class Conformance(IntFlag):
     """What a client asks for and a meter grants, by the green book's names."""

@@ -6,24 +6,22 @@ value is the result. Whoever drives it does the waiting.
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Generator, Sequence
 from typing import Final, TypeVar
 
-from drivers.dlms import apdu, association, axdr, refusals
+from drivers.dlms import apdu, association, axdr, proof, refusals
 from drivers.dlms.apdu import Attribute, Block, Range
-from drivers.dlms.association import Answer, Conformance, Granted, Mechanism, Request
-from drivers.dlms.ciphering import AUTHENTICATED, ENCRYPTED, TITLE_SIZE, Keys
+from drivers.dlms.association import Answer, Conformance, Granted, Request
+from drivers.dlms.proof import Proof
+from drivers.dlms.protection import Protection
 from drivers.dlms.refusals import Refusal
-from drivers.errors import LocalProtocolError, NotOffered, RemoteProtocolError, WrongKey
+from drivers.dlms.security import CLIENT_TITLE, Security
+from drivers.errors import NotOffered, RemoteProtocolError, WrongKey
 from schemas.obis import Obis
 
 T = TypeVar("T")
 Step = Generator[bytes, bytes, T]
 
-# "MIQ" is no registered manufacturer; a client's title only has to be its own on this meter.
-CLIENT_TITLE: Final = b"MIQ\x00\x00\x00\x00\x01"
 PROPOSED: Final = (
     Conformance.BLOCK_GET
     | Conformance.MULTIPLE_REFERENCES
@@ -38,28 +36,7 @@ _MOST_BLOCKS: Final = 1 << 16
 
 _CURRENT_ASSOCIATION: Final = Obis(0, 0, 40, 0, 0, 255)
 _REPLY_TO_HLS: Final = Attribute(15, _CURRENT_ASSOCIATION, 1)
-_CHALLENGE_SIZE: Final = 16
-_SHORTEST_CHALLENGE, _LONGEST_CHALLENGE = 8, 64
-_PROTECTED: Final = AUTHENTICATED | ENCRYPTED
 _GET_HEAD, _ATTRIBUTE_HEAD = 4, 10
-
-
-@dataclass(frozen=True, slots=True)
-class Security:
-    """How a client shows who it is, and what protects its messages.
-
-    Attributes
-    ----------
-    mechanism : none, low (password) or high with GMAC
-    password : for mechanism low
-    keys : the meter's keys where messages are protected, else None
-    take_counter : gives an invocation counter that was never used and never will be again
-    """
-
-    mechanism: Mechanism = Mechanism.NONE
-    password: bytes = field(default=b"", repr=False)
-    keys: Keys | None = None
-    take_counter: Callable[[], int] = field(default=lambda: 0, repr=False)
 
 
 class Association:
@@ -68,9 +45,8 @@ class Association:
     def __init__(self, security: Security) -> None:
         self.granted = Granted(Conformance(0), 0)
         self._security = security
-        self._title = b""
+        self._protection = Protection(security)
         self._invoke = 0
-        self._heard = -1
 
     def offers(self, service: Conformance) -> bool:
         """Tell whether the meter granted a service."""
@@ -87,20 +63,19 @@ class Association:
             if the meter does not want this client.
         """
         security = self._security
-        high = security.mechanism is Mechanism.HIGH_GMAC
-        challenge = secrets.token_bytes(_CHALLENGE_SIZE) if high else security.password
+        secret = proof.secret(security)
         reply = yield bytes(
             Request(
                 initiate=self._initiate(),
-                ciphered=security.keys is not None,
+                ciphered=self._protection.ciphered,
                 mechanism=security.mechanism,
-                secret=challenge,
-                title=CLIENT_TITLE if security.keys else b"",
+                secret=secret,
+                title=CLIENT_TITLE if self._protection.ciphered else b"",
             )
         )
         answer = self._accepted(reply)
-        if high:
-            yield from self._prove(challenge, answer)
+        if security.mechanism.high:
+            yield from self._prove(Proof.of(security, secret, answer))
 
     def get(self, attribute: Attribute, selection: Range | None = None) -> Step[bytes]:
         """Read one attribute as its bytes, over as many blocks as it takes.
@@ -140,61 +115,33 @@ class Association:
 
     def _initiate(self) -> bytes:
         request = association.initiate_request(PROPOSED, LARGEST_PDU)
-        if self._security.keys is None:
-            return request
-        return self._protect(association.GLO_INITIATE_REQUEST, request)
+        return self._protection.protect_initiate(request)
 
     def _accepted(self, reply: bytes) -> Answer:
         """Check an answer to the AARQ and keep what it grants."""
         _raise_errors(reply)
         answer = Answer.parse(reply)
-        high = self._security.mechanism is Mechanism.HIGH_GMAC
         if answer.result != association.ACCEPTED:
             raise refusals.association_refused(answer.result, answer.diagnostic)
-        if high != (answer.diagnostic == association.AUTHENTICATION_REQUIRED):
+        asks = answer.diagnostic == association.AUTHENTICATION_REQUIRED
+        if self._security.mechanism.high != asks:
             raise refusals.association_refused(answer.result, answer.diagnostic)
-        self._title = answer.title
         _raise_errors(answer.initiate)
-        if self._security.keys is None:
-            self.granted = Granted.parse(answer.initiate)
-            return answer
-        if not answer.ciphered or len(answer.title) != TITLE_SIZE:
-            raise RemoteProtocolError("the meter enters a secured association without security")
-        plain = self._unprotect(association.GLO_INITIATE_RESPONSE, answer.initiate)
-        self.granted = Granted.parse(plain)
+        self.granted = Granted.parse(self._protection.unprotect_initiate(answer))
         return answer
 
-    def _prove(self, challenge: bytes, answer: Answer) -> Step[None]:
+    def _prove(self, exchange: Proof) -> Step[None]:
         """Answer the meter's challenge, and check its answer to ours."""
-        keys = self._security.keys
-        if keys is None:
-            raise LocalProtocolError("mechanism high with GMAC needs the meter's keys")
-        if answer.mechanism != Mechanism.HIGH_GMAC:
-            raise RemoteProtocolError(
-                f"the meter names authentication mechanism {answer.mechanism}"
-            )
-        theirs = answer.challenge
-        if not _SHORTEST_CHALLENGE <= len(theirs) <= _LONGEST_CHALLENGE or theirs == challenge:
-            raise RemoteProtocolError("the meter's challenge has a wrong size or is our own")
-        counter = self._security.take_counter()
-        proof = _gmac(keys, theirs, CLIENT_TITLE, counter)
+        parameter = axdr.encode_octet_string(exchange.shown())
         invoke = self._next_invoke()
-        request = apdu.action(invoke, _REPLY_TO_HLS, axdr.encode_octet_string(proof))
-        reply = yield from self._ask(request)
+        reply = yield from self._ask(apdu.action(invoke, _REPLY_TO_HLS, parameter))
         shown = apdu.parse_action(reply, invoke)
         if isinstance(shown, Refusal):
             raise WrongKey(
                 "the meter does not accept our answer to its challenge "
                 f"(result {shown.result}); check the encryption and the authentication key"
             )
-        self._check_proof(keys, challenge, shown)
-
-    def _check_proof(self, keys: Keys, challenge: bytes, shown: axdr.Value) -> None:
-        if not isinstance(shown, bytes) or len(shown) != 17:
-            raise RemoteProtocolError("the meter's answer to our challenge is not built as GMAC's")
-        expected = _gmac(keys, challenge, self._title, int.from_bytes(shown[1:5]))
-        if not secrets.compare_digest(expected, shown):
-            raise WrongKey("the meter could not show that it knows the authentication key")
+        exchange.check(shown)
 
     def _get(self, request: bytes, invoke: int, *, listed: bool) -> Step[bytes | Refusal]:
         reply = yield from self._ask(request)
@@ -240,56 +187,13 @@ class Association:
         """Send a request, protected if messages are, and give the plain answer."""
         if not self.offers(Conformance.GET) and request[0] == apdu.GET_REQUEST:
             raise NotOffered("the meter does not grant the service GET to this client")
-        keys = self._security.keys
-        if keys is not None:
-            request = self._protect(request[0] + apdu.GLOBAL, request)
-        reply = yield request
+        reply = yield self._protection.protect(request)
         _raise_errors(reply)
-        if keys is None:
-            return reply
-        answers = (apdu.GET_RESPONSE + apdu.GLOBAL, apdu.ACTION_RESPONSE + apdu.GLOBAL)
-        if reply[:1] not in (bytes((answers[0],)), bytes((answers[1],))):
-            raise RemoteProtocolError(
-                f"an answer that begins 0x{reply[:1].hex()} in a secured association is unprotected"
-            )
-        return self._unprotect(reply[0], reply)
-
-    def _protect(self, tag: int, plain: bytes) -> bytes:
-        security = self._security
-        if security.keys is None:
-            raise LocalProtocolError("there are no keys to protect a message with")
-        text = security.keys.protect(plain, CLIENT_TITLE, security.take_counter())
-        return bytes((tag,)) + axdr.encode_octets(text)
-
-    def _unprotect(self, tag: int, message: bytes) -> bytes:
-        """Give the plain APDU of a message protected as ours are, and newer than the last."""
-        keys = self._security.keys
-        if keys is None or message[:1] != bytes((tag,)):
-            raise RemoteProtocolError(
-                f"0x{message[:1].hex()} begins no message protected as agreed"
-            )
-        text, _ = axdr.octets(message, 1)
-        plain, header = keys.unprotect(text, self._title)
-        if header.control & _PROTECTED != _PROTECTED:
-            raise RemoteProtocolError(
-                f"a message under security control 0x{header.control:02x} is protected too weakly"
-            )
-        if header.counter <= self._heard:
-            raise RemoteProtocolError(
-                f"the meter's invocation counter went from {self._heard} to {header.counter}: "
-                "an old message was sent again"
-            )
-        self._heard = header.counter
-        return plain
+        return self._protection.unprotect(reply)
 
     def _next_invoke(self) -> int:
         self._invoke = self._invoke % 15 + 1
         return self._invoke
-
-
-def _gmac(keys: Keys, challenge: bytes, title: bytes, counter: int) -> bytes:
-    tag = keys.authenticate(challenge, title, counter)
-    return bytes((AUTHENTICATED,)) + counter.to_bytes(4) + tag
 
 
 def _raise_errors(reply: bytes) -> None:

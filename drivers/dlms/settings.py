@@ -16,7 +16,7 @@ from drivers.dlms import companion
 from drivers.dlms.association import Mechanism
 from drivers.dlms.ciphering import HIGHEST_COUNTER, Keys
 from drivers.dlms.companion import Companion
-from drivers.dlms.engine import Security
+from drivers.dlms.security import Security
 from drivers.driver import Endpoint
 from drivers.errors import LocalProtocolError
 

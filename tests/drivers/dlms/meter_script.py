@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 from drivers.dlms import axdr
 from drivers.dlms.association import Conformance, Mechanism
 from drivers.dlms.ciphering import Keys
-from drivers.dlms.engine import CLIENT_TITLE, PROPOSED, Association, Security, Step
+from drivers.dlms.engine import PROPOSED, Association, Step
+from drivers.dlms.security import CLIENT_TITLE, Security
 
 T = TypeVar("T")
 

@@ -16,7 +16,8 @@ from drivers.dlms.apdu import Attribute
 from drivers.dlms.association import Answer, Conformance, Granted, Mechanism, Request
 from drivers.dlms.ciphering import Keys
 from drivers.dlms.engine import Association
-from drivers.dlms.engine import Security as Ours
+from drivers.dlms.security import CLIENT_TITLE
+from drivers.dlms.security import Security as Ours
 from drivers.errors import (
     AccessDenied,
     CounterOutOfSync,
@@ -68,23 +69,23 @@ def test_an_aarq_is_the_one_that_gurux_writes(
 def test_a_secured_aarq_is_the_one_that_gurux_writes() -> None:
     client = by_gurux.client(Authentication.HIGH_GMAC)
     client.ciphering.security = Security.AUTHENTICATION_ENCRYPTION
-    client.ciphering.systemTitle = engine.CLIENT_TITLE
+    client.ciphering.systemTitle = CLIENT_TITLE
     client.ciphering.blockCipherKey = bytes(range(16))
     client.ciphering.authenticationKey = bytes(range(16, 32))
     client.ciphering.invocationCounter = 1000
     theirs = bytes(client.aarqRequest()[0])[8:]
     at = theirs.index(b"\x21\x1f\x30")
-    plain, header = KEYS.unprotect(theirs[at + 2 :], engine.CLIENT_TITLE)
+    plain, header = KEYS.unprotect(theirs[at + 2 :], CLIENT_TITLE)
     bits, size = int.from_bytes(plain[-5:-2]), int.from_bytes(plain[-2:])
     initiate = KEYS.protect(
-        association.initiate_request(Conformance(bits), size), engine.CLIENT_TITLE, header.counter
+        association.initiate_request(Conformance(bits), size), CLIENT_TITLE, header.counter
     )
     ours = Request(
         b"\x21" + axdr.encode_octets(initiate),
         ciphered=True,
         mechanism=Mechanism.HIGH_GMAC,
         secret=bytes(client.ctoSChallenge),
-        title=engine.CLIENT_TITLE,
+        title=CLIENT_TITLE,
     )
     assert bytes(ours) == theirs
 

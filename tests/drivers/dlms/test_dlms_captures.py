@@ -18,8 +18,9 @@ from drivers.dlms.apdu import Attribute
 from drivers.dlms.association import Answer, Conformance, Granted, Mechanism, Request
 from drivers.dlms.ciphering import Keys
 from drivers.dlms.clock_time import ClockTime
-from drivers.dlms.engine import Association, Security
+from drivers.dlms.engine import Association
 from drivers.dlms.push import Pushed
+from drivers.dlms.security import Security
 from drivers.errors import DriverError, MeterRefused, NotOffered, RemoteProtocolError
 from schemas.obis import Obis
 
