@@ -93,18 +93,21 @@ class GetNext:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """Call of a method."""
+    """Call of a method; parameters are A-XDR, None if there are none."""
 
     invoke: int
     method: Attribute
-    parameter: Data
+    parameters: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
 class Set:
-    """SET of anything: meters here refuse it."""
+    """SET of one attribute to a value, A-XDR."""
 
     invoke: int
+    attribute: Attribute
+    selection: Selection | None
+    value: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +140,11 @@ def request(apdu: bytes) -> Get | GetNext | Set | Action:
     """
     reader = Reader(apdu)
     tag, kind, invoke = reader.number(1), reader.number(1), reader.number(1)
-    if tag == SET:
-        return Set(invoke)
+    if tag == SET and kind == 1:
+        return Set(invoke, *_selected(reader), reader.rest())
     if tag == ACTION and kind == 1:
         method = _attribute(reader)
-        return Action(invoke, method, reader.value() if reader.number(1) else None)
+        return Action(invoke, method, reader.rest() if reader.number(1) else None)
     if tag == GET and kind == 1:
         return Get(invoke, (_selected(reader),), listed=False)
     if tag == GET and kind == 2:
@@ -288,13 +291,15 @@ BLOCK_OVERHEAD: Final = 12
 """Bytes of a block that are not data, at most."""
 
 
-def acted(invoke: int, outcome: bytes | Access) -> bytes:
-    """Write an answer to an action: success with data, or why not."""
+def acted(invoke: int, outcome: bytes | Access | None) -> bytes:
+    """Write an answer to an action: success with data or without, or why not."""
     if isinstance(outcome, Access):
         return bytes((0xC7, 1, invoke, outcome, 0))
+    if outcome is None:
+        return bytes((0xC7, 1, invoke, 0, 0))
     return bytes((0xC7, 1, invoke, 0, 1, 0)) + outcome
 
 
-def refused_set(invoke: int) -> bytes:
-    """Write the refusal of a SET."""
-    return bytes((0xC5, 1, invoke, Access.DENIED))
+def stored(invoke: int, refusal: Access | None) -> bytes:
+    """Write an answer to a SET: done, or why not."""
+    return bytes((0xC5, 1, invoke, refusal or 0))

@@ -10,7 +10,7 @@ from typing import Final
 
 from simulators import dlms_apdu, dlms_codec, dlms_objects, keys
 from simulators.clock import Clock
-from simulators.dlms_apdu import Aarq, Access, Action, Diagnostic, Get, GetNext, ServiceError
+from simulators.dlms_apdu import Aarq, Access, Action, Diagnostic, Get, GetNext, ServiceError, Set
 from simulators.dlms_codec import Malformed
 from simulators.dlms_model import DlmsModel
 from simulators.dlms_security import Undecipherable
@@ -33,6 +33,7 @@ _CONFORMANCE: Final = sum(
         11,  # block transfer with get
         14,  # multiple references
         19,  # get
+        20,  # set
         21,  # selective access
         23,  # action
     )
@@ -161,10 +162,9 @@ class Association:
 
     def _check_mechanism(self, asked: Aarq) -> None:
         """Refuse what this client may not do, in the order of the standard's diagnostics."""
-        public = self._client == PUBLIC_CLIENT
-        if not public and self._client != int(self._model.meter.address.get("client", 1)):
+        if not self._public and self._client != int(self._model.meter.address.get("client", 1)):
             raise self._refusal(asked, Diagnostic.NO_REASON)
-        needed = _NONE if public else _MECHANISM[self._model.meter.security]
+        needed = _NONE if self._public else _MECHANISM[self._model.meter.security]
         context = dlms_apdu.LN_CIPHERED if needed == _HIGH_GMAC else dlms_apdu.LN
         if asked.context != context:
             raise self._refusal(asked, Diagnostic.CONTEXT_NOT_SUPPORTED)
@@ -225,15 +225,29 @@ class Association:
             return self._get(request)
         if isinstance(request, GetNext):
             return self._next(request)
-        return dlms_apdu.refused_set(request.invoke)
+        return self._set(request)
 
     def _act(self, request: Action) -> bytes:
-        """Answer an action: the client's proof of its key is the only one there is."""
-        target = (request.method.class_id, request.method.name)
-        if not self._proving or target != dlms_objects.ASSOCIATION or request.method.index != 1:
+        """Answer an action; before the association is open, only the proof of the key is one."""
+        target = (request.method.class_id, request.method.name, request.method.index)
+        if self._proving and target == (*dlms_objects.ASSOCIATION, 1):
+            return self._prove(request)
+        if self._proving or not self._open:
             return dlms_apdu.acted(request.invoke, Access.DENIED)
+        returned = dlms_objects.act(
+            self._model,
+            request.method,
+            request.parameters,
+            self._clock.seconds,
+            public=self._public,
+        )
+        return dlms_apdu.acted(request.invoke, returned)
+
+    def _prove(self, request: Action) -> bytes:
+        """Check the client's proof of its key, and give the meter's."""
         from_client, from_us = self._challenges
-        answer = request.parameter if isinstance(request.parameter, bytes) else b""
+        given = dlms_codec.whole(request.parameters or dlms_codec.NULL)
+        answer = given if isinstance(given, bytes) else b""
         fresh = int.from_bytes(answer[1:5], "big") > self._first_counter
         if not fresh or not self._model.suite.proves(answer, from_us, self._title):
             return dlms_apdu.acted(request.invoke, Access.SCOPE_VIOLATED)
@@ -241,12 +255,24 @@ class Association:
         proof = self._model.suite.proof(from_client, self._model.next_counter())
         return dlms_apdu.acted(request.invoke, dlms_codec.octets(proof))
 
+    def _set(self, request: Set) -> bytes:
+        """Answer a SET; no attribute here takes a part of itself."""
+        refusal: Access | None = Access.DENIED
+        if request.selection is None:
+            refusal = dlms_objects.store(
+                self._model,
+                request.attribute,
+                request.value,
+                self._clock.seconds,
+                public=self._public,
+            )
+        return dlms_apdu.stored(request.invoke, refusal)
+
     def _get(self, request: Get) -> bytes:
         """Answer a GET, in blocks if it is longer than the client takes."""
-        public = self._client == PUBLIC_CLIENT
         outcomes = [
             dlms_objects.answer(
-                self._model, attribute, selection, self._clock.seconds, public=public
+                self._model, attribute, selection, self._clock.seconds, public=self._public
             )
             for attribute, selection in request.items
         ]
@@ -261,6 +287,10 @@ class Association:
             return whole
         self._rest, self._block = body, 0
         return self._next_block(request.invoke)
+
+    @property
+    def _public(self) -> bool:
+        return self._client == PUBLIC_CLIENT
 
     @property
     def _room(self) -> int:

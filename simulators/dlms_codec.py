@@ -59,6 +59,10 @@ class Reader:
         """Take an unsigned number of ``size`` bytes."""
         return int.from_bytes(self.take(size), "big")
 
+    def rest(self) -> bytes:
+        """Take all that is left."""
+        return self.take(self.left)
+
     def length(self) -> int:
         """Take a length: one byte below 128, else a byte that counts the bytes that follow."""
         first = self.number(1)
@@ -79,6 +83,21 @@ class Reader:
         if tag in (_OCTETS, _TEXT):
             return self.take(self.length())
         raise Malformed(f"data of tag {tag} is not read by meters")
+
+
+def whole(data: bytes) -> Data:
+    """Read one value that fills the bytes to their end.
+
+    Raises
+    ------
+    Malformed
+        if it does not.
+    """
+    reader = Reader(data)
+    value = reader.value()
+    if reader.left:
+        raise Malformed(f"{reader.left} bytes follow the value")
+    return value
 
 
 def length(count: int) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -32,11 +32,13 @@ class DlmsModel:
     ----------
     accepted_counter : highest invocation counter taken from a client
     own_counter : last invocation counter used in an answer
+    kept : what clients wrote, by the names that objects give it, A-XDR
     """
 
     meter: Meter
     accepted_counter: int = 0
     own_counter: int = 0
+    kept: dict[str, bytes] = field(default_factory=dict)
 
     @cached_property
     def suite(self) -> Suite0:

@@ -1,4 +1,4 @@
-"""xDLMS APDUs of the services GET and ACTION: requests as bytes, answers as values.
+"""xDLMS APDUs of the services GET, SET and ACTION: requests as bytes, answers as values.
 
 References
 ----------
@@ -18,8 +18,10 @@ from drivers.errors import RemoteProtocolError
 from schemas.obis import Obis
 
 GET_REQUEST: Final = 0xC0
+SET_REQUEST: Final = 0xC1
 ACTION_REQUEST: Final = 0xC3
 GET_RESPONSE: Final = 0xC4
+SET_RESPONSE: Final = 0xC5
 ACTION_RESPONSE: Final = 0xC7
 EXCEPTION_RESPONSE: Final = 0xD8
 
@@ -93,9 +95,16 @@ def get_list(invoke: int, attributes: Sequence[Attribute]) -> bytes:
     return head + axdr.encode_length(len(attributes)) + items
 
 
-def action(invoke: int, method: Attribute, parameter: bytes) -> bytes:
-    """Write a request to run a method with one parameter, written already."""
-    return bytes((ACTION_REQUEST, _NORMAL, _INVOKE | invoke)) + bytes(method) + b"\x01" + parameter
+def put(invoke: int, attribute: Attribute, value: bytes, selection: Range | None = None) -> bytes:
+    """Write a request to set one attribute to a value, written already."""
+    selected = b"\x00" if selection is None else b"\x01" + bytes(selection)
+    return bytes((SET_REQUEST, _NORMAL, _INVOKE | invoke)) + bytes(attribute) + selected + value
+
+
+def action(invoke: int, method: Attribute, parameters: bytes | None) -> bytes:
+    """Write a request to run a method, with parameters that are written already or without."""
+    given = b"\x00" if parameters is None else b"\x01" + parameters
+    return bytes((ACTION_REQUEST, _NORMAL, _INVOKE | invoke)) + bytes(method) + given
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +166,33 @@ def split_list(data: bytes, count: int) -> list[axdr.Value | Refusal]:
     return values
 
 
+def parse_put(apdu: bytes, invoke: int) -> Refusal | None:
+    """Read an answer to a SET: None if it is done, else why not.
+
+    Raises
+    ------
+    RemoteProtocolError
+        if the bytes are no answer to such a request.
+    """
+    if _checked(apdu, SET_RESPONSE, invoke) != _NORMAL:
+        raise RemoteProtocolError(f"the meter answers with a SET response of type {apdu[1]}")
+    return Refusal(apdu[3]) if apdu[3] else None
+
+
 def parse_action(apdu: bytes, invoke: int) -> axdr.Value | Refusal:
     """Read an answer to an ACTION: what the method returned, None if nothing.
+
+    Raises
+    ------
+    RemoteProtocolError
+        if the bytes are no answer to such a request.
+    """
+    returned = returned_octets(apdu, invoke)
+    return axdr.decode(returned)[0] if isinstance(returned, bytes) else returned
+
+
+def returned_octets(apdu: bytes, invoke: int) -> bytes | Refusal | None:
+    """Read an answer to an ACTION as the bytes of what the method returned, None if nothing.
 
     Raises
     ------
@@ -169,10 +203,7 @@ def parse_action(apdu: bytes, invoke: int) -> axdr.Value | Refusal:
         raise RemoteProtocolError("the meter's ACTION response is cut off or of another type")
     if apdu[3]:
         return Refusal(apdu[3])
-    if apdu[4] == 0:
-        return None
-    data = _result(apdu, 5)
-    return data if isinstance(data, Refusal) else axdr.decode(data)[0]
+    return None if apdu[4] == 0 else _result(apdu, 5)
 
 
 def _checked(apdu: bytes, tag: int, invoke: int) -> int:

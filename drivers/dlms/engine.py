@@ -26,6 +26,7 @@ PROPOSED: Final = (
     Conformance.BLOCK_GET
     | Conformance.MULTIPLE_REFERENCES
     | Conformance.GET
+    | Conformance.SET
     | Conformance.SELECTIVE_ACCESS
     | Conformance.ACTION
 )
@@ -37,6 +38,9 @@ _MOST_BLOCKS: Final = 1 << 16
 _CURRENT_ASSOCIATION: Final = Obis(0, 0, 40, 0, 0, 255)
 _REPLY_TO_HLS: Final = Attribute(15, _CURRENT_ASSOCIATION, 1)
 _GET_HEAD, _ATTRIBUTE_HEAD = 4, 10
+# ACTION is not among them: the proof of mechanism high goes by it before anything is granted, and
+# some meters that take actions do not grant the service.
+_SERVICES: Final = {apdu.GET_REQUEST: Conformance.GET, apdu.SET_REQUEST: Conformance.SET}
 
 
 class Association:
@@ -108,6 +112,53 @@ class Association:
             else:
                 values += yield from self._get_list(wanted)
         return values
+
+    def set(self, attribute: Attribute, value: bytes, selection: Range | None = None) -> Step[None]:
+        """Write one attribute.
+
+        Parameters
+        ----------
+        value : what to write, A-XDR
+        selection : the part of the attribute to write; None for the whole
+
+        Raises
+        ------
+        MeterRefused
+            by the result that the meter gives, NotOffered if it has no such service.
+        RemoteProtocolError
+            if the answer is malformed.
+        """
+        invoke = self._next_invoke()
+        reply = yield from self._ask(apdu.put(invoke, attribute, value, selection))
+        refusal = apdu.parse_put(reply, invoke)
+        if refusal is not None:
+            raise refusal.error(f"writing {attribute}")
+
+    def action(self, method: Attribute, parameters: bytes | None = None) -> Step[bytes | None]:
+        """Run a method.
+
+        Parameters
+        ----------
+        method : class, logical name and number of the method
+        parameters : A-XDR; None if the method takes none
+
+        Returns
+        -------
+        what the method gives back, A-XDR; None if nothing
+
+        Raises
+        ------
+        MeterRefused
+            by the result that the meter gives, NotOffered if it has no such service.
+        RemoteProtocolError
+            if the answer is malformed.
+        """
+        invoke = self._next_invoke()
+        reply = yield from self._ask(apdu.action(invoke, method, parameters))
+        returned = apdu.returned_octets(reply, invoke)
+        if isinstance(returned, Refusal):
+            raise returned.error(f"running method {method}")
+        return returned
 
     def release(self) -> Step[None]:
         """Leave the association. Whatever the meter says to that, it is over."""
@@ -185,8 +236,9 @@ class Association:
 
     def _ask(self, request: bytes) -> Step[bytes]:
         """Send a request, protected if messages are, and give the plain answer."""
-        if not self.offers(Conformance.GET) and request[0] == apdu.GET_REQUEST:
-            raise NotOffered("the meter does not grant the service GET to this client")
+        service = _SERVICES.get(request[0])
+        if service is not None and not self.offers(service):
+            raise NotOffered(f"the meter does not grant the service {service.name} to this client")
         reply = yield self._protection.protect(request)
         _raise_errors(reply)
         return self._protection.unprotect(reply)

@@ -164,7 +164,7 @@ def test_wrong_block_number_ends_the_transfer() -> None:
         ("c001c1 0003 0100010800ff 09 00", "c401c1 01 03"),  # no such attribute
         ("c001c1 0007 0100630100ff 02 01 01 00", "c401c1 01 0c"),  # a range that is none
         ("c001c1 0007 0100630100ff 02 01 03 02 00", "c401c1 01 0c"),  # unknown selector
-        ("c101c1 0008 0000010000ff 02 00 00", "c501c1 03"),  # SET is refused
+        ("c101c1 0001 0000600100ff 02 00 00", "c501c1 03"),  # nobody writes the serial number
         ("c301c1 000f 0000280000ff 01 00", "c701c1 03 00"),  # no method without a challenge
         ("c302c1", "d8 02 02"),  # not understood
         ("ff", "d8 02 02"),

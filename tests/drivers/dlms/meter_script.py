@@ -83,8 +83,9 @@ class Meter:
             text, _ = axdr.octets(request, 1)
             plain, _ = KEYS.unprotect(text, CLIENT_TITLE)
         self.asked.append(plain)
-        answer = self.proof(plain, self.theirs) if plain[0] == 0xC3 else self.answer(plain)
-        if not self.ciphered or answer[:1] not in (b"\xc4", b"\xc7"):
+        is_proof = plain[0] == 0xC3 and plain[3:5] == b"\x00\x0f"
+        answer = self.proof(plain, self.theirs) if is_proof else self.answer(plain)
+        if not self.ciphered or answer[:1] not in (b"\xc4", b"\xc5", b"\xc7"):
             return answer
         return self.protected(answer[0] + 8, answer)
 
