@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Mapping, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from drivers.bare import BareSession
 from drivers.dlms import axdr, clock_time, profile, readout
 from drivers.dlms.apdu import Attribute
 from drivers.dlms.connection import Connection, connection
@@ -18,7 +19,7 @@ from drivers.dlms.refusals import Refusal
 from drivers.dlms.scaling import Scale, scale
 from drivers.dlms.settings import Settings
 from drivers.driver import ClockReading, Endpoint, Feature, Identity
-from drivers.errors import NotOffered, RemoteProtocolError, WrongMeter
+from drivers.errors import NotOffered, RemoteProtocolError, WrongKey, WrongMeter
 from schemas import reading_type
 from schemas.event import EndDeviceEvent
 from schemas.period import Period
@@ -31,12 +32,13 @@ Captured = MutableMapping[tuple[str, Attribute], tuple[Attribute, ...]]
 """What the last meter captured, by companion profile and profile object."""
 
 
-class DlmsSession:
+class DlmsSession(BareSession):
     """One conversation with one meter, over a connection that is open."""
 
     def __init__(
         self, link: Connection, endpoint: Endpoint, settings: Settings, captured: Captured
     ) -> None:
+        super().__init__(f"{endpoint.end_device}: this driver")
         self._link = link
         self._interval_seconds = endpoint.interval_seconds
         self._companion = settings.companion
@@ -244,6 +246,25 @@ class DlmsDriver:
             if settings.serial is not None:
                 await session.check_serial(settings.serial)
             yield session
+
+    async def keys_in_force(
+        self, endpoint: Endpoint, candidates: Sequence[Mapping[str, bytes]]
+    ) -> int | None:
+        """Tell which of several sets of secrets a meter takes: its place, None if it takes none.
+
+        Raises
+        ------
+        drivers.errors.DriverError
+            if that cannot be told, since the line failed.
+        """
+        for place, known in enumerate(candidates):
+            one = replace(endpoint, secrets={**endpoint.secrets, **known})
+            try:
+                async with connection(one, Settings.of(one)):
+                    return place
+            except WrongKey:
+                continue
+        return None
 
 
 def _is_there(attribute: Attribute, value: axdr.Value) -> bool:

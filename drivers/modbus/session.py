@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Final, NoReturn, cast, get_args
 
 from drivers import errors
-from drivers.driver import ClockReading, Endpoint, Feature, Identity
+from drivers.bare import BareSession
+from drivers.driver import Endpoint, Feature, Identity
 from drivers.modbus import decode, planner, register_map
 from drivers.modbus.line import Framing, Line, Lines
 from drivers.modbus.register_map import RegisterMap, Span
-from schemas.event import EndDeviceEvent
-from schemas.period import Period
-from schemas.reading import IntervalBlock, RegisterReading
+from schemas.reading import RegisterReading
 
 
-class ModbusSession:
+class ModbusSession(BareSession):
     """One conversation with one meter. Modbus meters have registers and, here, nothing else."""
 
     def __init__(self, line: Line, endpoint: Endpoint, meter: RegisterMap, unit: int) -> None:
+        super().__init__(f"{endpoint.end_device}: a {meter.name} meter")
         self._line, self._endpoint, self._map, self._unit = line, endpoint, meter, unit
 
     async def identify(self) -> Identity:
@@ -33,7 +33,7 @@ class ModbusSession:
         """
         fields = self._map.identity
         if "serial" not in fields:
-            raise self._not_offered("a serial number in its register map")
+            self._lacks("a serial number in its register map")
         memory = await self._read([field.span for field in fields.values()])
         said = {
             what: decode.text(decode.pick(memory, field), field) for what, field in fields.items()
@@ -67,22 +67,6 @@ class ModbusSession:
             if value is not None
         ]
 
-    async def read_register_history(self, period: Period) -> list[RegisterReading]:
-        """Raise NotOffered: these meters keep no history."""
-        raise self._not_offered(f"stored registers of {period}")
-
-    async def read_intervals(self, period: Period) -> list[IntervalBlock]:
-        """Raise NotOffered: the head-end samples the cumulative registers instead."""
-        raise self._not_offered(f"a load profile of {period}")
-
-    async def read_events(self, period: Period) -> list[EndDeviceEvent]:
-        """Raise NotOffered: the maps have no event log."""
-        raise self._not_offered(f"an event log of {period}")
-
-    async def read_clock(self, *, now: datetime) -> ClockReading:
-        """Raise NotOffered: the maps have no clock."""
-        raise self._not_offered(f"a clock to compare with {now:%H:%M:%S}")
-
     async def _read(self, spans: Sequence[Span]) -> dict[tuple[int, int], int]:
         """Read words, by function code and address."""
         memory: dict[tuple[int, int], int] = {}
@@ -97,11 +81,6 @@ class ModbusSession:
             return await self._line.read(self._unit, request, self._endpoint.timeout)
         except errors.DriverError as error:
             raise type(error)(f"{self._endpoint.end_device}: {error}") from error
-
-    def _not_offered(self, what: str) -> errors.NotOffered:
-        return errors.NotOffered(
-            f"{self._endpoint.end_device}: a {self._map.name} meter does not offer {what}"
-        )
 
 
 class ModbusDriver:
@@ -132,6 +111,14 @@ class ModbusDriver:
             except errors.DriverError as error:
                 raise type(error)(f"{endpoint.end_device}: {error}") from error
             yield ModbusSession(line, endpoint, meter, unit)
+
+    async def keys_in_force(
+        self, endpoint: Endpoint, candidates: Sequence[Mapping[str, bytes]]
+    ) -> int | None:
+        """Raise NotOffered: Modbus meters have no keys."""
+        raise errors.NotOffered(
+            f"{endpoint.end_device}: Modbus meters have no keys; {len(candidates)} sets were given"
+        )
 
 
 def _meter(endpoint: Endpoint) -> RegisterMap:
