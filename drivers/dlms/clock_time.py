@@ -150,6 +150,18 @@ def decode_column(
     return moments, known, status
 
 
+def moment(octets: bytes, assumed_deviation: int | None = None) -> tuple[int, int] | None:
+    """Read one date-time as ``decode_column`` does.
+
+    Returns
+    -------
+    moment [s since 1970-01-01 UTC] and clock status; None where it is no moment
+    """
+    seconds = int(_HOURS[octets[5]] + _MINUTES[octets[6]] + _SECONDS[octets[7]])
+    midnight, is_known, status = _midnight(octets[:4] + octets[9:] + octets[11:], assumed_deviation)
+    return (midnight + seconds, status) if is_known and seconds < _NEVER else None
+
+
 @lru_cache(maxsize=4096)
 def _midnight(date: bytes, assumed_deviation: int | None) -> tuple[int, bool, int]:
     """Give a day's beginning [s since 1970-01-01 UTC], whether it is known, and the clock status.

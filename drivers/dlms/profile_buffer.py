@@ -14,21 +14,25 @@ IEC 62056-6-2:2021, 4.3.6 (Profile generic) and 4.1.5 (compact array).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drivers.dlms import axdr, clock_time, profile_rows
-from drivers.dlms.profile_rows import Kind, Places, Rows
+from drivers.dlms.profile_rows import Rows
+from drivers.dlms.profile_scan import STRINGS, Cells, Scan
 from drivers.errors import RemoteProtocolError
 
-_NULLS: Final = (axdr.NULL, axdr.DONT_CARE)
 _CLOCKS: Final = (axdr.OCTET_STRING, axdr.DATE_TIME)
 _FORMS: Final = {tag: np.dtype(form.replace("?", "B")) for tag, form in axdr.NUMBERS.items()}
 _TIME: Final = np.dtype((np.void, clock_time.SIZE))
 _UNSIGNED: Final = np.dtype(">u8")
 _LARGEST: Final = np.iinfo(np.int64).max
+
+Table = Rows | Scan
+"""Rows, and where in the buffer each value is."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,7 +99,7 @@ def decode(
     """
     tag = data[0] if data else -1
     if tag == axdr.COMPACT_ARRAY:
-        rows = profile_rows.compact(data, width)
+        rows: Table = profile_rows.compact(data, width)
     elif tag == axdr.ARRAY:
         rows = profile_rows.tagged(data, width)
     elif tag == axdr.NULL:
@@ -109,44 +113,59 @@ def decode(
     return Columns(rows.count, times, others)
 
 
-def _column(rows: Rows, index: int) -> Column:
-    kinds = [kind for kind in rows.kinds(index) if kind[0] not in _NULLS]
-    place, values = _merged([_given(rows, index, kind) for kind in kinds])
-    if len(values) == rows.count:
-        return Column(values, np.ones(rows.count, np.bool_))
+def _column(rows: Table, index: int) -> Column:
+    cells = rows.cells(index)
+    if len(cells) == 1 and cells[0].rows is None:
+        return Column(_given(rows, cells[0]), _all(rows.count))
+    place, values = _merged(rows.count, [(one, _given(rows, one)) for one in cells])
     if not len(values):
         return Column(np.zeros(rows.count, values.dtype), np.zeros(rows.count, np.bool_))
     last = _last_given(place, rows.count)
+    if place[0] == 0:
+        return Column(values.take(last), _all(rows.count))
     return Column(values[np.maximum(last, 0)], last >= 0)
 
 
+@lru_cache(maxsize=64)
+def _all(count: int) -> NDArray[np.bool_]:
+    """Give as many times True; nobody may change them."""
+    every = np.ones(count, np.bool_)
+    every.setflags(write=False)
+    return every
+
+
 def _merged(
-    given: list[tuple[Places, NDArray[Any]]],
-) -> tuple[Places, NDArray[Any]]:
-    """Give values of several kinds, each with their rows, in the order of the rows."""
-    if len(given) == 1:
-        return given[0]
+    count: int, given: list[tuple[Cells, NDArray[Any]]]
+) -> tuple[NDArray[np.intp], NDArray[Any]]:
+    """Give the rows that have values, in order, and the values of all kinds in that order."""
     if not given:
-        return slice(0), np.zeros(0, np.int64)
+        return np.zeros(0, np.intp), np.zeros(0, np.int64)
+    places = [np.arange(count) if cells.rows is None else cells.rows for cells, _ in given]
+    if len(given) == 1:
+        return places[0], given[0][1]
     forms = {values.dtype for _, values in given}
     form = forms.pop() if len(forms) == 1 else np.dtype(object)
-    place = np.concatenate([place for place, _ in given])
+    place = np.concatenate(places)
     values = np.concatenate([values.astype(form) for _, values in given])
     order = place.argsort()
     return place[order], values[order]
 
 
-def _given(rows: Rows, index: int, kind: Kind) -> tuple[Places, NDArray[Any]]:
-    """Give a column's values of one kind as int64, float64 or objects, and their rows."""
-    tag, size = kind
-    place, at = rows.places(index, kind)
+def _given(rows: Table, cells: Cells) -> NDArray[Any]:
+    """Give values of one kind as int64, float64 or objects."""
+    tag, size, _, at, alone = cells
     if tag in _FORMS:
-        return place, _numbers(rows.at_every_octet(_FORMS[tag])[at])
-    if tag in axdr.SIZES or tag in profile_rows.STRINGS:
+        return _numbers(_at_every_octet(rows.data, _FORMS[tag])[at])
+    if tag in axdr.SIZES or tag in STRINGS:
         # A string without octets may end the buffer.
         begins = range(len(rows.data) + 1)[at] if isinstance(at, slice) else at.tolist()
-        return place, _objects([rows.data[begin : begin + size] for begin in begins])
-    return place, _objects(rows.alone(index, kind))
+        return _objects([rows.data[begin : begin + size] for begin in begins])
+    return _objects(list(alone))
+
+
+def _at_every_octet(data: bytes, form: np.dtype[Any]) -> NDArray[Any]:
+    """Give what stands from each octet on, in a form."""
+    return np.ndarray((len(data) - form.itemsize + 1,), form, data, 0, (1,))
 
 
 def _numbers(numbers: NDArray[Any]) -> NDArray[Any]:
@@ -165,17 +184,23 @@ def _objects(values: list[axdr.Value]) -> NDArray[Any]:
     return objects
 
 
-def _last_given(place: Places, count: int) -> NDArray[np.intp]:
+def _last_given(place: NDArray[np.intp], count: int) -> NDArray[np.intp]:
     """Give for each row which of the rows ``place`` was the last up to it, -1 if none was."""
     given = np.zeros(count, np.intp)
     given[place] = 1
-    return given.cumsum() - 1
+    last = given.cumsum()
+    last -= 1
+    return last
 
 
-def _clock_column(rows: Rows, index: int, period: int, assumed_deviation: int | None) -> Clock:
-    kinds = [kind for kind in rows.kinds(index) if kind[0] not in _NULLS]
-    place, octets = _merged([_times(rows, index, kind) for kind in kinds])
-    octets = octets.view(np.uint8).reshape(-1, clock_time.SIZE)
+def _clock_column(rows: Table, index: int, period: int, assumed_deviation: int | None) -> Clock:
+    cells = rows.cells(index)
+    if len(cells) == 1 and _is_first_only(cells[0]):
+        clock = _counted(rows, cells[0], period, assumed_deviation)
+        if clock is not None:
+            return clock
+    place, times = _merged(rows.count, [(one, _times(rows, one)) for one in cells])
+    octets = times.view(np.uint8).reshape(-1, clock_time.SIZE)
     moments, present, status = clock_time.decode_column(octets, assumed_deviation)
     if len(moments) == rows.count:
         return Clock(moments, present, status)
@@ -185,14 +210,30 @@ def _clock_column(rows: Rows, index: int, period: int, assumed_deviation: int | 
     last = _last_given(place, rows.count)
     source = np.maximum(last, 0)
     present = present[source] & (last >= 0)
-    later = np.arange(rows.count) - np.arange(rows.count)[place][source]
+    later = np.arange(rows.count) - place[source]
     return Clock((moments[source] + later * period) * present, present, status[source])
 
 
-def _times(rows: Rows, index: int, kind: Kind) -> tuple[Places, NDArray[Any]]:
-    """Give a clock column's values of one kind, twelve octets each, and their rows."""
-    place, at = rows.places(index, kind)
-    if kind[0] in _CLOCKS and kind[1] == clock_time.SIZE:
-        return place, np.ascontiguousarray(rows.at_every_octet(_TIME)[at])
+def _is_first_only(cells: Cells) -> bool:
+    """Tell whether a time stands in the first row and in no other."""
+    return cells.rows is not None and len(cells.rows) == 1 and cells.rows[0] == 0
+
+
+def _counted(rows: Table, cells: Cells, period: int, assumed_deviation: int | None) -> Clock | None:
+    """Give the clock of a meter that writes the first row's time only, None if that is no time."""
+    octets = np.frombuffer(_times(rows, cells), np.uint8)
+    time = clock_time.moment(octets.tobytes(), assumed_deviation)
+    if time is None:
+        return None
+    moments = np.arange(rows.count)
+    moments *= period
+    moments += time[0]
+    return Clock(moments, _all(rows.count), np.full(rows.count, time[1], np.uint8))
+
+
+def _times(rows: Table, cells: Cells) -> NDArray[Any]:
+    """Give a clock column's values of one kind, twelve octets each."""
+    if cells.tag in _CLOCKS and cells.size == clock_time.SIZE:
+        return np.ascontiguousarray(_at_every_octet(rows.data, _TIME)[cells.at])
     # What is no time: zeros are none either.
-    return place, np.zeros(rows.count if isinstance(place, slice) else len(place), _TIME)
+    return np.zeros(rows.count if cells.rows is None else len(cells.rows), _TIME)

@@ -1,9 +1,10 @@
 """Rows of a profile buffer: where in its bytes each value is.
 
 Nearly always row after row has the first row's layout: the same tags and lengths at the same
-places. Such a run of rows is found without reading each of them; where the layout changes, a new
-run begins. Null-data, where a meter sends them, make a few layouts that alternate: those seen last
-are tried before a row is read by itself.
+places. Such a run of rows is found without reading each of them. Null-data, where a meter sends
+them, make the layouts alternate: ``profile_scan`` finds such rows all at once. What is left, such
+as rows that hold structures, is cut into runs of one layout: those seen last are tried before a row
+is read by itself.
 
 References
 ----------
@@ -15,15 +16,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.dlms import axdr
+from drivers.dlms import axdr, profile_scan
+from drivers.dlms.profile_scan import NULLS, STRINGS, Cells, Scan
 from drivers.errors import RemoteProtocolError
 
-STRINGS: Final = (axdr.OCTET_STRING, axdr.VISIBLE_STRING, axdr.UTF8_STRING)
 # Longer runs are found by asking for four times as many rows at a time, so that a buffer in which
 # each row differs costs no more than its size.
 _FIRST_GUESS: Final = 128
@@ -34,11 +35,8 @@ _SEEN: Final = 8
 # Longer type descriptions are not kept from one buffer to the next.
 _LONGEST_KEY: Final = 512
 
-Kind = tuple[int, int]
+_Kind = tuple[int, int]
 """A value's tag and the size of its payload."""
-
-Places = NDArray[np.intp] | slice
-"""Indices, or evenly spaced ones."""
 
 
 class _Cell(NamedTuple):
@@ -102,28 +100,25 @@ class Rows:
             # Each row is where those before it end; a buffer's rows follow without a gap.
             self._at = np.cumsum(size) - size + runs[0].at
 
-    def kinds(self, index: int) -> set[Kind]:
-        """Give the tags and sizes that a column's values have."""
-        return {(cell.tag, cell.size) for cell in self._cells(index)}
-
-    def places(self, index: int, kind: Kind) -> tuple[Places, Places]:
-        """Give the rows whose value in a column is of a kind, and where its payload begins."""
+    def cells(self, index: int) -> list[Cells]:
+        """Give a column's values, by their kinds; null-data are in none."""
         cells = self._cells(index)
         if len(cells) == 1:
             many, layout, at = self.runs[0]
-            first = at + cells[0].at
-            return slice(many), slice(first, first + (many - 1) * layout.size + 1, layout.size)
+            tag, place, size, alone = cells[0]
+            if tag in NULLS:
+                return []
+            first = at + place
+            spaced = slice(first, first + (many - 1) * layout.size + 1, layout.size)
+            return [Cells(tag, size, None, spaced, alone)]
+        kinds = {(cell.tag, cell.size) for cell in cells}
+        return [self._of_kind(cells, kind) for kind in kinds if kind[0] not in NULLS]
+
+    def _of_kind(self, cells: list[_Cell], kind: _Kind) -> Cells:
         inside = self._spread([cell.at if cell[::2] == kind else -1 for cell in cells])
         rows = (inside >= 0).nonzero()[0]
-        return rows, self._at[rows] + inside[rows]
-
-    def at_every_octet(self, form: np.dtype[Any]) -> NDArray[Any]:
-        """Give what stands from each octet on, as a number."""
-        return np.ndarray((len(self.data) - form.itemsize + 1,), form, self.data, 0, (1,))
-
-    def alone(self, index: int, kind: Kind) -> list[axdr.Value]:
-        """Give the values of a kind in a column that were read by themselves."""
-        return [cell.alone[0] for cell in self._cells(index) if cell[::2] == kind]
+        alone = [cell.alone[0] for cell in cells if cell[::2] == kind and cell.alone]
+        return Cells(*kind, rows, self._at[rows] + inside[rows], tuple(alone))
 
     def _cells(self, index: int) -> list[_Cell]:
         return [run.layout.cells[index] for run in self.runs]
@@ -135,7 +130,7 @@ class Rows:
 _ReadRow = Callable[[bytes, int], _Layout]
 
 
-def tagged(data: bytes, width: int) -> Rows:
+def tagged(data: bytes, width: int) -> Rows | Scan:
     """Find the rows of a buffer that is an array of structures.
 
     Raises
@@ -158,7 +153,16 @@ def tagged(data: bytes, width: int) -> Rows:
             cells.append(cell)
         return _Layout.of(data[at:position], cells)
 
-    return Rows(data, list(_runs(data, at, read_row, rows, _seen(width, b""))))
+    seen = _seen(width, b"")
+    for layout in tuple(seen):
+        if rows and _run_length(data, at, layout, rows) == rows:
+            return Rows(data, [_Run(rows, layout, at)])
+    found = profile_scan.scan(data, at, width, rows)
+    if found is None:
+        return Rows(data, list(_runs(data, at, read_row, rows, seen)))
+    if found.is_even:
+        seen.appendleft(read_row(data, at))
+    return found
 
 
 def _row_head(data: bytes, at: int) -> tuple[int, int]:

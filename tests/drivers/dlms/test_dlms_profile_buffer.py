@@ -276,11 +276,27 @@ def test_changed_octets_are_columns_or_a_protocol_error(data: st.DataObject) -> 
         pytest.param(b"", id="nothing"),
         pytest.param(b"\x13\x02\x01\x00\x02ab", id="a compact array without octets"),
         pytest.param(
-            b"\x01\x83\x02\x00\x00" + b"\x02\x01\x11\x00\x02\x01\x00" * 65536,
-            id="a layout that changes with each of 131,072 rows",
+            b"\x01\x83\x02\x00\x00" + b"\x02\x01\x02\x01\x11\x00\x02\x01\x00" * 65536,
+            id="a layout that changes with each of 131,072 rows, half of which hold structures",
         ),
     ],
 )
 def test_hostile_buffers_are_refused(hostile: bytes) -> None:
     with pytest.raises(RemoteProtocolError):
         decoded(hostile, 1, clock=None)
+
+
+def test_a_layout_that_changes_with_each_row_is_read_at_once() -> None:
+    columns = decoded(b"\x01\x83\x02\x00\x00" + b"\x02\x01\x11\x07\x02\x01\x00" * 65536, 1, None)
+    assert columns.rows == 131072
+    assert columns.others[0].present.all()
+    assert (columns.others[0].values == 7).all()
+
+
+@given(st.lists(st.sampled_from([0x0201, 0x02010201, 0x11020100, 7]), min_size=1, max_size=40))
+def test_values_that_look_like_the_head_of_a_row_begin_none(numbers: list[int]) -> None:
+    rows = [[by_gurux.encoded(DataType.UINT32, n)] if n != 7 else [b"\x00"] for n in numbers]
+    expected = one_by_one(written(rows), 0)
+    column = decoded(written(rows), 1, clock=None).others[0]
+    assert column.present.tolist() == [value is not None for value in expected]
+    assert column.values[column.present].tolist() == [v for v in expected if v is not None]
