@@ -19,6 +19,7 @@ from console import (
     decode_command,
     doctor,
     probe_command,
+    quarantine_commands,
     registry_import,
     schedule_commands,
     serve,
@@ -33,6 +34,7 @@ from headend.devices import UnknownDevice
 from headend.files import UnknownFormat
 from headend.groups import GroupError
 from headend.on_demand import Busy, NotReadable
+from headend.quarantine import UnknownRow
 from headend.schedules import ScheduleError
 from headend.vault import VaultError
 from mdm.cycle import CycleError
@@ -49,7 +51,7 @@ from simulators.fleet_file import BadFleet
 _REFUSALS = (
     BadFleet, BrokerError, Busy, ClockError, CycleError, DeliveryError, DriverError, FleetError,
     GroupError, HeadingError, NotReadable, ReplayError, ScheduleError, ServerError, UnknownDevice,
-    UnknownFormat, VaultError, WorklistError,
+    UnknownFormat, UnknownRow, VaultError, WorklistError,
 )  # fmt: skip
 
 app = typer.Typer(
@@ -97,6 +99,7 @@ app.command()(collection_commands.worker)
 app.command("scheduler")(collection_commands.run_scheduler)
 app.command()(collection_commands.listen)
 app.command()(decode_command.decode)
+app.add_typer(quarantine_commands.app, name="quarantine")
 app.add_typer(probe_command.app, name="probe")
 app.command()(serve.serve)
 app.add_typer(vee_commands.app, name="vee")

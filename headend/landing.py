@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from headend import pieces
+from headend import pieces, quarantine
 from schemas import quality, reading_type, statements
 from schemas.database import Connection
 from schemas.event import EndDeviceEvent
@@ -86,12 +86,7 @@ def land(
         intervals = _land_blocks(connection, answers, stamps, unplaced)
         registers = _land_registers(connection, answers, stamps, unplaced)
         events = _land_events(connection, answers, now)
-        for one in unplaced:
-            payload = json.dumps(one.payload, sort_keys=True).encode()
-            quarantine(
-                connection, source=source, subject=f"end device {one.end_device_id}",
-                payload=payload, reason=one.reason, now=now,
-            )  # fmt: skip
+        quarantine.put(connection, [_aside(one, source, now) for one in unplaced])
     outside = [one.end_device_id for one in unplaced]
     return {
         device: Landed(
@@ -103,16 +98,6 @@ def land(
         )
         for device in dict.fromkeys(answer.end_device_id for answer in answers)
     }
-
-
-def quarantine(
-    connection: Connection, *, source: str, subject: str, payload: bytes, reason: str, now: datetime
-) -> None:
-    """Keep what could not be placed, with the reason; the same is kept once until resolved."""
-    connection.execute(
-        _SQL["quarantine"],
-        {"source": source, "subject": subject, "payload": payload, "reason": reason, "now": now},
-    )
 
 
 def _land_blocks(
@@ -183,6 +168,11 @@ def _overflow(end_device_id: int, overflow: pieces.Overflow) -> _Unplaced:
     }
     reason = "an interval's value does not fit into 32 bits; is the scaler or the unit wrong?"
     return _Unplaced(end_device_id, payload, reason)
+
+
+def _aside(one: _Unplaced, source: str, now: datetime) -> quarantine.Aside:
+    payload = json.dumps(one.payload, sort_keys=True).encode()
+    return quarantine.Aside(source, f"end device {one.end_device_id}", payload, one.reason, now)
 
 
 def _register_rows(

@@ -86,12 +86,3 @@ WITH landed AS (
     RETURNING end_device_id
 )
 SELECT end_device_id, count(*)::integer FROM landed GROUP BY end_device_id
-
--- name: quarantine
-INSERT INTO quarantine (source, subject, payload, reason, received_at)
-SELECT %(source)s, %(subject)s, %(payload)s, %(reason)s, %(now)s
-WHERE NOT EXISTS (
-    SELECT FROM quarantine
-    WHERE source = %(source)s AND subject = %(subject)s AND payload = %(payload)s
-      AND reason = %(reason)s AND resolved_at IS NULL
-)

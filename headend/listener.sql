@@ -17,3 +17,12 @@ ON CONFLICT (end_device_id) DO UPDATE SET
     last_attempt = greatest(st.last_attempt, excluded.last_attempt),
     last_ok = greatest(st.last_ok, excluded.last_ok),
     failing_since = NULL, error = NULL, message = NULL, consecutive_failures = 0
+
+-- name: known_registers
+SELECT r.end_device_id, r.reading_type_id, r.read_at, r.value, r.quality
+FROM unnest(
+    %(devices)s::integer[], %(types)s::smallint[], %(read_at)s::timestamptz[],
+    %(values)s::bigint[], %(qualities)s::smallint[]
+) AS w (device, type, read_at, value, quality)
+JOIN raw_register_reading r ON r.end_device_id = w.device AND r.reading_type_id = w.type
+    AND r.read_at = w.read_at AND r.value = w.value AND r.quality = w.quality

@@ -13,7 +13,7 @@ import structlog
 from psycopg.types.json import Jsonb
 
 from drivers import errors
-from headend import landing, retry
+from headend import landing, quarantine, retry
 from headend.exchange import Result
 from headend.landing import Answer, Landed
 from schemas import statements
@@ -108,10 +108,10 @@ def _set_aside(
         error=error, failing=True,
     )  # fmt: skip
     with connection.transaction():
-        landing.quarantine(
-            connection, source=device.protocol, subject=f"end device {device.id}",
-            payload=payload, reason=str(cause), now=now,
-        )  # fmt: skip
+        aside = quarantine.Aside(
+            device.protocol, f"end device {device.id}", payload, str(cause), now
+        )
+        quarantine.put(connection, [aside])
         return _record(connection, [bare], batch_id, now)[0]
 
 

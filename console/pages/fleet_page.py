@@ -13,7 +13,7 @@ from console import store
 from console.pages.language import Language
 from console.pages.recent import Recent
 from console.pages.showing import Reader
-from headend import overview, read_rate, talking
+from headend import overview, quarantine, read_rate, talking
 from headend.diagnosis import Verdict
 from headend.overview import Fleet
 from headend.read_rate import ReadRate
@@ -86,6 +86,7 @@ def content(
         "meters": len(rows),
         "rate": rates.answer(days, lambda: read_rate.read_rate(connection, days)),
         "findings": _findings(connection),
+        "quarantined": quarantine.count_open(connection),
         "cycles": _cycles(connection),
         "silent": _silent(rows)[:_FIRST_SILENT],
         "listing": _listing(rows, query),
