@@ -7,16 +7,24 @@
     │   ├── Unreachable             no connection could be made
     │   ├── Refused                 somebody answered that nobody listens there
     │   ├── TimedOut                connected, and then no answer in time
-    │   └── Broken                  closed or reset in the middle
+    │   │   ├── HalfAnswer              an answer began and did not end in time
+    │   │   └── NoUnit                  a gateway says that nobody answers behind it
+    │   ├── Busy                    the meter is at work and asks for patience
+    │   └── Broken                  closed or reset in the middle of an exchange
+    │       └── HungUp                  closed before it said anything at all
     ├── ProtocolError           the bytes
     │   ├── RemoteProtocolError     the meter said something that the standard does not allow
+    │   │   ├── Garbled                 a checksum does not hold
+    │   │   └── OutOfStep               an answer to something else, or a second one
     │   └── LocalProtocolError      we did: a defect of ours
     ├── MeterRefused            the meter understood and said no: do not hammer
     │   ├── WrongKey                authentication or decryption failed
     │   ├── CounterOutOfSync        the invocation counter is too low
     │   ├── AccessDenied            not allowed for this client
+    │   ├── Faulty                  the meter says that it has a fault
     │   └── NotOffered              the meter has no such object, register or feature
     └── WrongMeter              somebody else answered: the identity is not the expected one
+        └── WrongUnit               an answer bears another unit's number
 
 The class alone decides the retry (``headend.retry``).
 """
@@ -44,8 +52,24 @@ class TimedOut(LinkError):
     """The connection stands, and the answer did not come in time."""
 
 
+class HalfAnswer(TimedOut):
+    """An answer began and did not end in time: a slow or breaking line, or a short timeout."""
+
+
+class NoUnit(TimedOut):
+    """The gateway answers, and says that nobody answers behind it as this unit."""
+
+
+class Busy(LinkError):
+    """The meter understood, is at work, and asks to be asked later."""
+
+
 class Broken(LinkError):
     """The connection was closed or reset in the middle of an exchange."""
+
+
+class HungUp(Broken):
+    """The connection was taken and closed before a byte came: another client may have the meter."""
 
 
 class ProtocolError(DriverError):
@@ -54,6 +78,14 @@ class ProtocolError(DriverError):
 
 class RemoteProtocolError(ProtocolError):
     """The peer sent bytes that the protocol does not allow."""
+
+
+class Garbled(RemoteProtocolError):
+    """A checksum does not hold: noise on the line, or two who talk at the same time."""
+
+
+class OutOfStep(RemoteProtocolError):
+    """An answer to another request than ours, or a second one to the same."""
 
 
 class LocalProtocolError(ProtocolError):
@@ -76,9 +108,17 @@ class AccessDenied(MeterRefused):
     """The meter does not let this client see or do that."""
 
 
+class Faulty(MeterRefused):
+    """The meter says that it has a fault."""
+
+
 class NotOffered(MeterRefused):
     """The meter has no such object, register or feature."""
 
 
 class WrongMeter(DriverError):
     """Another meter than the expected one answered."""
+
+
+class WrongUnit(WrongMeter):
+    """An answer bears another unit's number; what it says was not taken."""

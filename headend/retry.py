@@ -50,6 +50,9 @@ POLICIES: dict[type[errors.DriverError], Policy] = {
     errors.LocalProtocolError: Policy(0, timedelta(hours=6), timedelta(days=1)),
     errors.ProtocolError: Policy(0, timedelta(minutes=15)),
     errors.WrongKey: Policy(0, None),
+    # What a bus mixes up once it may have right a moment later; nothing wrong was taken.
+    errors.WrongUnit: Policy(1, timedelta(minutes=5)),
+    errors.Faulty: Policy(0, timedelta(hours=1)),
     errors.CounterOutOfSync: Policy(0, None),
     errors.AccessDenied: Policy(0, None),
     errors.NotOffered: Policy(0, timedelta(hours=6), timedelta(days=1)),

@@ -1,8 +1,7 @@
 """What the bytes that came back on a Modbus TCP connection are: ours, incomplete, or wrong.
 
-The client library skips what it does not expect and then waits in vain; here the same bytes give a
-diagnosis. Modbus Messaging on TCP/IP Implementation Guide V1.0b, §3.1.3 (MBAP header);
-Modbus Application Protocol V1.1b3, §6.3, §6.4 (reading) and §7 (exception codes).
+Modbus Messaging on TCP/IP Implementation Guide V1.0b, §3.1.3 (MBAP header); Modbus Application
+Protocol V1.1b3, §6.3, §6.4 (reading) and §7 (exception codes).
 """
 
 from __future__ import annotations
@@ -15,18 +14,19 @@ from drivers import errors
 from drivers.modbus.register_map import Span
 
 _HEADER: Final = struct.Struct(">HHHB")
+_QUESTION: Final = struct.Struct(">BHH")
 _LARGEST_LENGTH: Final = 254
 
 _EXCEPTIONS: Final[dict[int, tuple[type[errors.DriverError], str]]] = {
     1: (errors.NotOffered, "illegal function: the meter does not serve this function code"),
     2: (errors.NotOffered, "illegal data address: the meter has no such registers"),
     3: (errors.MeterRefused, "illegal data value: the meter does not take this start or count"),
-    4: (errors.MeterRefused, "server device failure: the meter has a fault"),
-    5: (errors.LinkError, "acknowledge: the meter is still at work"),
-    6: (errors.LinkError, "server device busy"),
-    8: (errors.MeterRefused, "memory parity error: the meter has a fault"),
+    4: (errors.Faulty, "server device failure: the meter has a fault"),
+    5: (errors.Busy, "acknowledge: the meter is still at work"),
+    6: (errors.Busy, "server device busy: the meter is still at work"),
+    8: (errors.Faulty, "memory parity error: the meter has a fault"),
     10: (errors.Unreachable, "gateway path unavailable: the gateway knows no way to this unit"),
-    11: (errors.TimedOut, "gateway target failed to respond: nobody answers as this unit"),
+    11: (errors.NoUnit, "gateway target failed to respond: nobody answers as this unit"),
 }
 
 
@@ -47,46 +47,115 @@ class Fault:
     in_step: bool = False
 
 
-def request_of(frame: bytes) -> Request:
-    """Read a request back from the frame that carries it."""
-    transaction, _, _, unit = _HEADER.unpack_from(frame)
-    function, address, count = struct.unpack_from(">BHH", frame, _HEADER.size)
-    return Request(transaction, unit, Span(function, address, count))
+Said = tuple[int, ...] | errors.DriverError
+"""An answer: words, 0 … 65535, or the refusal that the meter gave in their place."""
+
+
+class Answers:
+    """Makes requests and finds their answers, one at a time; the framer of a connection."""
+
+    def __init__(self) -> None:
+        self._stream = bytearray()
+        self._request: Request | None = None
+        self._transaction = 0
+        self._strange = 0
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that came and were not given out."""
+        return len(self._stream)
+
+    def ask(self, unit: int, span: Span) -> bytes:
+        """Give the frame of a request; from here on its answer is looked for, and no other."""
+        self._transaction = self._transaction % 0xFFFF + 1
+        self._request, self._strange = Request(self._transaction, unit, span), 0
+        return frame(self._request)
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes as they come."""
+        self._stream += data
+
+    def next(self) -> Said | None:
+        """Give the answer to the request, None while it has not come whole.
+
+        Answers to other transactions are passed over: they come late, or twice.
+
+        Raises
+        ------
+        DriverError
+            if nothing that follows on this connection can be trusted.
+        """
+        while self._request is not None and len(self._stream) >= _HEADER.size:
+            request, stream = self._request, bytes(self._stream[: 6 + _LARGEST_LENGTH])
+            found = fault(stream, request)
+            if found is not None and not found.in_step:
+                raise found.error
+            transaction, _, length, _ = _HEADER.unpack_from(stream)
+            if len(stream) < 6 + length:
+                return None
+            del self._stream[: 6 + length]
+            if transaction == request.transaction:
+                self._request = None
+                return found.error if found else words(stream[9 : 6 + length])
+            self._strange += 1
+        return None
+
+    def silence(self, seconds: float) -> errors.TimedOut | errors.OutOfStep:
+        """Say how far the answer came before the time was up."""
+        if self._strange and not self._stream:
+            said = f"{self._strange} answers to other requests, and none to ours"
+            return errors.OutOfStep(f"{said} in {seconds:g} s")
+        return silence(self.progress(), bool(self._stream), seconds)
+
+    def progress(self) -> str:
+        """Say how far an answer came before it stopped."""
+        return progress(bytes(self._stream))
+
+
+def frame(request: Request) -> bytes:
+    """Write a request with the header of Modbus TCP."""
+    span = request.span
+    head = _HEADER.pack(request.transaction, 0, 6, request.unit)
+    return head + _QUESTION.pack(span.function, span.address, span.count)
 
 
 def fault(stream: bytes, request: Request) -> Fault | None:
-    """Say what is wrong with the bytes that came since a request was sent.
+    """Say what is wrong with the frame that a stream begins with.
 
     Parameters
     ----------
-    stream : all of them, from the start of a frame
+    stream : what came, from the start of a frame
     request : the one that waits for its answer
 
     Returns
     -------
-    None while the answer may still become right, or is
+    None while the answer may still become right, or is, or is another transaction's
     """
-    while len(stream) >= _HEADER.size:
-        transaction, protocol, length, unit = _HEADER.unpack_from(stream)
-        if protocol != 0 or not 2 <= length <= _LARGEST_LENGTH:
-            shown = stream[:16].hex(" ")
-            return Fault(errors.RemoteProtocolError(f"no Modbus TCP frame begins with {shown}"))
-        frame, stream = stream[: 6 + length], stream[6 + length :]
-        if transaction == request.transaction:
-            return _wrong(frame, unit, request)
-    return None
+    if len(stream) < _HEADER.size:
+        return None
+    transaction, protocol, length, unit = _HEADER.unpack_from(stream)
+    if protocol != 0 or not 2 <= length <= _LARGEST_LENGTH:
+        shown = stream[:16].hex(" ")
+        return Fault(errors.RemoteProtocolError(f"no Modbus TCP frame begins with {shown}"))
+    if transaction != request.transaction:
+        return None
+    return _wrong(stream[: 6 + length], unit, request)
 
 
 def progress(stream: bytes) -> str:
-    """Say how far an answer came before it stopped, for the message of a timeout."""
+    """Say how far an answer came before it stopped."""
     if not stream:
         return "no answer"
     if len(stream) < _HEADER.size:
         return f"half an answer: {len(stream)} bytes, not even a whole header"
     wanted = 6 + int.from_bytes(stream[4:6], "big")
-    if len(stream) < wanted:
-        return f"half an answer: {len(stream)} of {wanted} bytes"
-    return "an answer to another request only"
+    return f"half an answer: {len(stream)} of {wanted} bytes"
+
+
+def silence(said: str, began: bool, seconds: float) -> errors.TimedOut:  # noqa: FBT001  # of progress
+    """Give the error of an answer that did not come whole in time."""
+    kind = errors.HalfAnswer if began else errors.TimedOut
+    return kind(f"{said} in {seconds:g} s")
 
 
 def refusal(code: int, span: Span) -> errors.DriverError:
@@ -100,26 +169,41 @@ def named(span: Span) -> str:
     return f"function {span.function}, {span.count} words at {span.address:#06x}"
 
 
-def _wrong(frame: bytes, unit: int, request: Request) -> Fault | None:
+def words(data: bytes) -> tuple[int, ...]:
+    """Read bytes as words, the more significant byte first."""
+    return struct.unpack(f">{len(data) // 2}H", data)
+
+
+def nothing(span: Span) -> errors.RemoteProtocolError:
+    """Name a success without a register, with which jsmodbus answers past its last one."""
+    return errors.RemoteProtocolError(
+        f"{named(span)}: success with 0 bytes, not {2 * span.count}: the meter says yes and gives"
+        " nothing; it may have no such registers: check the profile"
+    )
+
+
+def _wrong(said: bytes, unit: int, request: Request) -> Fault | None:
     if unit != request.unit:
-        said = f"unit {unit} answered what unit {request.unit} was asked"
-        return Fault(errors.WrongMeter(said))
-    if len(frame) < _HEADER.size + 1:
+        told = f"unit {unit} answered what unit {request.unit} was asked"
+        return Fault(errors.WrongUnit(told))
+    if len(said) < _HEADER.size + 1:
         return None
-    function = frame[7]
+    function = said[7]
     if function == request.span.function | 0x80:
-        return Fault(refusal(frame[8], request.span), in_step=True) if len(frame) > 8 else None
+        return Fault(refusal(said[8], request.span), in_step=True) if len(said) > 8 else None
     if function != request.span.function:
-        said = f"function {function} in the answer to {named(request.span)}"
-        return Fault(errors.RemoteProtocolError(said))
-    return _wrong_size(frame, request.span)
+        told = f"function {function} in the answer to {named(request.span)}"
+        return Fault(errors.RemoteProtocolError(told))
+    return _wrong_size(said, request.span)
 
 
-def _wrong_size(frame: bytes, span: Span) -> Fault | None:
+def _wrong_size(said: bytes, span: Span) -> Fault | None:
     """Compare the length in the header and the byte count with what was asked."""
-    inside = int.from_bytes(frame[4:6], "big") - 3
-    counted = frame[8] if len(frame) > 8 else inside
+    inside = int.from_bytes(said[4:6], "big") - 3
+    counted = said[8] if len(said) > 8 else inside
     if inside == counted == 2 * span.count:
         return None
-    said = f"{named(span)}: {counted} bytes in a frame for {inside}, not {2 * span.count}"
-    return Fault(errors.RemoteProtocolError(said))
+    if inside == counted == 0:
+        return Fault(nothing(span))
+    told = f"{named(span)}: {counted} bytes in a frame for {inside}, not {2 * span.count}"
+    return Fault(errors.RemoteProtocolError(told))

@@ -70,6 +70,15 @@ def text(words: Sequence[int], field: Field) -> str:
     return str(struct.unpack(_FORMATS[field.data_type], data)[0])
 
 
+def is_there(memory: Mapping[tuple[int, int], int], register: Register) -> bool:
+    """Tell whether all words of a register were read."""
+    return all(
+        (field.span.function, address) in memory
+        for field in register.fields
+        for address in range(field.span.address, field.span.end)
+    )
+
+
 def reading(memory: Mapping[tuple[int, int], int], register: Register) -> int | None:
     """Decode a register out of what was read; parameters, result and errors as of its parts."""
     return value([word for field in register.fields for word in pick(memory, field)], register)

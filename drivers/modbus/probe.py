@@ -7,14 +7,13 @@ from collections.abc import Iterable
 
 from drivers import errors
 from drivers.modbus import planner, plausibility, register_map
-from drivers.modbus.line import Framing, Line
+from drivers.modbus.line import Line
+from drivers.modbus.place import Place
 from drivers.modbus.plausibility import Candidate
 from drivers.modbus.register_map import RegisterMap, Span
 
 
-async def probe(
-    host: str, port: int, unit: int, *, framing: Framing = "tcp", seconds: float, pause: float
-) -> list[Candidate]:
+async def probe(place: Place, unit: int, *, seconds: float, pause: float) -> list[Candidate]:
     """Ask a meter for the registers of every map, again where they look right, and rank the maps.
 
     Parameters
@@ -31,7 +30,7 @@ async def probe(
     drivers.errors.DriverError
         if nobody answers, or somebody who speaks no Modbus.
     """
-    line = Line(host, port, framing)
+    line = Line(place)
     try:
         return await _rank(line, unit, seconds, pause)
     finally:
@@ -78,7 +77,7 @@ class _Survey:
 
     def __init__(self, line: Line, unit: int, seconds: float) -> None:
         self._line, self._unit, self._seconds = line, unit, seconds
-        self._known: dict[Span, list[int] | None] = {}
+        self._known: dict[Span, tuple[int, ...] | None] = {}
         self.answered = False
         self.silence: errors.DriverError | None = None
 
@@ -100,12 +99,12 @@ class _Survey:
                 memory[request.function, address] = word
         return memory
 
-    async def _ask(self, request: Span) -> list[int] | None:
+    async def _ask(self, request: Span) -> tuple[int, ...] | None:
         """Ask once; no words where the meter refuses, None where it does not answer in order."""
         try:
             words = await self._line.read(self._unit, request, self._seconds)
         except errors.MeterRefused:
-            words = []
+            words = ()
         except (errors.Refused, errors.Unreachable):
             raise
         except (errors.LinkError, errors.RemoteProtocolError) as error:

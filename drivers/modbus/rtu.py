@@ -1,8 +1,8 @@
-"""What the bytes that came back are where RTU frames travel over TCP: ours, incomplete, or wrong.
+"""What the bytes that came back in RTU frames are, by serial line or TCP: ours, or wrong.
 
-Gateways that do not translate send the frame of the serial line as it is: unit, function, data,
-CRC. There is no transaction number and no length in front, so whatever does not add up ends the
-connection. Modbus over Serial Line V1.02, §2.5.1 (RTU frame) and §2.5.1.2 (CRC).
+A frame is unit, function, data, CRC. There is no transaction number and no length in front, so
+whatever does not add up ends the connection. Modbus over Serial Line V1.02, §2.5.1 (RTU frame) and
+§6.2.2 (CRC).
 """
 
 from __future__ import annotations
@@ -10,21 +10,104 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from pymodbus.framer import FramerRTU
-
 from drivers import errors
 from drivers.modbus import answer
-from drivers.modbus.answer import Fault, Request
+from drivers.modbus.answer import Fault, Request, Said
 from drivers.modbus.register_map import Span
 
 _CRC_BYTES: Final = 2
 _EXCEPTION_BYTES: Final = 5
+_LARGEST_FRAME: Final = 256
 
 
-def request_of(frame: bytes) -> Request:
-    """Read a request back from the frame that carries it; its transaction is 0, there is none."""
-    unit, function, address, count = struct.unpack_from(">BBHH", frame)
-    return Request(0, unit, Span(function, address, count))
+class Answers:
+    """Makes requests and finds their answers, one at a time; the framer of a line."""
+
+    def __init__(self) -> None:
+        self._stream = bytearray()
+        self._request: Request | None = None
+        self._late: Request | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that came and were not given out."""
+        return len(self._stream)
+
+    def ask(self, unit: int, span: Span, late: Request | None = None) -> bytes:
+        """Give the frame of a request; from here on its answer is looked for.
+
+        Parameters
+        ----------
+        late : an earlier request that was given up: another unit's answer to it may still come
+
+        Raises
+        ------
+        OutOfStep
+            if a whole frame is there already: the last request was answered twice. Other bytes
+            are noise of the line, and are dropped.
+        """
+        before, self._stream = bytes(self._stream), bytearray()
+        if len(before) >= _EXCEPTION_BYTES and before[-_CRC_BYTES:] == crc(before[:-_CRC_BYTES]):
+            raise errors.OutOfStep(
+                f"an answer that nobody waited for: {before[:16].hex(' ')}; does the meter answer"
+                " twice, or does somebody else ask on this line?"
+            )
+        self._request, self._late = Request(0, unit, span), late
+        return frame(self._request)
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes as they come; nobody needs to remember more than a frame that is too long."""
+        self._stream += data[: 2 * _LARGEST_FRAME - len(self._stream)]
+
+    def next(self) -> Said | None:
+        """Give the answer to the request, None while it has not come whole.
+
+        Raises
+        ------
+        DriverError
+            if nothing that follows on this line can be trusted.
+        """
+        if self._request is None:
+            return None
+        if self._late is not None and not self._pass_over(self._late, self._request):
+            return None
+        stream = bytes(self._stream)
+        found = fault(stream, self._request)
+        if found is not None and not found.in_step:
+            raise found.error
+        if len(stream) < _EXCEPTION_BYTES or len(stream) < _length(stream):
+            return None
+        self._stream.clear()
+        self._request = None
+        return found.error if found else answer.words(stream[3:-_CRC_BYTES])
+
+    def silence(self, seconds: float) -> errors.TimedOut:
+        """Say how far the answer came before the time was up."""
+        return answer.silence(self.progress(), bool(self._stream), seconds)
+
+    def progress(self) -> str:
+        """Say how far an answer came before it stopped."""
+        return progress(bytes(self._stream))
+
+    def _pass_over(self, late: Request, request: Request) -> bool:
+        """Drop another unit's late answer; False while it is still coming."""
+        stream = self._stream
+        if late.unit == request.unit or not stream or stream[0] != late.unit:
+            return True
+        if len(stream) < 3 or len(stream) < (wanted := _length(bytes(stream[:3]))):
+            return len(stream) > _expected(late)
+        said = bytes(stream[:wanted])
+        if said[-_CRC_BYTES:] == crc(said[:-_CRC_BYTES]):
+            del stream[:wanted]
+            self._late = None
+        return True
+
+
+def frame(request: Request) -> bytes:
+    """Write a request with its CRC."""
+    span = request.span
+    said = struct.pack(">BBHH", request.unit, span.function, span.address, span.count)
+    return said + crc(said)
 
 
 def fault(stream: bytes, request: Request) -> Fault | None:
@@ -49,8 +132,7 @@ def fault(stream: bytes, request: Request) -> Fault | None:
         # What is too long for the answer would be waited for until the time is up.
         return None if wanted <= _expected(request) else _wrong_count(stream, request)
     if len(stream) > wanted:
-        # Nothing but its length ends a frame: bytes behind it may be another answer's.
-        return _garbled(f"{len(stream) - wanted} bytes more than the frame has:", stream)
+        return _too_much(stream, wanted)
     return _wrong(stream, request)
 
 
@@ -63,9 +145,25 @@ def progress(stream: bytes) -> str:
     return f"half an answer: {len(stream)} of {_length(stream)} bytes"
 
 
-def crc(frame: bytes) -> bytes:
+def _crc_table() -> tuple[int, ...]:
+    """Work out the remainders of all bytes; the polynomial is x¹⁶ + x¹⁵ + x² + 1, reflected."""
+    table = []
+    for value in range(256):
+        for _ in range(8):
+            value = value >> 1 ^ (0xA001 if value & 1 else 0)  # noqa: PLW2901  # shifted bit by bit
+        table.append(value)
+    return tuple(table)
+
+
+_CRC_TABLE: Final = _crc_table()
+
+
+def crc(data: bytes) -> bytes:
     """Compute the two bytes that end a frame, in the order in which they are sent."""
-    return FramerRTU.compute_CRC(frame).to_bytes(_CRC_BYTES, "big")
+    rest = 0xFFFF
+    for byte in data:
+        rest = rest >> 8 ^ _CRC_TABLE[(rest ^ byte) & 0xFF]
+    return rest.to_bytes(_CRC_BYTES, "little")
 
 
 def _length(stream: bytes) -> int:
@@ -76,16 +174,28 @@ def _expected(request: Request) -> int:
     return 3 + 2 * request.span.count + _CRC_BYTES
 
 
-def _wrong(frame: bytes, request: Request) -> Fault | None:
-    told, right = frame[-_CRC_BYTES:], crc(frame[:-_CRC_BYTES])
+def _too_much(stream: bytes, wanted: int) -> Fault:
+    """Name bytes behind a frame: nothing but its length ends it, so they may be another's."""
+    more = len(stream) - wanted
+    if stream[wanted:] == stream[:wanted]:
+        return Fault(errors.OutOfStep(f"the same answer twice: {stream[:16].hex(' ')}"))
+    return _garbled(f"{more} bytes more than the frame has:", stream)
+
+
+def _wrong(said: bytes, request: Request) -> Fault | None:
+    told, right = said[-_CRC_BYTES:], crc(said[:-_CRC_BYTES])
     if told != right:
-        return _garbled(f"CRC {told.hex(' ')}, not {right.hex(' ')}, ends", frame)
-    if frame[0] != request.unit:
-        said = f"unit {frame[0]} answered what unit {request.unit} was asked"
-        return Fault(errors.WrongMeter(said))
-    if frame[1] & 0x80:
-        return Fault(answer.refusal(frame[2], request.span), in_step=True)
-    return None if len(frame) == _expected(request) else _wrong_count(frame, request)
+        why = f"CRC {told.hex(' ')}, not {right.hex(' ')}, ends"
+        return Fault(errors.Garbled(f"{why} {said[:16].hex(' ')}"))
+    if said[0] != request.unit:
+        return Fault(
+            errors.WrongUnit(f"unit {said[0]} answered what unit {request.unit} was asked")
+        )
+    if said[1] & 0x80:
+        return Fault(answer.refusal(said[2], request.span), in_step=True)
+    if said[2] == 0:
+        return Fault(answer.nothing(request.span))
+    return None if len(said) == _expected(request) else _wrong_count(said, request)
 
 
 def _wrong_count(stream: bytes, request: Request) -> Fault:

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Hashable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
-from typing import Final, NoReturn, cast, get_args
+from typing import Final, NoReturn
 
 from drivers import errors
 from drivers.bare import BareSession
 from drivers.driver import Endpoint, Feature, Identity
-from drivers.modbus import decode, planner, register_map
-from drivers.modbus.line import Framing, Line, Lines
+from drivers.modbus import decode, place, planner, register_map
+from drivers.modbus.line import Line, Lines
+from drivers.modbus.place import Place
 from drivers.modbus.register_map import RegisterMap, Span
 from schemas.reading import RegisterReading
+
+# A meter on a bus answers within tenths of a second; the time that the characters take is added.
+_BUS_SECONDS: Final = 1.0
+_LONGEST_SECONDS: Final = 60.0
 
 
 class ModbusSession(BareSession):
     """One conversation with one meter. Modbus meters have registers and, here, nothing else."""
 
-    def __init__(self, line: Line, endpoint: Endpoint, meter: RegisterMap, unit: int) -> None:
+    def __init__(self, line: Line, endpoint: Endpoint, meter: RegisterMap) -> None:
         super().__init__(f"{endpoint.end_device}: a {meter.name} meter")
-        self._line, self._endpoint, self._map, self._unit = line, endpoint, meter, unit
+        self._line, self._endpoint, self._map = line, endpoint, meter
+        self._unit, self._seconds = _unit(endpoint), _seconds(endpoint)
 
     async def identify(self) -> Identity:
         """Ask for the serial number, where the map has its registers.
@@ -36,10 +42,12 @@ class ModbusSession(BareSession):
             self._lacks("a serial number in its register map")
         memory = await self._read([field.span for field in fields.values()])
         said = {
-            what: decode.text(decode.pick(memory, field), field) for what, field in fields.items()
+            what: decode.text(decode.pick(memory, field), field)
+            for what, field in fields.items()
+            if (field.span.function, field.span.address) in memory
         }
         return Identity(
-            serial=said["serial"],
+            serial=said.get("serial", ""),
             manufacturer=said.get("manufacturer", self._map.manufacturer),
             model=said.get("model", self._map.model),
             firmware=said.get("firmware", ""),
@@ -60,31 +68,57 @@ class ModbusSession(BareSession):
         """
         known = [self._map.registers[kind] for kind in reading_types if kind in self._map.registers]
         memory = await self._read([field.span for one in known for field in one.fields])
-        values = [decode.reading(memory, one) for one in known]
+        there = [one for one in known if decode.is_there(memory, one)]
+        values = [decode.reading(memory, one) for one in there]
         return [
             RegisterReading(register.reading_type, now, value)
-            for register, value in zip(known, values, strict=True)
+            for register, value in zip(there, values, strict=True)
             if value is not None
         ]
 
     async def _read(self, spans: Sequence[Span]) -> dict[tuple[int, int], int]:
-        """Read words, by function code and address."""
+        """Read words, by function code and address, without those that the meter does not have.
+
+        Raises
+        ------
+        NotOffered
+            if it has none of them.
+        """
         memory: dict[tuple[int, int], int] = {}
+        refusal: errors.NotOffered | None = None
         for request in planner.plan(spans, self._map.limits):
-            words = await self._ask(request)
-            for offset, word in enumerate(words):
-                memory[request.function, request.address + offset] = word
+            try:
+                _keep(memory, request, await self._ask(request))
+            except errors.NotOffered as error:
+                refusal = error
+                await self._read_singly(memory, request, spans)
+        if refusal is not None and not memory:
+            raise refusal
         return memory
 
-    async def _ask(self, request: Span) -> list[int]:
+    async def _read_singly(
+        self, memory: dict[tuple[int, int], int], refused: Span, spans: Sequence[Span]
+    ) -> None:
+        """Read each value of a refused request by itself: one that is not there hides the others."""
+        inside = {span for span in spans if _is_inside(span, refused)}
+        if len(inside) == 1:
+            return
+        for span in sorted(inside, key=lambda one: (one.address, one.count)):
+            for request in planner.plan([span], self._map.limits):
+                try:
+                    _keep(memory, request, await self._ask(request))
+                except errors.NotOffered:
+                    continue
+
+    async def _ask(self, request: Span) -> Sequence[int]:
         try:
-            return await self._line.read(self._unit, request, self._endpoint.timeout)
+            return await self._line.read(self._unit, request, self._seconds)
         except errors.DriverError as error:
             raise type(error)(f"{self._endpoint.end_device}: {error}") from error
 
 
 class ModbusDriver:
-    """Modbus meters over TCP, directly or as units behind a gateway."""
+    """Modbus meters over TCP or a serial line, alone or as units that share one."""
 
     name: str = "modbus"
     offers: frozenset[Feature] = frozenset({"identity", "registers"})
@@ -92,25 +126,49 @@ class ModbusDriver:
     def __init__(self) -> None:
         self._lines: Final = Lines()
 
+    def line_of(self, endpoint: Endpoint) -> Hashable:
+        """Tell which line a meter is on: meters on the same one are read one after the other."""
+        try:
+            return place.of(endpoint.host, endpoint.port, endpoint.address)
+        except ValueError:
+            return None
+
+    @contextmanager
+    def holding(self, endpoint: Endpoint) -> Iterator[None]:
+        """Keep a meter's line from being closed between the sessions of its units."""
+        with self._lines.line(_place(endpoint)):
+            yield
+
     @asynccontextmanager
     async def session(self, endpoint: Endpoint) -> AsyncIterator[ModbusSession]:
         """Open a conversation with a meter: ``address`` is ``{"unit": 1}``, 1 by default.
 
-        ``{"framing": "rtu"}`` is for gateways that send the serial line's frames over TCP.
+        ``drivers.modbus.place.of`` says how it names a serial line or frames over TCP;
+        ``{"timeout": 1}`` is the longest wait for an answer [s] where the endpoint's is too long.
 
         Raises
         ------
         drivers.errors.DriverError
             by what the caller should do; LocalProtocolError if the endpoint is not a Modbus one.
         """
-        meter, framing = _meter(endpoint), _framing(endpoint)
-        unit = _unit(endpoint, framing)
-        async with self._lines.line(endpoint.host, endpoint.port, framing) as line:
+        meter, where = _meter(endpoint), _place(endpoint)
+        _unit(endpoint)
+        with self._lines.line(where) as line:
             try:
-                await line.connect(endpoint.timeout)
+                await line.connect(_seconds(endpoint))
             except errors.DriverError as error:
                 raise type(error)(f"{endpoint.end_device}: {error}") from error
-            yield ModbusSession(line, endpoint, meter, unit)
+            yield ModbusSession(line, endpoint, meter)
+
+
+def _keep(memory: dict[tuple[int, int], int], request: Span, words: Sequence[int]) -> None:
+    for address, word in enumerate(words, request.address):
+        memory[request.function, address] = word
+
+
+def _is_inside(span: Span, request: Span) -> bool:
+    starts_inside = request.address <= span.address < request.end
+    return span.function == request.function and starts_inside
 
     async def keys_in_force(
         self, endpoint: Endpoint, candidates: Sequence[Mapping[str, bytes]]
@@ -128,25 +186,39 @@ def _meter(endpoint: Endpoint) -> RegisterMap:
         _wrong(endpoint, f"{error.args[0]}")
 
 
-def _framing(endpoint: Endpoint) -> Framing:
-    framing = endpoint.address.get("framing", "tcp")
-    if framing not in get_args(Framing):
-        known = ", ".join(get_args(Framing))
-        _wrong(endpoint, f"address framing={framing} is none of {known}")
-    return cast(Framing, framing)
+def _place(endpoint: Endpoint) -> Place:
+    try:
+        return place.of(endpoint.host, endpoint.port, endpoint.address)
+    except ValueError as error:
+        _wrong(endpoint, str(error))
 
 
-def _unit(endpoint: Endpoint, framing: Framing) -> int:
+def _unit(endpoint: Endpoint) -> int:
     try:
         unit = int(endpoint.address.get("unit", 1))
     except ValueError:
         unit = -1
     # On a serial line 0 is everybody, whom nobody answers for.
-    lowest, highest = (0, 255) if framing == "tcp" else (1, 247)
+    lowest, highest = (0, 255) if _place(endpoint).framing == "tcp" else (1, 247)
     if not lowest <= unit <= highest:
         said = f"address unit={endpoint.address['unit']} is not a unit {lowest} … {highest}"
         _wrong(endpoint, said)
     return unit
+
+
+def _seconds(endpoint: Endpoint) -> float:
+    """Give the longest wait for an answer [s]; a dead meter of a bus must not cost the others much."""
+    asked = endpoint.address.get("timeout")
+    if asked is None:
+        usual = _BUS_SECONDS if _place(endpoint).path else endpoint.timeout
+        return min(usual, endpoint.timeout)
+    try:
+        seconds = float(asked)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= _LONGEST_SECONDS:
+        _wrong(endpoint, f"address timeout={asked} is no number of seconds up to 60")
+    return seconds
 
 
 def _wrong(endpoint: Endpoint, what: str) -> NoReturn:

@@ -45,9 +45,9 @@ def test_a_stagger_spreads_the_starts_evenly() -> None:
 @pytest.mark.parametrize("kind", CLASSES)
 def test_every_error_has_a_policy_and_a_verdict(kind: type[errors.DriverError]) -> None:
     decision = retry.decide(kind, attempt=99, failures=0, now=NOW)
-    assert (decision.kind == "hold") == issubclass(
-        kind, errors.MeterRefused | errors.WrongMeter
-    ) or kind is errors.NotOffered
+    held = issubclass(kind, errors.MeterRefused | errors.WrongMeter)
+    told = kind in (errors.NotOffered, errors.Faulty, errors.WrongUnit)
+    assert (decision.kind == "hold") == (held and not told)
     condition = Condition(last_attempt=NOW, failing_since=NOW, error=kind.__name__)
     judged = diagnosis.verdict(condition, now=NOW)
     assert (judged.words.level, judged.since) == ("bad", NOW)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from drivers import errors
 from drivers.modbus import plausibility, probe, register_map
+from drivers.modbus.place import Place
 from drivers.modbus.plausibility import Candidate
 from tests.drivers.modbus.bank import Bank, serving
 from tests.drivers.modbus.test_modbus_maps import IMAGES
@@ -61,7 +62,7 @@ ALL_IMAGES = {**IMAGES_BEFORE, **{name: image for name, (image, _) in IMAGES.ite
 
 
 async def probed(port: int, unit: int = 1) -> list[Candidate]:
-    return await probe.probe("127.0.0.1", port, unit, seconds=1, pause=0)
+    return await probe.probe(Place("127.0.0.1", port), unit, seconds=1, pause=0)
 
 
 def test_every_map_has_an_image() -> None:
@@ -189,7 +190,7 @@ async def test_nobody_there() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with pytest.raises(errors.Refused, match="refused the connection"):
+    with pytest.raises(errors.Refused, match="nobody listens at"):
         await probed(port)
 
 
@@ -226,7 +227,7 @@ async def test_a_meter_that_is_silent_about_what_it_does_not_have() -> None:
 
     listening = await asyncio.start_server(meter, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
-    found = await probe.probe("127.0.0.1", port, 1, seconds=0.1, pause=0)
+    found = await probe.probe(Place("127.0.0.1", port), 1, seconds=0.1, pause=0)
     assert [one.meter.name for one in found if one.fits] == ["lovato-dmg610"]
     assert {function for function, _ in asked} == {3, 4}
     assert len(asked) <= len(register_map.names()) + 3, "one silence is enough for a map"

@@ -21,6 +21,7 @@ from drivers import errors
 from drivers.driver import Endpoint
 from drivers.modbus import register_map
 from drivers.modbus.line import Line
+from drivers.modbus.place import Place
 from drivers.modbus.register_map import Span
 from drivers.modbus.session import ModbusDriver
 from schemas.period import Period
@@ -191,8 +192,8 @@ def good(request: bytes) -> list[bytes | float | None]:
     return [frame(request, GOOD)]
 
 
-async def ask(port: int, seconds: float = 5) -> list[int]:
-    line = Line("127.0.0.1", port)
+async def ask(port: int, seconds: float = 5) -> tuple[int, ...]:
+    line = Line(Place("127.0.0.1", port))
     try:
         return await line.read(3, Span(3, 0x10, 2), seconds)
     finally:
@@ -202,14 +203,14 @@ async def ask(port: int, seconds: float = 5) -> list[int]:
 @pytest.mark.parametrize("cut", range(1, 13))
 async def test_an_answer_in_two_pieces_is_the_answer(cut: int) -> None:
     async with peer(lambda r: [frame(r, GOOD)[:cut], 0.02, frame(r, GOOD)[cut:]]) as port:
-        assert await ask(port) == [1, 0xE240]
+        assert await ask(port) == (1, 0xE240)
 
 
 async def test_an_answer_byte_by_byte_is_the_answer() -> None:
     async with peer(
         lambda r: [part for byte in frame(r, GOOD) for part in (bytes([byte]), 0.005)]
     ) as port:
-        assert await ask(port) == [1, 0xE240]
+        assert await ask(port) == (1, 0xE240)
 
 
 async def test_a_late_answer_to_an_earlier_request_is_passed_over() -> None:
@@ -217,7 +218,7 @@ async def test_a_late_answer_to_an_earlier_request_is_passed_over() -> None:
         return [frame(request, bytes([3, 4, 9, 9, 9, 9]), transaction=900), *good(request)]
 
     async with peer(late_then_good) as port:
-        assert await ask(port) == [1, 0xE240]
+        assert await ask(port) == (1, 0xE240)
 
 
 async def test_a_second_answer_is_not_taken_for_the_next_one() -> None:
@@ -228,9 +229,9 @@ async def test_a_second_answer_is_not_taken_for_the_next_one() -> None:
         return [0.05, frame(request, bytes([3, 4, 0, 2, 0, 2]))]
 
     async with peer(twice, other) as port:
-        line = Line("127.0.0.1", port)
-        assert await line.read(3, Span(3, 0x10, 2), 5) == [1, 0xE240]
-        assert await line.read(3, Span(3, 0x10, 2), 5) == [2, 2]
+        line = Line(Place("127.0.0.1", port))
+        assert await line.read(3, Span(3, 0x10, 2), 5) == (1, 0xE240)
+        assert await line.read(3, Span(3, 0x10, 2), 5) == (2, 2)
         line.close()
 
 
@@ -240,10 +241,12 @@ async def test_a_second_answer_is_not_taken_for_the_next_one() -> None:
         (1, errors.NotOffered, "illegal function"),
         (2, errors.NotOffered, "no such registers"),
         (3, errors.MeterRefused, "start or count"),
-        (4, errors.MeterRefused, "has a fault"),
-        (6, errors.LinkError, "busy"),
+        (4, errors.Faulty, "has a fault"),
+        (5, errors.Busy, "still at work"),
+        (6, errors.Busy, "busy"),
+        (8, errors.Faulty, "memory parity"),
         (10, errors.Unreachable, "gateway"),
-        (11, errors.TimedOut, "nobody answers as this unit"),
+        (11, errors.NoUnit, "nobody answers as this unit"),
         (77, errors.MeterRefused, "exception 77"),
     ],
 )
@@ -251,12 +254,12 @@ async def test_exceptions_say_what_to_do(
     code: int, error: type[errors.DriverError], said: str
 ) -> None:
     async with peer(lambda r: [frame(r, bytes([0x83, code]))], good) as port:
-        line = Line("127.0.0.1", port)
+        line = Line(Place("127.0.0.1", port))
         with pytest.raises(error, match=said) as raised:
             await line.read(3, Span(3, 0x10, 2), 5)
         assert raised.type is error
         # The connection stays: other units of the gateway go on with it.
-        assert await line.read(3, Span(3, 0x10, 2), 5) == [1, 0xE240]
+        assert await line.read(3, Span(3, 0x10, 2), 5) == (1, 0xE240)
         line.close()
 
 
@@ -264,23 +267,23 @@ async def test_exceptions_say_what_to_do(
     ("answer", "error", "said"),
     [
         (lambda _: [], errors.TimedOut, "no answer in 0.3 s"),
-        (lambda r: [frame(r, GOOD)[:3]], errors.TimedOut, "3 bytes, not even a whole header"),
-        (lambda r: [frame(r, GOOD)[:9]], errors.TimedOut, "half an answer: 9 of 13 bytes"),
+        (lambda r: [frame(r, GOOD)[:3]], errors.HalfAnswer, "3 bytes, not even a whole header"),
+        (lambda r: [frame(r, GOOD)[:9]], errors.HalfAnswer, "half an answer: 9 of 13 bytes"),
         (
             lambda r: [part for b in frame(r, GOOD) for part in (bytes([b]), 0.1)],
-            errors.TimedOut,
+            errors.HalfAnswer,
             "half an answer",
         ),
-        (lambda _: [None], errors.Broken, "no answer"),
+        (lambda _: [None], errors.HungUp, "before a byte came; is another client .*; no answer"),
         (lambda r: [frame(r, GOOD)[:9], None], errors.Broken, "9 of 13 bytes"),
-        (lambda r: [frame(r, GOOD, unit=4)], errors.WrongMeter, "unit 4 answered .* unit 3"),
-        (lambda r: [frame(r, GOOD, transaction=77)], errors.TimedOut, "to another request only"),
+        (lambda r: [frame(r, GOOD, unit=4)], errors.WrongUnit, "unit 4 answered .* unit 3"),
+        (lambda r: [frame(r, GOOD, transaction=77)], errors.OutOfStep, "1 answers to other requests"),
         (lambda r: [frame(r, GOOD, protocol=1)], errors.RemoteProtocolError, "no Modbus TCP"),
         (lambda _: [b"HTTP/1.1 400 Bad\r\n\r\n"], errors.RemoteProtocolError, "48 54 54 50"),
         (lambda _: [os.urandom(2) + b"\1" * 5000], errors.RemoteProtocolError, "no Modbus TCP"),
         (lambda r: [frame(r, b"\x04" + GOOD[1:])], errors.RemoteProtocolError, "function 4"),
         # What a server was seen to do past the end of its registers: success with nothing in it.
-        (lambda r: [frame(r, bytes([3, 0]))], errors.RemoteProtocolError, "0 bytes .* not 4"),
+        (lambda r: [frame(r, bytes([3, 0]))], errors.RemoteProtocolError, "success with 0 bytes, not 4"),
         (lambda r: [frame(r, GOOD[:4])], errors.RemoteProtocolError, "4 bytes in a frame for 2"),
         (lambda r: [frame(r, GOOD + b"\0\0")], errors.RemoteProtocolError, "frame for 6, not 4"),
         (lambda r: [frame(r, bytes([3, 3, 1, 1, 1]))], errors.RemoteProtocolError, "not 4"),
@@ -301,7 +304,7 @@ async def test_nobody_there() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with pytest.raises(errors.Refused, match=r"M-1: 127\.0\.0\.1"):
+    with pytest.raises(errors.Refused, match=r"M-1: nobody listens at 127\.0\.0\.1"):
         async with ModbusDriver().session(endpoint(port, "abb-b23")):
             pass
 
@@ -314,7 +317,7 @@ async def test_a_full_backlog_is_unreachable() -> None:
             waiting.setblocking(False)
             waiting.connect_ex(listening.getsockname())
         await asyncio.sleep(0.05)
-        with pytest.raises(errors.Unreachable, match=r"no connection in 0\.3 s"):
+        with pytest.raises(errors.Unreachable, match=r"within 0\.3 s"):
             await ask(listening.getsockname()[1], seconds=0.3)
 
 
@@ -334,10 +337,10 @@ async def test_after_a_failure_the_next_read_gets_its_own_answer() -> None:
         return [frame(request, GOOD)[:9], 0.4, frame(request, GOOD)[9:]]
 
     async with peer(half, good) as port:
-        line = Line("127.0.0.1", port)
+        line = Line(Place("127.0.0.1", port))
         with pytest.raises(errors.TimedOut):
             await line.read(3, Span(3, 0x10, 2), 0.2)
-        assert await line.read(3, Span(3, 0x10, 2), 5) == [1, 0xE240]
+        assert await line.read(3, Span(3, 0x10, 2), 5) == (1, 0xE240)
         line.close()
 
 
