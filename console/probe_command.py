@@ -19,7 +19,8 @@ app = typer.Typer(no_args_is_help=True, help="What is it that answers there, and
 @app.command("modbus")
 def modbus(
     host: Annotated[
-        str, typer.Argument(metavar="HOST", help="The meter's or gateway's address, or /dev/ttyUSB0.")
+        str,
+        typer.Argument(metavar="HOST", help="The meter's or gateway's address, or /dev/ttyUSB0."),
     ],
     port: Annotated[int, typer.Option(min=1, max=65535, help="TCP port.")] = 502,
     unit: Annotated[int, typer.Option(min=0, max=255, help="Unit behind a gateway.")] = 1,

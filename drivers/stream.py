@@ -14,6 +14,8 @@ from drivers import serial_port
 from drivers.errors import (
     Broken,
     DriverError,
+    HalfAnswer,
+    HungUp,
     LocalProtocolError,
     Refused,
     RemoteProtocolError,
@@ -153,10 +155,16 @@ class Stream(asyncio.Protocol, Generic[F]):
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[F | None] | None = None
         self._ended: DriverError | None = None
+        self._heard = False
         self._paused = False
         # One timer for all waits: setting one up for each costs more than parsing the answer.
         self._timer: asyncio.TimerHandle | None = None
         self._deadline = 0.0
+
+    @property
+    def ended(self) -> bool:
+        """Whether the line has been given up, or the peer has closed it."""
+        return self._ended is not None
 
     def send(self, data: bytes) -> None:
         """Send bytes; what cannot be sent shows when the answer is awaited."""
@@ -180,7 +188,7 @@ class Stream(asyncio.Protocol, Generic[F]):
             waiting = self._framer.waiting
             came = f"{waiting} bytes of it came" if waiting else "none came"
             said = f"no whole answer from {self.where} in {self._timeout:g} s; {came}"
-            raise self._end(TimedOut(said))
+            raise self._end(HalfAnswer(said) if waiting else TimedOut(said))
         return frame
 
     async def wait(self, seconds: float) -> F | None:
@@ -259,6 +267,7 @@ class Stream(asyncio.Protocol, Generic[F]):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes (called by asyncio)."""
+        self._heard = True
         self._framer.feed(data)
         if self._waiter is not None and not self._waiter.done():
             self._hand_over(self._waiter)
@@ -269,7 +278,11 @@ class Stream(asyncio.Protocol, Generic[F]):
     def connection_lost(self, exc: Exception | None) -> None:
         """Note the end (called by asyncio)."""
         how = "was closed by the peer" if exc is None else f"broke: {exc}"
-        self._end(Broken(f"the connection to {self.where} {how}"))
+        if self._heard:
+            self._end(Broken(f"the connection to {self.where} {how}"))
+        else:
+            told = "before a byte came; is another client connected to it?"
+            self._end(HungUp(f"the connection to {self.where} {how} {told}"))
 
     def _hand_over(self, waiter: asyncio.Future[F | None]) -> None:
         try:

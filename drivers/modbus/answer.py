@@ -152,7 +152,7 @@ def progress(stream: bytes) -> str:
     return f"half an answer: {len(stream)} of {wanted} bytes"
 
 
-def silence(said: str, began: bool, seconds: float) -> errors.TimedOut:  # noqa: FBT001  # of progress
+def silence(said: str, began: bool, seconds: float) -> errors.TimedOut:  # of progress
     """Give the error of an answer that did not come whole in time."""
     kind = errors.HalfAnswer if began else errors.TimedOut
     return kind(f"{said} in {seconds:g} s")

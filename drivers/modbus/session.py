@@ -99,7 +99,7 @@ class ModbusSession(BareSession):
     async def _read_singly(
         self, memory: dict[tuple[int, int], int], refused: Span, spans: Sequence[Span]
     ) -> None:
-        """Read each value of a refused request by itself: one that is not there hides the others."""
+        """Read each value of a refused request alone: one that is not there hides the others."""
         inside = {span for span in spans if _is_inside(span, refused)}
         if len(inside) == 1:
             return
@@ -160,6 +160,14 @@ class ModbusDriver:
                 raise type(error)(f"{endpoint.end_device}: {error}") from error
             yield ModbusSession(line, endpoint, meter)
 
+    async def keys_in_force(
+        self, endpoint: Endpoint, candidates: Sequence[Mapping[str, bytes]]
+    ) -> int | None:
+        """Raise NotOffered: Modbus meters have no keys."""
+        raise errors.NotOffered(
+            f"{endpoint.end_device}: Modbus meters have no keys; {len(candidates)} sets were given"
+        )
+
 
 def _keep(memory: dict[tuple[int, int], int], request: Span, words: Sequence[int]) -> None:
     for address, word in enumerate(words, request.address):
@@ -169,14 +177,6 @@ def _keep(memory: dict[tuple[int, int], int], request: Span, words: Sequence[int
 def _is_inside(span: Span, request: Span) -> bool:
     starts_inside = request.address <= span.address < request.end
     return span.function == request.function and starts_inside
-
-    async def keys_in_force(
-        self, endpoint: Endpoint, candidates: Sequence[Mapping[str, bytes]]
-    ) -> int | None:
-        """Raise NotOffered: Modbus meters have no keys."""
-        raise errors.NotOffered(
-            f"{endpoint.end_device}: Modbus meters have no keys; {len(candidates)} sets were given"
-        )
 
 
 def _meter(endpoint: Endpoint) -> RegisterMap:
@@ -207,7 +207,7 @@ def _unit(endpoint: Endpoint) -> int:
 
 
 def _seconds(endpoint: Endpoint) -> float:
-    """Give the longest wait for an answer [s]; a dead meter of a bus must not cost the others much."""
+    """Give the longest wait for an answer [s]: a dead meter of a bus delays all others."""
     asked = endpoint.address.get("timeout")
     if asked is None:
         usual = _BUS_SECONDS if _place(endpoint).path else endpoint.timeout

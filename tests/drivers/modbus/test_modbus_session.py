@@ -277,13 +277,21 @@ async def test_exceptions_say_what_to_do(
         (lambda _: [None], errors.HungUp, "before a byte came; is another client .*; no answer"),
         (lambda r: [frame(r, GOOD)[:9], None], errors.Broken, "9 of 13 bytes"),
         (lambda r: [frame(r, GOOD, unit=4)], errors.WrongUnit, "unit 4 answered .* unit 3"),
-        (lambda r: [frame(r, GOOD, transaction=77)], errors.OutOfStep, "1 answers to other requests"),
+        (
+            lambda r: [frame(r, GOOD, transaction=77)],
+            errors.OutOfStep,
+            "1 answers to other requests",
+        ),
         (lambda r: [frame(r, GOOD, protocol=1)], errors.RemoteProtocolError, "no Modbus TCP"),
         (lambda _: [b"HTTP/1.1 400 Bad\r\n\r\n"], errors.RemoteProtocolError, "48 54 54 50"),
         (lambda _: [os.urandom(2) + b"\1" * 5000], errors.RemoteProtocolError, "no Modbus TCP"),
         (lambda r: [frame(r, b"\x04" + GOOD[1:])], errors.RemoteProtocolError, "function 4"),
         # What a server was seen to do past the end of its registers: success with nothing in it.
-        (lambda r: [frame(r, bytes([3, 0]))], errors.RemoteProtocolError, "success with 0 bytes, not 4"),
+        (
+            lambda r: [frame(r, bytes([3, 0]))],
+            errors.RemoteProtocolError,
+            "success with 0 bytes, not 4",
+        ),
         (lambda r: [frame(r, GOOD[:4])], errors.RemoteProtocolError, "4 bytes in a frame for 2"),
         (lambda r: [frame(r, GOOD + b"\0\0")], errors.RemoteProtocolError, "frame for 6, not 4"),
         (lambda r: [frame(r, bytes([3, 3, 1, 1, 1]))], errors.RemoteProtocolError, "not 4"),
