@@ -1,4 +1,4 @@
-"""Simulated Modbus TCP meters: one conversation with a meter, MBAP frames in and out."""
+"""Simulated Modbus meters over TCP: one conversation with a meter, MBAP or RTU frames."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from typing import Final
 from simulators.clock import Clock
 from simulators.line import HangUp, Lines
 from simulators.meter import Meter
+from simulators.modbus_bus import Bus
 from simulators.modbus_layouts import LAYOUTS
+from simulators.modbus_memory import Memory
 
-_ILLEGAL_FUNCTION: Final = 1
-_ILLEGAL_ADDRESS: Final = 2
-_ILLEGAL_VALUE: Final = 3
-_MOST_WORDS: Final = 125
 _LARGEST_LENGTH: Final = 254
 
 
@@ -36,17 +34,21 @@ async def serve(meters: Sequence[Meter], clock: Clock, *, port: int) -> Lines:
         if meter.profile not in LAYOUTS:
             known = ", ".join(LAYOUTS)
             raise ValueError(f"{meter.mrid}: no simulated {meter.profile!r}; there are {known}")
-    lines = Lines(meters, clock, lambda meter: Talk(meter, clock))
+    lines = Lines(meters, clock, lambda meter: _opening(meter, clock))
     await lines.start(port)
     return lines
+
+
+def _opening(meter: Meter, clock: Clock) -> Talk | Bus:
+    """Choose a meter's frames: its own, or those of the serial line behind a plain gateway."""
+    return Bus([meter], clock) if meter.address.get("framing") == "rtu" else Talk(meter, clock)
 
 
 class Talk:
     """One client's conversation with one meter: MBAP frames in and out."""
 
     def __init__(self, meter: Meter, clock: Clock) -> None:
-        self._meter, self._clock = meter, clock
-        self._layout = LAYOUTS[meter.profile]
+        self._memory = Memory(meter, clock)
         self._unit = int(meter.address.get("unit", 1))
         self._rest = b""
 
@@ -69,48 +71,6 @@ class Talk:
             asked, self._rest = self._rest[7 : 6 + length], self._rest[6 + length :]
             # Nobody else is on this line: another unit's request stays without an answer.
             if unit == self._unit:
-                said = self._answer(asked)
+                said = self._memory.answer(asked)
                 answers += struct.pack(">HHHB", transaction, 0, len(said) + 1, unit) + said
         return answers
-
-    def _answer(self, asked: bytes) -> bytes:
-        function = asked[0]
-        if function not in (3, 4):
-            return bytes([function | 0x80, _ILLEGAL_FUNCTION])
-        if len(asked) != 5:
-            return bytes([function | 0x80, _ILLEGAL_VALUE])
-        address, count = struct.unpack(">HH", asked[1:])
-        if not 1 <= count <= min(self._layout.most_words, _MOST_WORDS):
-            return bytes([function | 0x80, _ILLEGAL_VALUE])
-        if not self._readable(function, address, count):
-            return bytes([function | 0x80, _ILLEGAL_ADDRESS])
-        return bytes([function, 2 * count]) + self._words(function, address, count)
-
-    def _readable(self, function: int, address: int, count: int) -> bool:
-        if self._layout.even and (address % 2 or count % 2):
-            return False
-        if self._layout.uncut and self._cuts(function, {address, address + count}):
-            return False
-        return any(
-            function == of and start <= address and address + count <= end
-            for of, start, end in self._layout.areas
-        )
-
-    def _cuts(self, function: int, edges: set[int]) -> bool:
-        """Tell whether a request with these edges begins or ends inside a value."""
-        return any(
-            of == function and at < edge < at + len(data) // 2
-            for of, at, data in self._layout.words(self._meter, self._clock.seconds)
-            for edge in edges
-        )
-
-    def _words(self, function: int, address: int, count: int) -> bytes:
-        memory = bytearray(2 * count)
-        for of, at, data in self._layout.words(self._meter, self._clock.seconds):
-            if of != function:
-                continue
-            # A request may begin or end inside a value: it gets those words of it.
-            for offset, byte in enumerate(data, 2 * (at - address)):
-                if 0 <= offset < len(memory):
-                    memory[offset] = byte
-        return bytes(memory)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,12 +11,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from pymodbus import FramerType
 from pymodbus.client import AsyncModbusTcpClient
 from pyModbusTCP.client import ModbusClient
 
 from drivers import errors
 from drivers.driver import Endpoint
 from drivers.modbus import probe, register_map
+from drivers.modbus.place import Place
 from drivers.modbus.session import ModbusDriver, ModbusSession
 from simulators import fleet, line, modbus_layouts, modbus_meter
 from simulators.clock import Clock
@@ -95,6 +98,25 @@ def packed(words: list[int] | None) -> bytes:
     return struct.pack(f">{len(words)}H", *words)
 
 
+async def test_a_meter_behind_a_plain_gateway_speaks_frames_of_the_serial_line(
+    tmp_path: Path,
+) -> None:
+    meter = dataclasses.replace(
+        meters(tmp_path, "eastron-sdm630")[0], address={"unit": 5, "framing": "rtu"}
+    )
+    lines = await modbus_meter.serve([meter], Clock(int(NOON.timestamp())), port=0)
+    host, port = line.endpoint(meter, lines.port)
+    client = AsyncModbusTcpClient(host, port=port, framer=FramerType.RTU)
+    assert await client.connect()
+    words = (await client.read_input_registers(0x0048, count=2, device_id=5)).registers
+    client.close()
+    (imported,) = struct.unpack(">f", packed(words))
+    truth = meter.register_at(ACTIVE, int(NOON.timestamp()))
+    assert imported == pytest.approx(truth / 1000, rel=1e-7)
+    assert await read(lines, meter) == pytest.approx(truth, rel=1e-7)
+    await lines.close()
+
+
 async def test_words_of_an_eastron_are_the_published_ones(tmp_path: Path) -> None:
     async with served(tmp_path, "eastron-sdm630") as lines:
         first, second = lines.meters
@@ -159,7 +181,7 @@ async def test_the_probe_proposes_what_the_meter_is(tmp_path: Path, profile: str
     async with served(tmp_path, profile) as lines:
         for meter in lines.meters:
             host, port = line.endpoint(meter, lines.port)
-            found = await probe.probe(host, port, 5, seconds=5, pause=0)
+            found = await probe.probe(Place(host, port), 5, seconds=5, pause=0)
             shown = [(one.meter.name, one.score, one.clues) for one in found if one.fits]
             assert shown[0][0] == profile, shown
             assert len(shown) == 1 or shown[1][1] < shown[0][1], shown
@@ -174,7 +196,9 @@ async def test_a_register_that_grows_while_probed_speaks_for_its_map(tmp_path: P
             await asyncio.sleep(0.3)
             lines.clock.move(NOON + timedelta(hours=1))
 
-        found, _ = await asyncio.gather(probe.probe(host, port, 5, seconds=5, pause=0.8), later())
+        found, _ = await asyncio.gather(
+            probe.probe(Place(host, port), 5, seconds=5, pause=0.8), later()
+        )
     assert any(clue.seen.endswith(", growing") for clue in found[0].clues)
 
 
