@@ -206,7 +206,7 @@ async def test_the_probe_of_another_unit_says_that_nobody_answers(tmp_path: Path
     async with served(tmp_path, "abb-b23") as lines:
         host, port = line.endpoint(lines.meters[0], lines.port)
         with pytest.raises(errors.TimedOut, match="no answer"):
-            await probe.probe(host, port, 6, seconds=0.05, pause=0)
+            await probe.probe(Place(host, port), 6, seconds=0.05, pause=0)
 
 
 def test_every_map_can_be_simulated() -> None:
