@@ -8,8 +8,9 @@ from typing import Final, TypeVar
 
 from drivers import errors, stream
 from drivers.dlms import association, wrapper
-from drivers.dlms.engine import Association, Step
+from drivers.dlms.engine import Association
 from drivers.dlms.settings import Settings
+from drivers.dlms.steps import Burst, Step
 from drivers.driver import Endpoint
 from drivers.stream import Stream
 
@@ -24,11 +25,14 @@ _MOST_UNASKED: Final = 16
 class Connection:
     """One association, opened. Errors name the meter."""
 
-    def __init__(self, who: str, settings: Settings, line: Stream[wrapper.Frame]) -> None:
+    def __init__(
+        self, who: str, settings: Settings, line: Stream[wrapper.Frame], timeout: float
+    ) -> None:
         self.association = Association(settings.security)
         self._who = who
         self._line = line
         self._client, self._server = settings.client, settings.server
+        self._timeout = timeout
         self._usable = True
 
     async def run(self, step: Step[T]) -> T:
@@ -67,13 +71,26 @@ class Connection:
         try:
             request = next(step)
             while True:
-                request = step.send(await self._exchange(request))
+                if not isinstance(request, Burst):
+                    frame = await self._line.exchange(self._framed(request))
+                    request = step.send(await self._answer(frame))
+                elif (awaited := await self._sent(request)) is not None:
+                    request = step.send(await self._answer(awaited))
+                else:
+                    late = f"no answer from {self._line.where} in {self._timeout:g} s"
+                    request = step.throw(errors.TimedOut(late))
         except StopIteration as done:
             result: T = done.value
             return result
 
-    async def _exchange(self, apdu: bytes) -> bytes:
-        frame = await self._line.exchange(self._framed(apdu))
+    async def _sent(self, burst: Burst) -> wrapper.Frame | None:
+        """Send APDUs in a row and wait for the next frame, None if it does not come in time."""
+        for apdu in burst.apdus:
+            self._line.send(self._framed(apdu))
+        return await self._line.wait(self._timeout)
+
+    async def _answer(self, frame: wrapper.Frame) -> bytes:
+        """Take the answer's APDU out of a frame, or of one of those that follow."""
         for _ in range(_MOST_UNASKED):
             if frame.source != self._server or frame.destination != self._client:
                 raise errors.RemoteProtocolError(
@@ -99,7 +116,7 @@ async def connection(endpoint: Endpoint, settings: Settings) -> AsyncIterator[Co
     except errors.DriverError as error:
         raise type(error)(f"{endpoint.end_device}: {error}") from error
     try:
-        opened = Connection(endpoint.end_device, settings, line)
+        opened = Connection(endpoint.end_device, settings, line, endpoint.timeout)
         await opened.run(opened.association.open())
         try:
             yield opened

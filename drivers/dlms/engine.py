@@ -1,13 +1,9 @@
-"""A client's association with a meter, without I/O: each step yields an APDU and takes the answer.
-
-A step is a generator: it yields APDUs to send and is sent the APDUs that came back; its return
-value is the result. Whoever drives it does the waiting.
-"""
+"""A client's association with a meter, without I/O: what it does are steps (``steps``)."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from typing import Final, TypeVar
+from collections.abc import Sequence
+from typing import Final
 
 from drivers.dlms import apdu, association, axdr, proof, refusals
 from drivers.dlms.apdu import Attribute, Block, Range
@@ -16,11 +12,9 @@ from drivers.dlms.proof import Proof
 from drivers.dlms.protection import Protection
 from drivers.dlms.refusals import Refusal
 from drivers.dlms.security import CLIENT_TITLE, Security
+from drivers.dlms.steps import Step
 from drivers.errors import NotOffered, RemoteProtocolError, WrongKey
 from schemas.obis import Obis
-
-T = TypeVar("T")
-Step = Generator[bytes, bytes, T]
 
 PROPOSED: Final = (
     Conformance.BLOCK_GET

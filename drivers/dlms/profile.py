@@ -10,10 +10,11 @@ from typing import Final
 from drivers.dlms import axdr, profile_buffer
 from drivers.dlms.apdu import Attribute, Range
 from drivers.dlms.association import Conformance
-from drivers.dlms.engine import Association, Step
+from drivers.dlms.engine import Association
 from drivers.dlms.profile_buffer import Columns
 from drivers.dlms.refusals import Refusal
 from drivers.dlms.scaling import Scale, scale
+from drivers.dlms.steps import Step
 from drivers.errors import NotOffered, RemoteProtocolError
 from schemas import reading_type
 from schemas.obis import Obis

@@ -12,12 +12,12 @@ from drivers.bare import BareSession
 from drivers.dlms import axdr, clock_time, profile, readout
 from drivers.dlms.apdu import Attribute
 from drivers.dlms.connection import Connection, connection
-from drivers.dlms.engine import Step
 from drivers.dlms.profile import Profile
 from drivers.dlms.readout import Rows
 from drivers.dlms.refusals import Refusal
 from drivers.dlms.scaling import Scale, scale
 from drivers.dlms.settings import Settings
+from drivers.dlms.steps import Step
 from drivers.driver import ClockReading, Endpoint, Feature, Identity
 from drivers.errors import NotOffered, RemoteProtocolError, WrongKey, WrongMeter
 from schemas import reading_type

@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 from drivers.dlms import axdr
 from drivers.dlms.association import Conformance, Mechanism
 from drivers.dlms.ciphering import Keys
-from drivers.dlms.engine import PROPOSED, Association, Step
+from drivers.dlms.engine import PROPOSED, Association
 from drivers.dlms.security import CLIENT_TITLE, Security
+from drivers.dlms.steps import Step
 
 T = TypeVar("T")
 

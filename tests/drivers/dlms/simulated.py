@@ -8,8 +8,9 @@ from drivers.dlms import wrapper
 from drivers.dlms.apdu import Attribute
 from drivers.dlms.association import Mechanism
 from drivers.dlms.ciphering import Keys
-from drivers.dlms.engine import Association, Step
+from drivers.dlms.engine import Association
 from drivers.dlms.security import Security
+from drivers.dlms.steps import Step
 from schemas.obis import Obis
 from simulators import dlms_association, fleet, keys
 from simulators.clock import Clock
