@@ -78,8 +78,9 @@ class Endpoint:
     profile : companion profile, register map or payload format, a name of the driver's tables
     address : what the protocol needs beside that: ``{"client": 1, "server": 1}``, ``{"unit": 3}``
     interval_seconds : length of the load profile's intervals [s]
-    security : ``none``, ``lls`` or ``hls-gmac``
-    secrets : keys by name (``password``, ``encryption``, ``authentication``); never printed
+    security : ``none``, ``lls``, ``hls-md5``, ``hls-sha1``, ``hls-gmac``, ``hls-sha256`` or
+        ``hls-ecdsa``; what it takes beside that is in the address
+    secrets : keys by kind (``password``, ``encryption``, ``authentication`` …); never printed
     reserve_counters : durable source of invocation counters: takes how many are wanted and gives
         the first of a run that nobody has used or will use
     timeout : longest wait for one answer [s]

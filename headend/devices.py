@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from drivers.dlms.security_settings import Wanted
 from drivers.driver import Endpoint
+from drivers.errors import LocalProtocolError
 from headend import keys
 from headend.vault import Vault, VaultError
 from schemas import reading_type, statements
@@ -19,7 +21,6 @@ _FOREVER = datetime.max.replace(tzinfo=UTC)
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 # Where the registry gives no port.
 _PORTS = {"dlms": 4059, "modbus": 502, "mqtt": 1883}
-_NEEDED = {"lls": ("password",), "hls-gmac": ("authentication", "encryption")}
 
 
 class UnknownDevice(LookupError):
@@ -63,8 +64,26 @@ class Device:
     events_until: datetime | None
 
     def lacking_keys(self) -> list[str]:
-        """List the kinds of key that its security needs and the store does not have."""
-        return [kind for kind in _NEEDED.get(self.security, ()) if kind not in self.secrets]
+        """List the kinds of key that its security needs and the store does not have.
+
+        Raises
+        ------
+        drivers.errors.LocalProtocolError
+            if the registry says of its security what cannot be.
+        """
+        wanted = Wanted.of(self.security, self.address)
+        return [kind for kind in wanted.kinds if kind not in self.secrets]
+
+    def is_secured(self) -> bool:
+        """Tell whether it is asked with keys."""
+        return self.security != "none" or "ciphering" in self.address
+
+    def is_counted(self) -> bool:
+        """Tell whether it is asked with invocation counters; not if its security cannot be."""
+        try:
+            return Wanted.of(self.security, self.address).counted
+        except LocalProtocolError:
+            return False
 
     def registers(self) -> list[str]:
         """List the cumulative reading types to ask for, by commodity."""
@@ -113,7 +132,7 @@ def endpoint(
     VaultError
         if a key does not open.
     """
-    sealed = device.secrets if device.security != "none" else {}
+    sealed = device.secrets if device.is_secured() else {}
     if sealed and vault is None:
         raise VaultError(f"{device.mrid}: its keys are sealed, and no master key was given")
     opened = {

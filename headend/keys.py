@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from drivers.dlms import security_settings
+from drivers.dlms.security_settings import Wanted
+from drivers.errors import LocalProtocolError
 from headend.vault import Vault, VaultError
 from schemas import statements
 from schemas.database import Connection
@@ -14,8 +17,6 @@ from schemas.settings import Settings
 
 _SQL = statements.load("headend", "keys.sql")
 COLUMNS = ("end_device", "kind", "key_hex")
-# A suite 0 key is an AES-128 key; an LLS password may have any length a meter allows.
-_LENGTHS = {"password": range(1, 65), "encryption": (16,), "authentication": (16,)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +43,18 @@ class KeyReport:
 
 
 @dataclass(frozen=True, slots=True)
+class _Owner:
+    id: int
+    security: str
+    address: Mapping[str, int | str]
+
+
+@dataclass(frozen=True, slots=True)
 class _Row:
     end_device_id: int
     name: str
     kind: str
-    key: bytes
+    key: bytes = field(repr=False)
 
 
 def open_vault() -> Vault:
@@ -78,7 +86,8 @@ def import_keys(
 
     Parameters
     ----------
-    rows : ``end_device`` (mRID), ``kind`` (password, encryption, authentication), ``key_hex``
+    rows : ``end_device`` (mRID), ``kind`` (of ``drivers.dlms.security_settings.KINDS``) and
+        ``key_hex``; how long a key is and of which curve, the device's security suite says
     vault : the installation's own when None
 
     Raises
@@ -100,26 +109,31 @@ def import_keys(
     return KeyReport(done["added"], done["changed"], done["unchanged"], tuple(rejected))
 
 
-def _known(connection: Connection, mrids: list[str]) -> dict[str, int]:
-    rows = connection.execute(_SQL["end_device_ids"], {"mrids": mrids})
-    return {mrid.strip(): number for mrid, number in rows}
+def _known(connection: Connection, mrids: list[str]) -> dict[str, _Owner]:
+    rows = connection.execute(_SQL["owners"], {"mrids": mrids})
+    return {mrid: _Owner(number, security, address) for mrid, number, security, address in rows}
 
 
-def _read(line: int, row: Mapping[str, str], known: Mapping[str, int]) -> _Row | Rejected:
+def _read(line: int, row: Mapping[str, str], known: Mapping[str, _Owner]) -> _Row | Rejected:
     texts = {column: (row.get(column) or "").strip() for column in COLUMNS}
     name, kind = texts["end_device"], texts["kind"]
     if name not in known:
         return Rejected(line, "end_device", name, "no such end device; import the registry first")
-    if kind not in _LENGTHS:
-        return Rejected(line, "kind", kind, f"must be one of {', '.join(_LENGTHS)}")
+    if kind not in security_settings.KINDS:
+        return Rejected(line, "kind", kind, f"must be one of {', '.join(security_settings.KINDS)}")
     try:
         key = bytes.fromhex(texts["key_hex"])
     except ValueError:
         return Rejected(line, "key_hex", "…", "must be hexadecimal digits, two a byte")
-    if len(key) not in _LENGTHS[kind]:
-        wanted = "1 to 64 bytes" if kind == "password" else "16 bytes (32 digits)"
-        return Rejected(line, "key_hex", "…", f"has {len(key)} bytes; a key of {kind} has {wanted}")
-    return _Row(known[name], name, kind, key)
+    try:
+        suite = Wanted.of(known[name].security, known[name].address).suite
+    except LocalProtocolError as error:
+        return Rejected(line, "end_device", name, str(error))
+    try:
+        security_settings.check(kind, key, suite)
+    except LocalProtocolError as error:
+        return Rejected(line, "key_hex", "…", str(error))
+    return _Row(known[name].id, name, kind, key)
 
 
 def _put(connection: Connection, row: _Row, vault: Vault, now: datetime) -> str:

@@ -1,5 +1,5 @@
--- name: end_device_ids
-SELECT mrid, id FROM end_device WHERE mrid = ANY (%(mrids)s::text[])
+-- name: owners
+SELECT mrid, id, security, address FROM end_device WHERE mrid = ANY (%(mrids)s::text[])
 
 -- name: sealed_key
 SELECT sealed FROM end_device_key WHERE end_device_id = %(end_device)s AND kind = %(kind)s

@@ -78,7 +78,7 @@ def prepare(
         for one in ready
     ]
     some = [one for one in wanted if one.reads]
-    runs = source.runs(one.device.id for one in some if one.device.security == "hls-gmac")
+    runs = source.runs(one.device.id for one in some if one.device.is_counted())
     prepared = Prepared([], [], len(waiting), len(read))
     vault = _vault(some)
     for one in some:
@@ -133,7 +133,7 @@ def _endpoint(
         raise errors.Unreachable(
             f"{device.mrid}: the registry has no host for it; import it with host and port"
         )
-    if lacking := device.lacking_keys():
+    if lacking := _lacking(device):
         raise errors.WrongKey(
             f"{device.mrid}: no key of kind {' and '.join(lacking)} in the key store; run"
             " miqyas import keys"
@@ -147,9 +147,16 @@ def _endpoint(
         raise errors.WrongKey(f"{device.mrid}: {error}") from error
 
 
+def _lacking(device: Device) -> list[str]:
+    try:
+        return device.lacking_keys()
+    except errors.LocalProtocolError as error:
+        raise errors.LocalProtocolError(f"{device.mrid}: {error}") from error
+
+
 def _vault(wanted: Iterable[Request]) -> Vault | VaultError | None:
     """Open the vault if a meter needs it; why it cannot be opened is each such meter's error."""
-    if all(one.device.security == "none" for one in wanted):
+    if not any(one.device.is_secured() for one in wanted):
         return None
     try:
         return keys.open_vault()

@@ -12,6 +12,7 @@ from typing import Protocol, runtime_checkable
 import structlog
 
 from drivers import errors
+from drivers.dlms import security_settings
 from drivers.driver import Driver, Endpoint
 from headend.counters import Run
 
@@ -20,6 +21,10 @@ _log = structlog.get_logger(__name__)
 _PUBLIC_CLIENT = 16
 # A counter above this leaves no room: following it would wear out the key.
 _HIGHEST = 2**32 - 2**28
+
+
+# The public client is asked without ciphering; the serial number was checked before.
+_NOT_PUBLIC = security_settings.ADDRESS | {"serial"}
 
 
 @runtime_checkable
@@ -36,7 +41,7 @@ async def resync(driver: Driver, endpoint: Endpoint, run: Run) -> bool:
     The answer is not authenticated. All that a false one could do is to spend counter values, and
     one that would spend too many is not followed.
     """
-    address = {key: value for key, value in endpoint.address.items() if key != "serial"}
+    address = {key: value for key, value in endpoint.address.items() if key not in _NOT_PUBLIC}
     public = replace(
         endpoint, security="none", secrets={}, address={**address, "client": _PUBLIC_CLIENT}
     )

@@ -192,6 +192,10 @@ def _sectors() -> frozenset[str]:
     return frozenset(row["code"] for row in facts.rows("sectors.csv"))
 
 
+# What each takes beside it, such as a security suite, stands in the address.
+_SECURITIES = frozenset(
+    {"none", "lls", "hls-md5", "hls-sha1", "hls-gmac", "hls-sha256", "hls-ecdsa"}
+)
 _READERS: dict[str, Callable[[str], Any]] = {
     "usage_point": _required,
     "commodity": partial(_one_of, lambda: frozenset({"electricity", "water"})),
@@ -208,9 +212,7 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "host": _optional,
     "port": _port,
     "address": _address,
-    "security": lambda text: _one_of(
-        lambda: frozenset({"none", "lls", "hls-gmac"}), text or "none"
-    ),
+    "security": lambda text: _one_of(lambda: _SECURITIES, text or "none"),
     "interval_seconds": _interval,
     "register_modulus": _modulus,
     "multiplier": _multiplier,

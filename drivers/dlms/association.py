@@ -34,17 +34,26 @@ _CONFORMANCE: Final = bytes.fromhex("5f1f0400")
 
 
 class Mechanism(IntEnum):
-    """How the client shows who it is."""
+    """How the client shows who it is; 2 is each manufacturer's own."""
 
     NONE = 0
     LOW = 1
     HIGH = 2
+    HIGH_MD5 = 3
+    HIGH_SHA1 = 4
     HIGH_GMAC = 5
+    HIGH_SHA256 = 6
+    HIGH_ECDSA = 7
 
     @property
     def high(self) -> bool:
         """Whether both sides answer a challenge."""
         return self >= Mechanism.HIGH
+
+    @property
+    def titled(self) -> bool:
+        """Whether the proof contains system titles."""
+        return self >= Mechanism.HIGH_GMAC
 
 
 class Conformance(IntFlag):
@@ -98,16 +107,20 @@ class Request:
         return _tlv(0x60, b"".join(fields))
 
 
-def initiate_request(conformance: Conformance, pdu_size: int) -> bytes:
+def initiate_request(conformance: Conformance, pdu_size: int, dedicated_key: bytes = b"") -> bytes:
     """Write an initiate request.
 
     Parameters
     ----------
     conformance : services that the client would use
     pdu_size : longest APDU that the client takes [bytes]
+    dedicated_key : encryption key for this association alone; empty for none
     """
+    dedicated = b"\x01" + axdr.encode_octets(dedicated_key) if dedicated_key else b"\x00"
     return (
-        bytes((_INITIATE_REQUEST, 0, 0, 0, _DLMS_VERSION))
+        bytes((_INITIATE_REQUEST,))
+        + dedicated
+        + bytes((0, 0, _DLMS_VERSION))
         + _CONFORMANCE
         + int(conformance).to_bytes(3)
         + pdu_size.to_bytes(2)

@@ -1,4 +1,4 @@
-"""Security suite 0: AES-GCM-128 over APDUs and challenges, by OpenSSL.
+"""AES-GCM over APDUs and challenges in the security suites 0, 1 and 2, by OpenSSL.
 
 References
 ----------
@@ -17,12 +17,14 @@ from drivers.errors import LocalProtocolError, RemoteProtocolError, WrongKey
 
 AUTHENTICATED: Final = 0x10
 ENCRYPTED: Final = 0x20
+BOTH: Final = AUTHENTICATED | ENCRYPTED
 _SUITE: Final = 0x0F
 _COMPRESSED: Final = 0x80
 _BROADCAST: Final = 0x40
 _TAG: Final = 12
 _HEADER: Final = 5
-KEY_SIZE: Final = 16
+KEY_SIZES: Final = {0: 16, 1: 16, 2: 32}
+"""Octets of a symmetric key, by security suite."""
 TITLE_SIZE: Final = 8
 HIGHEST_COUNTER: Final = 0xFFFF_FFFF
 
@@ -36,35 +38,59 @@ class Header:
 
 
 class Keys:
-    """A meter's global keys, ready for use.
+    """A meter's keys of one set, ready for use.
 
     Parameters
     ----------
-    encryption : global unicast encryption key (GUEK), 16 octets
-    authentication : global authentication key (GAK), 16 octets; None if messages are encrypted only
+    encryption : global unicast, dedicated or agreed encryption key
+    authentication : global authentication key (GAK); None if messages are encrypted only
+    suite : security suite; its number says how long the keys are
+    broadcast : global broadcast encryption key, for messages that say they are under it
 
     Raises
     ------
     LocalProtocolError
-        if a key has another size.
+        if there is no such suite or a key has another size.
     """
 
-    __slots__ = ("_authentication", "_gcm")
+    __slots__ = ("_authentication", "_broadcast", "_gcm", "suite")
 
-    def __init__(self, encryption: bytes, authentication: bytes | None = None) -> None:
-        for name, key in (("encryption", encryption), ("authentication", authentication)):
-            if key is not None and len(key) != KEY_SIZE:
+    def __init__(
+        self,
+        encryption: bytes,
+        authentication: bytes | None = None,
+        *,
+        suite: int = 0,
+        broadcast: bytes | None = None,
+    ) -> None:
+        if suite not in KEY_SIZES:
+            raise LocalProtocolError(f"there is no security suite {suite}: there are 0, 1 and 2")
+        named = (
+            ("encryption", encryption),
+            ("authentication", authentication),
+            ("broadcast", broadcast),
+        )
+        for name, key in named:
+            if key is not None and len(key) != KEY_SIZES[suite]:
                 raise LocalProtocolError(
-                    f"the {name} key has {len(key)} bytes; security suite 0 takes {KEY_SIZE}: "
-                    "import the right one"
+                    f"the {name} key has {len(key)} bytes; security suite {suite} takes "
+                    f"{KEY_SIZES[suite]}: import the right one"
                 )
+        self.suite = suite
         self._gcm = AESGCM(encryption)
+        self._broadcast = AESGCM(broadcast) if broadcast else None
         self._authentication = authentication or b""
 
     def __repr__(self) -> str:
         return "Keys(…)"
 
-    def protect(self, apdu: bytes, title: bytes, counter: int, control: int = 0x30) -> bytes:
+    def under(self, encryption: bytes) -> Keys:
+        """Give keys with another encryption key and the same authentication key."""
+        return Keys(encryption, self._authentication or None, suite=self.suite)
+
+    def protect(
+        self, apdu: bytes, title: bytes, counter: int, control: int = BOTH, more: bytes = b""
+    ) -> bytes:
         """Give the security header and the protected APDU, without tag and length.
 
         Parameters
@@ -72,60 +98,75 @@ class Keys:
         apdu : plain APDU
         title : system title of the sender, 8 octets
         counter : invocation counter, used never before with this key and title
-        control : security control octet: authenticated, encrypted or both
+        control : what is wanted: authenticated, encrypted or both
+        more : what is authenticated beside the APDU, as the header of general ciphering
         """
-        header = bytes((control,)) + counter.to_bytes(4)
+        header = bytes((control | self.suite,)) + counter.to_bytes(4)
         nonce = title + header[1:]
         if control == AUTHENTICATED:
-            return header + apdu + self.authenticate(apdu, title, counter)
-        associated = header[:1] + self._authentication if control & AUTHENTICATED else None
+            return header + apdu + self._gmac(self._gcm, header[:1], nonce, more + apdu)
+        associated = header[:1] + self._authentication + more if control & AUTHENTICATED else None
         sealed = self._gcm.encrypt(nonce, apdu, associated)
         return header + sealed[: len(apdu) + (_TAG if control & AUTHENTICATED else 0)]
 
-    def unprotect(self, text: bytes, title: bytes) -> tuple[bytes, Header]:
+    def unprotect(self, text: bytes, title: bytes, more: bytes = b"") -> tuple[bytes, Header]:
         """Give the plain APDU and its security header.
 
         Parameters
         ----------
         text : from the security control octet to the end
         title : system title of the sender, 8 octets
+        more : as in ``protect``
 
         Raises
         ------
         WrongKey
-            if the authentication tag does not fit.
+            if the authentication tag does not fit, or there is no key of the kind that it names.
         RemoteProtocolError
-            if the text is too short, or protected in a way that suite 0 does not have.
+            if the text is too short, or protected in a way that the suite does not have.
         """
-        header = _header(text)
+        header = _header(text, self.suite)
         if len(title) != TITLE_SIZE:
             raise RemoteProtocolError(f"a system title has {TITLE_SIZE} octets, not {len(title)}")
+        gcm = self._gcm if not header.control & _BROADCAST else self._for_broadcast()
+        nonce = title + text[1:_HEADER]
         if not header.control & AUTHENTICATED:
-            return self._gcm.encrypt(title + text[1:_HEADER], text[_HEADER:], None)[:-16], header
+            return gcm.encrypt(nonce, text[_HEADER:], None)[:-16], header
         body, tag = text[_HEADER:-_TAG], text[-_TAG:]
         if not header.control & ENCRYPTED:
-            if not bytes_eq(tag, self.authenticate(body, title, header.counter)):
+            if not bytes_eq(tag, self._gmac(gcm, text[:1], nonce, more + body)):
                 raise WrongKey(_WRONG_TAG)
             return body, header
-        return self._open(text[:1], title + text[1:_HEADER], body, tag), header
+        return self._open(gcm, text[:1] + self._authentication + more, nonce, body, tag), header
 
-    def _open(self, control: bytes, nonce: bytes, body: bytes, tag: bytes) -> bytes:
+    def _open(self, gcm: AESGCM, associated: bytes, nonce: bytes, body: bytes, tag: bytes) -> bytes:
         """Decrypt and check the tag.
 
         DLMS cuts GCM's tag to 12 octets, which OpenSSL's one-shot decryption does not take, and a
         decryption context takes 22 µs to set up. GCM encrypts by a key stream, so encrypting the
         text gives the plain APDU, and encrypting that gives the tag to compare with: 7 µs.
         """
-        plain = self._gcm.encrypt(nonce, body, None)[: len(body)]
-        sealed = self._gcm.encrypt(nonce, plain, control + self._authentication)
+        plain = gcm.encrypt(nonce, body, None)[: len(body)]
+        sealed = gcm.encrypt(nonce, plain, associated)
         if not bytes_eq(sealed[len(body) : len(body) + _TAG], tag):
             raise WrongKey(_WRONG_TAG)
         return plain
 
     def authenticate(self, challenge: bytes, title: bytes, counter: int) -> bytes:
-        """Give the GMAC of a challenge or plain APDU, 12 octets."""
-        associated = bytes((AUTHENTICATED,)) + self._authentication + challenge
-        return self._gcm.encrypt(title + counter.to_bytes(4), b"", associated)[:_TAG]
+        """Give the GMAC of a challenge, 12 octets."""
+        control = bytes((AUTHENTICATED | self.suite,))
+        return self._gmac(self._gcm, control, title + counter.to_bytes(4), challenge)
+
+    def _gmac(self, gcm: AESGCM, control: bytes, nonce: bytes, text: bytes) -> bytes:
+        return gcm.encrypt(nonce, b"", control + self._authentication + text)[:_TAG]
+
+    def _for_broadcast(self) -> AESGCM:
+        if self._broadcast is None:
+            raise WrongKey(
+                "a message is under the broadcast key, and the store has none of that kind; "
+                "import the key of kind broadcast"
+            )
+        return self._broadcast
 
 
 _WRONG_TAG: Final = (
@@ -134,14 +175,22 @@ _WRONG_TAG: Final = (
 )
 
 
-def _header(text: bytes) -> Header:
+def _header(text: bytes, suite: int) -> Header:
     if len(text) < _HEADER:
         raise RemoteProtocolError(f"{len(text)} protected bytes have no security header")
     control = text[0]
-    if control & _SUITE:
-        raise RemoteProtocolError(f"security suite {control & _SUITE} is used; this is suite 0")
-    if control & (_COMPRESSED | _BROADCAST) or not control & (AUTHENTICATED | ENCRYPTED):
-        raise RemoteProtocolError(f"security control 0x{control:02x} is none that is read here")
+    if control & _SUITE != suite:
+        raise RemoteProtocolError(
+            f"security suite {control & _SUITE} is used; this is suite {suite}: "
+            f"correct the registry (address suite={control & _SUITE}) if the meter has that one"
+        )
+    if control & _COMPRESSED:
+        raise RemoteProtocolError(
+            "the message is compressed (V.44), which is not supported; "
+            "switch the meter's compression off"
+        )
+    if not control & BOTH:
+        raise RemoteProtocolError(f"security control 0x{control:02x} protects nothing")
     if control & AUTHENTICATED and len(text) < _HEADER + _TAG:
         raise RemoteProtocolError("an authenticated message is too short for its tag")
     return Header(control, int.from_bytes(text[1:_HEADER]))

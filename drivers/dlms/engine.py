@@ -11,9 +11,9 @@ from drivers.dlms.association import Answer, Conformance, Granted, Request
 from drivers.dlms.proof import Proof
 from drivers.dlms.protection import Protection
 from drivers.dlms.refusals import Refusal
-from drivers.dlms.security import CLIENT_TITLE, Security
+from drivers.dlms.security import Security
 from drivers.dlms.steps import Step
-from drivers.errors import NotOffered, RemoteProtocolError, WrongKey
+from drivers.errors import NotOffered, RemoteProtocolError
 from schemas.obis import Obis
 
 PROPOSED: Final = (
@@ -64,16 +64,17 @@ class Association:
         secret = proof.secret(security)
         reply = yield bytes(
             Request(
-                initiate=self._initiate(),
-                ciphered=self._protection.ciphered,
+                initiate=self._protection.initiate(PROPOSED, LARGEST_PDU),
+                ciphered=security.ciphered,
                 mechanism=security.mechanism,
                 secret=secret,
-                title=CLIENT_TITLE if self._protection.ciphered else b"",
+                title=security.title if security.titled else b"",
             )
         )
         answer = self._accepted(reply)
         if security.mechanism.high:
             yield from self._prove(Proof.of(security, secret, answer))
+        self._protection.established()
 
     def get(self, attribute: Attribute, selection: Range | None = None) -> Step[bytes]:
         """Read one attribute as its bytes, over as many blocks as it takes.
@@ -158,10 +159,6 @@ class Association:
         """Leave the association. Whatever the meter says to that, it is over."""
         yield association.RELEASE
 
-    def _initiate(self) -> bytes:
-        request = association.initiate_request(PROPOSED, LARGEST_PDU)
-        return self._protection.protect_initiate(request)
-
     def _accepted(self, reply: bytes) -> Answer:
         """Check an answer to the AARQ and keep what it grants."""
         _raise_errors(reply)
@@ -172,7 +169,7 @@ class Association:
         if self._security.mechanism.high != asks:
             raise refusals.association_refused(answer.result, answer.diagnostic)
         _raise_errors(answer.initiate)
-        self.granted = Granted.parse(self._protection.unprotect_initiate(answer))
+        self.granted = self._protection.granted(answer)
         return answer
 
     def _prove(self, exchange: Proof) -> Step[None]:
@@ -182,10 +179,7 @@ class Association:
         reply = yield from self._ask(apdu.action(invoke, _REPLY_TO_HLS, parameter))
         shown = apdu.parse_action(reply, invoke)
         if isinstance(shown, Refusal):
-            raise WrongKey(
-                "the meter does not accept our answer to its challenge "
-                f"(result {shown.result}); check the encryption and the authentication key"
-            )
+            raise proof.refused(self._security, shown.result)
         exchange.check(shown)
 
     def _get(self, request: bytes, invoke: int, *, listed: bool) -> Step[bytes | Refusal]:
@@ -235,7 +229,9 @@ class Association:
             raise NotOffered(f"the meter does not grant the service {service.name} to this client")
         reply = yield self._protection.protect(request)
         _raise_errors(reply)
-        return self._protection.unprotect(reply)
+        plain = self._protection.unprotect(reply)
+        _raise_errors(plain)
+        return plain
 
     def _next_invoke(self) -> int:
         self._invoke = self._invoke % 15 + 1

@@ -1,7 +1,6 @@
 """What an endpoint of the registry means for DLMS: client, server, security and companion profile.
 
-Security is ``none``, ``lls`` (secret ``password``) or ``hls-gmac`` (secrets ``encryption`` and
-``authentication``, 16 bytes each: suite 0, every message authenticated and encrypted).
+What the registry says of security stands in ``drivers.dlms.security_settings``.
 The address may name ``client`` and ``server`` (1 each), the ``serial`` number that the meter must
 have, and the ``deviation`` [min] of a meter that does not write its own: UTC = local + deviation.
 """
@@ -12,11 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from drivers.dlms import companion
-from drivers.dlms.association import Mechanism
-from drivers.dlms.ciphering import HIGHEST_COUNTER, Keys
+from drivers.dlms import companion, security_settings
+from drivers.dlms.ciphering import HIGHEST_COUNTER
 from drivers.dlms.companion import Companion
 from drivers.dlms.security import Security
+from drivers.dlms.security_settings import Wanted
 from drivers.driver import Endpoint
 from drivers.errors import LocalProtocolError
 
@@ -78,24 +77,8 @@ def _number(endpoint: Endpoint, name: str, least: int, most: int, otherwise: int
 
 
 def _security(endpoint: Endpoint) -> Security:
-    if endpoint.security == "none":
-        return Security()
-    if endpoint.security == "lls":
-        return Security(Mechanism.LOW, password=_secret(endpoint, "password"))
-    if endpoint.security != "hls-gmac":
-        raise LocalProtocolError(
-            f"security {endpoint.security!r} is none of none, lls, hls-gmac: correct the registry"
-        )
-    keys = Keys(_secret(endpoint, "encryption"), _secret(endpoint, "authentication"))
-    return Security(Mechanism.HIGH_GMAC, keys=keys, take_counter=_taken(endpoint.reserve_counters))
-
-
-def _secret(endpoint: Endpoint, name: str) -> bytes:
-    if name not in endpoint.secrets:
-        raise LocalProtocolError(
-            f"security {endpoint.security} needs the secret {name!r}: import the meter's keys"
-        )
-    return endpoint.secrets[name]
+    wanted = Wanted.of(endpoint.security, endpoint.address)
+    return security_settings.security(wanted, endpoint.secrets, _taken(endpoint.reserve_counters))
 
 
 def _taken(reserve: Callable[[int], int]) -> Callable[[], int]:

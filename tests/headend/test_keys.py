@@ -65,7 +65,7 @@ def test_each_bad_row_is_reported_without_its_key_and_the_good_ones_land(
         connection,
         rows(
             ("NO", "encryption", KEY),
-            ("M1", "master", KEY),
+            ("M1", "guek", KEY),
             ("M1", "encryption", "xyz"),
             ("M1", "encryption", KEY[:-2]),
             ("M1", "password", "3132"),
@@ -80,7 +80,7 @@ def test_each_bad_row_is_reported_without_its_key_and_the_good_ones_land(
         (5, "key_hex"),
     ]
     said = " ".join(map(str, report.rejected))
-    assert "has 15 bytes; a key of encryption has 16 bytes" in said
+    assert "has 15 bytes; security suite 0 takes 16 bytes (32 digits)" in said
     assert KEY[:-2] not in said
     assert "xyz" not in said
 
