@@ -1,4 +1,4 @@
-"""A meter's TCP connection and the association on it: runs the engine's steps over the wire."""
+"""A meter's association over whatever carries its APDUs: runs the engine's steps over the wire."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Final, TypeVar
 
-from drivers import errors, stream
-from drivers.dlms import association, wrapper
+from drivers import errors
+from drivers.dlms import association
+from drivers.dlms import link as links
 from drivers.dlms.engine import Association
+from drivers.dlms.link import Link
 from drivers.dlms.settings import Settings
 from drivers.dlms.steps import Burst, Step
 from drivers.driver import Endpoint
-from drivers.stream import Stream
 
 T = TypeVar("T")
 
@@ -25,14 +26,10 @@ _MOST_UNASKED: Final = 16
 class Connection:
     """One association, opened. Errors name the meter."""
 
-    def __init__(
-        self, who: str, settings: Settings, line: Stream[wrapper.Frame], timeout: float
-    ) -> None:
-        self.association = Association(settings.security)
+    def __init__(self, who: str, settings: Settings, link: Link) -> None:
+        self.association = Association(settings.security, settings.line.pdu_size)
         self._who = who
-        self._line = line
-        self._client, self._server = settings.client, settings.server
-        self._timeout = timeout
+        self._link = link
         self._usable = True
 
     async def run(self, step: Step[T]) -> T:
@@ -60,64 +57,55 @@ class Connection:
             return
         # The readings are here; a meter that does not say goodbye takes nothing away.
         with suppress(errors.DriverError):
-            await self.run(self.association.release())
+            if not self._link.ends_associations:
+                await self.run(self.association.release())
+            await self._link.leave()
 
     def abandon(self) -> None:
         """Leave the association without waiting for an answer, if the line still stands."""
         self._usable = False
-        self._line.send(self._framed(association.RELEASE))
+        self._link.abandon(association.RELEASE)
 
     async def _run(self, step: Step[T]) -> T:
         try:
             request = next(step)
             while True:
                 if not isinstance(request, Burst):
-                    frame = await self._line.exchange(self._framed(request))
-                    request = step.send(await self._answer(frame))
-                elif (awaited := await self._sent(request)) is not None:
-                    request = step.send(await self._answer(awaited))
+                    answer = await self._link.exchange(request)
+                    request = step.send(await self._asked_for(answer))
+                elif (awaited := await self._link.burst(request.apdus)) is not None:
+                    request = step.send(await self._asked_for(awaited))
                 else:
-                    late = f"no answer from {self._line.where} in {self._timeout:g} s"
-                    request = step.throw(errors.TimedOut(late))
+                    request = step.throw(errors.TimedOut("no answer to several messages in time"))
         except StopIteration as done:
             result: T = done.value
             return result
 
-    async def _sent(self, burst: Burst) -> wrapper.Frame | None:
-        """Send APDUs in a row and wait for the next frame, None if it does not come in time."""
-        for apdu in burst.apdus:
-            self._line.send(self._framed(apdu))
-        return await self._line.wait(self._timeout)
-
-    async def _answer(self, frame: wrapper.Frame) -> bytes:
-        """Take the answer's APDU out of a frame, or of one of those that follow."""
+    async def _asked_for(self, answer: bytes) -> bytes:
+        """Pass over what the meter sends unasked."""
         for _ in range(_MOST_UNASKED):
-            if frame.source != self._server or frame.destination != self._client:
-                raise errors.RemoteProtocolError(
-                    f"an answer from {frame.source} to client {frame.destination} came where "
-                    f"{self._server} was to answer client {self._client}"
-                )
-            if not frame.apdu or frame.apdu[0] not in _UNASKED:
-                return frame.apdu
-            frame = await self._line.receive()
+            if not answer or answer[0] not in _UNASKED:
+                return answer
+            answer = await self._link.receive()
         raise errors.RemoteProtocolError("the meter sends notifications and no answer")
-
-    def _framed(self, apdu: bytes) -> bytes:
-        return wrapper.encode(wrapper.Frame(self._client, self._server, apdu))
 
 
 @asynccontextmanager
 async def connection(endpoint: Endpoint, settings: Settings) -> AsyncIterator[Connection]:
     """Connect, enter the association, and at the end leave and close both in every case."""
     try:
-        line = await stream.connect(
-            endpoint.host, endpoint.port, wrapper.Frames(), timeout=endpoint.timeout
-        )
+        link = await links.opened(endpoint, settings)
     except errors.DriverError as error:
         raise type(error)(f"{endpoint.end_device}: {error}") from error
     try:
-        opened = Connection(endpoint.end_device, settings, line, endpoint.timeout)
-        await opened.run(opened.association.open())
+        opened = Connection(endpoint.end_device, settings, link)
+        try:
+            await opened.run(opened.association.open())
+        except BaseException:
+            # A meter that hears no goodbye keeps others out for minutes.
+            if link.ends_associations:
+                opened.abandon()
+            raise
         try:
             yield opened
         except BaseException:
@@ -125,4 +113,4 @@ async def connection(endpoint: Endpoint, settings: Settings) -> AsyncIterator[Co
             raise
         await opened.release()
     finally:
-        line.close()
+        link.close()

@@ -40,8 +40,9 @@ _SERVICES: Final = {apdu.GET_REQUEST: Conformance.GET, apdu.SET_REQUEST: Conform
 class Association:
     """One association, as the client sees it."""
 
-    def __init__(self, security: Security) -> None:
+    def __init__(self, security: Security, pdu_size: int = LARGEST_PDU) -> None:
         self.granted = Granted(Conformance(0), 0)
+        self._pdu_size = pdu_size
         self._security = security
         self._protection = Protection(security)
         self._invoke = 0
@@ -64,7 +65,7 @@ class Association:
         secret = proof.secret(security)
         reply = yield bytes(
             Request(
-                initiate=self._protection.initiate(PROPOSED, LARGEST_PDU),
+                initiate=self._protection.initiate(PROPOSED, self._pdu_size),
                 ciphered=security.ciphered,
                 mechanism=security.mechanism,
                 secret=secret,

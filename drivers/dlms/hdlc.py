@@ -1,4 +1,4 @@
-"""HDLC frames of type 3, as meters push them over serial lines and TCP: checked, and joined.
+"""HDLC frames of type 3: written, checked, and their segments joined.
 
 References
 ----------
@@ -7,10 +7,12 @@ IEC 62056-46:2002+A1:2006, 6.4 (MAC sublayer frame format); ISO/IEC 13239:2002, 
 
 from __future__ import annotations
 
+import binascii
 from dataclasses import dataclass
 from typing import Final
 
-from drivers.errors import RemoteProtocolError
+from drivers.dlms.cutter import Cutter
+from drivers.errors import LocalProtocolError, RemoteProtocolError
 
 _FLAG: Final = 0x7E
 _TYPE_3: Final = 0xA
@@ -18,8 +20,11 @@ _SEGMENTED: Final = 0x0800
 _LENGTH: Final = 0x07FF
 _CHECK: Final = 2
 _SHORTEST: Final = 7
-_LLC: Final = (bytes.fromhex("e6e600"), bytes.fromhex("e6e700"))
-_LONGEST_APDU: Final = 0xFFFF
+LLC_COMMAND: Final = bytes.fromhex("e6e600")
+LLC_RESPONSE: Final = bytes.fromhex("e6e700")
+_LLC: Final = (LLC_COMMAND, LLC_RESPONSE)
+LONGEST_APDU: Final = 0xFFFF
+_ADDRESS_SIZES: Final = (1, 2, 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +38,10 @@ class Frame:
     information: bytes
 
 
-class Frames:
+class Frames(Cutter[Frame]):
     """Cuts a stream of bytes into frames; holds one unfinished frame of 2 KiB at most."""
 
-    __slots__ = ("_buffer",)
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-
-    @property
-    def waiting(self) -> int:
-        """Bytes that came and are in no frame yet."""
-        return len(self._buffer)
-
-    def feed(self, data: bytes) -> None:
-        """Take bytes as they come."""
-        self._buffer += data
+    __slots__ = ()
 
     def next(self) -> Frame | None:
         """Give the next whole frame, None while it has not come whole.
@@ -94,8 +87,8 @@ class Apdus:
             if the APDU becomes longer than any is, or does not begin with the LLC header.
         """
         self._pieces += frame.information
-        if len(self._pieces) > _LONGEST_APDU:
-            raise RemoteProtocolError(f"segments of more than {_LONGEST_APDU} bytes are no APDU")
+        if len(self._pieces) > LONGEST_APDU:
+            raise RemoteProtocolError(f"segments of more than {LONGEST_APDU} bytes are no APDU")
         if frame.segmented:
             return None
         whole, self._pieces = bytes(self._pieces), bytearray()
@@ -104,12 +97,159 @@ class Apdus:
         return whole[3:]
 
 
+class ResilientFrames(Cutter[Frame]):
+    """Cuts the frames out of whatever a line brings, noise and damaged frames left out.
+
+    Attributes
+    ----------
+    noise : bytes that were in no frame
+    damaged : frames whose checks do not fit
+    """
+
+    __slots__ = ("damaged", "noise")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.noise = self.damaged = 0
+
+    def next(self) -> Frame | None:
+        """Give the next frame whose checks fit, None while none has come whole."""
+        buffer = self._buffer
+        while True:
+            self._skip_to_flag()
+            if len(buffer) < 3:
+                return None
+            end = _end(buffer)
+            if end is None:
+                self._drop(1)
+                continue
+            if len(buffer) <= end:
+                return None
+            frame = _frame(buffer, end)
+            if frame is None:
+                self.damaged += 1
+                # What follows begins at a flag; so may a frame within what looked like one.
+                self._drop(end if buffer[end] == _FLAG else 1)
+                continue
+            del buffer[:end]
+            return frame
+
+    def _skip_to_flag(self) -> None:
+        buffer = self._buffer
+        at = buffer.find(_FLAG)
+        self._drop(len(buffer) if at < 0 else at)
+        while len(buffer) > 1 and buffer[1] == _FLAG:
+            del buffer[0]
+
+    def _drop(self, count: int) -> None:
+        self.noise += count
+        del self._buffer[:count]
+
+
+def encode(frame: Frame) -> bytes:
+    """Write a frame, flags included.
+
+    Raises
+    ------
+    LocalProtocolError
+        if it is longer than 2,047 bytes.
+    """
+    head = frame.destination + frame.source + bytes((frame.control,))
+    information = len(frame.information) + _CHECK if frame.information else 0
+    length = 2 + len(head) + information + _CHECK
+    if length > _LENGTH:
+        raise LocalProtocolError(f"a frame of {length} bytes is too long for HDLC")
+    form = _TYPE_3 << 12 | length | (_SEGMENTED if frame.segmented else 0)
+    body = form.to_bytes(2) + head
+    if frame.information:
+        body += check_sequence(body) + frame.information
+    flag = bytes((_FLAG,))
+    return flag + body + check_sequence(body) + flag
+
+
+def client_address(number: int) -> bytes:
+    """Write a client's address, which has one octet.
+
+    Raises
+    ------
+    LocalProtocolError
+        if the number has more than seven bits.
+    """
+    return _written(number, 1)
+
+
+def server_address(logical: int, physical: int | None, size: int | None = None) -> bytes:
+    """Write a server's address: its logical device above, its physical one below.
+
+    Parameters
+    ----------
+    physical : None where there is none: one octet
+    size : 1, 2 or 4 octets; None for the fewest that do
+
+    Raises
+    ------
+    LocalProtocolError
+        if the numbers do not fit.
+    """
+    if physical is None and size in (None, 1):
+        return _written(logical, 1)
+    lower = physical or 0
+    if size is None:
+        size = 2 if max(logical, lower) < 1 << 7 else 4
+    if size == 1:
+        raise LocalProtocolError("an HDLC address of 1 octet has no place for a physical device")
+    upper = _written(logical, size // 2)
+    return upper[:-1] + bytes((upper[-1] & 0xFE,)) + _written(lower, size // 2)
+
+
 def check_sequence(text: bytes) -> bytes:
     """Give the check sequence (HCS, FCS) of octets, as it is sent."""
-    remainder = 0xFFFF
-    for octet in text:
-        remainder = remainder >> 8 ^ _TABLE[(remainder ^ octet) & 0xFF]
-    return (remainder ^ 0xFFFF).to_bytes(2, "little")
+    # The C library's CRC takes the highest bit first, HDLC's the lowest.
+    remainder = binascii.crc_hqx(text.translate(_MIRRORED), 0xFFFF) ^ 0xFFFF
+    return remainder.to_bytes(2).translate(_MIRRORED)
+
+
+def _end(buffer: bytearray) -> int | None:
+    """Find where a frame that begins at the first octet ends, None if none begins there.
+
+    The check sequence of the header tells so before the rest has come: a length that a line
+    damaged would be waited for. It is the frame's only one where nothing else follows.
+    """
+    form = int.from_bytes(buffer[1:3])
+    length = form & _LENGTH
+    if form >> 12 != _TYPE_3 or length < _SHORTEST:
+        return None
+    at = 3
+    for _ in range(2):
+        octets = buffer[at : at + _ADDRESS_SIZES[-1]]
+        size = next((one for one, octet in enumerate(octets, 1) if octet & 1), 0)
+        if not size and len(octets) < _ADDRESS_SIZES[-1]:
+            return 1 + length
+        if size not in _ADDRESS_SIZES:
+            return None
+        at += size
+    at += 1
+    told = buffer[at : at + _CHECK]
+    if len(told) == _CHECK and check_sequence(bytes(buffer[1:at])) != told:
+        return None
+    return 1 + length
+
+
+def _frame(buffer: bytearray, end: int) -> Frame | None:
+    if buffer[end] != _FLAG:
+        return None
+    segmented = bool(int.from_bytes(buffer[1:3]) & _SEGMENTED)
+    try:
+        return _parse(bytes(buffer[1:end]), segmented=segmented)
+    except RemoteProtocolError:
+        return None
+
+
+def _written(number: int, octets: int) -> bytes:
+    if not 0 <= number < 1 << 7 * octets:
+        raise LocalProtocolError(f"{number} does not fit {octets} octets of an HDLC address")
+    shown = [number >> 7 * (octets - 1 - at) & 0x7F for at in range(octets)]
+    return bytes(one << 1 | (at == octets - 1) for at, one in enumerate(shown))
 
 
 def _parse(text: bytes, *, segmented: bool) -> Frame:
@@ -130,17 +270,11 @@ def _parse(text: bytes, *, segmented: bool) -> Frame:
 
 def _address(body: bytes, at: int) -> tuple[bytes, int]:
     """Read an address of 1, 2 or 4 octets; the last has its lowest bit set."""
-    for size in (1, 2, 4):
+    for size in _ADDRESS_SIZES:
         octets = body[at : at + size]
         if len(octets) == size and octets[-1] & 1 and not any(one & 1 for one in octets[:-1]):
             return octets, at + size
     raise RemoteProtocolError(f"0x{body[at : at + 4].hex()} begins no HDLC address")
 
 
-def _remainder(octet: int) -> int:
-    for _ in range(8):
-        octet = octet >> 1 ^ (0x8408 if octet & 1 else 0)
-    return octet
-
-
-_TABLE: Final = tuple(_remainder(octet) for octet in range(256))
+_MIRRORED: Final = bytes(int(f"{octet:08b}"[::-1], 2) for octet in range(256))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from drivers.dlms.cutter import Cutter
 from drivers.errors import RemoteProtocolError
 
 _START, _STOP = 0x68, 0x16
@@ -31,22 +32,10 @@ class Frame:
     data: bytes
 
 
-class Frames:
+class Frames(Cutter[Frame]):
     """Cuts a stream of bytes into frames; holds one unfinished frame of 261 bytes at most."""
 
-    __slots__ = ("_buffer",)
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-
-    @property
-    def waiting(self) -> int:
-        """Bytes that came and are in no frame yet."""
-        return len(self._buffer)
-
-    def feed(self, data: bytes) -> None:
-        """Take bytes as they come."""
-        self._buffer += data
+    __slots__ = ()
 
     def next(self) -> Frame | None:
         """Give the next whole frame, None while it has not come whole.

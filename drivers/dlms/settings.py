@@ -11,9 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from drivers.dlms import companion, security_settings
+from drivers.dlms import companion, line_settings, security_settings
 from drivers.dlms.ciphering import HIGHEST_COUNTER
 from drivers.dlms.companion import Companion
+from drivers.dlms.line_settings import LineSettings
 from drivers.dlms.security import Security
 from drivers.dlms.security_settings import Wanted
 from drivers.driver import Endpoint
@@ -30,13 +31,15 @@ class Settings:
 
     Attributes
     ----------
-    client, server : wrapper ports
+    client, server : wrapper ports, or HDLC addresses
+    line : how the meter is reached
     deviation : of a meter that does not write its own [min]
     serial : that the meter must have, None if any will do
     """
 
     client: int
     server: int
+    line: LineSettings
     security: Security
     companion: Companion
     deviation: int | None
@@ -54,26 +57,20 @@ class Settings:
         serial = endpoint.address.get("serial")
         try:
             return cls(
-                client=_number(endpoint, "client", 1, 0xFFFF, 1),
-                server=_number(endpoint, "server", 1, 0xFFFF, 1),
+                client=line_settings.number(endpoint, "client", 1, 0xFFFF, 1),
+                server=line_settings.number(endpoint, "server", 1, 0xFFFF, 1),
+                line=LineSettings.of(endpoint),
                 security=_security(endpoint),
                 companion=companion.named(endpoint.profile),
-                deviation=_number(endpoint, "deviation", -_LARGEST_DEVIATION, _LARGEST_DEVIATION)
+                deviation=line_settings.number(
+                    endpoint, "deviation", -_LARGEST_DEVIATION, _LARGEST_DEVIATION
+                )
                 if "deviation" in endpoint.address
                 else None,
                 serial=None if serial is None else str(serial),
             )
         except LocalProtocolError as error:
             raise LocalProtocolError(f"{endpoint.end_device}: {error}") from error
-
-
-def _number(endpoint: Endpoint, name: str, least: int, most: int, otherwise: int = 0) -> int:
-    text = str(endpoint.address.get(name, otherwise))
-    if not text.removeprefix("-").isdecimal() or not least <= int(text) <= most:
-        raise LocalProtocolError(
-            f"address {name}={text} is no number {least} … {most}: correct the registry"
-        )
-    return int(text)
 
 
 def _security(endpoint: Endpoint) -> Security:

@@ -11,6 +11,7 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
+from drivers.dlms.cutter import Cutter
 from drivers.errors import LocalProtocolError, RemoteProtocolError
 
 _HEADER: Final = struct.Struct(">HHHH")
@@ -58,22 +59,10 @@ def decode(datagram: bytes) -> Frame:
     return frame
 
 
-class Frames:
+class Frames(Cutter[Frame]):
     """Cuts a stream of bytes into frames; holds one unfinished frame of 64 KiB at most."""
 
-    __slots__ = ("_buffer",)
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-
-    @property
-    def waiting(self) -> int:
-        """Bytes that came and are in no frame yet."""
-        return len(self._buffer)
-
-    def feed(self, data: bytes) -> None:
-        """Take bytes as they come."""
-        self._buffer += data
+    __slots__ = ()
 
     def next(self) -> Frame | None:
         """Give the next whole frame, None while it has not come whole.
