@@ -136,3 +136,7 @@ class MeterProfile:
     def stored(self, source: str) -> StoredProfile | None:
         """Find a profile by its buffer's ``class/OBIS/attribute``."""
         return next((profile for profile in self.profiles if profile.source == source), None)
+
+    def classes(self, obis: str) -> tuple[int, ...]:
+        """Give the classes of the objects of an OBIS code that the meter has."""
+        return tuple(one.class_id for one in self.objects if one.obis == obis)

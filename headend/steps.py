@@ -71,8 +71,11 @@ def steps(request: Request, result: Result, clock: Clock, *, memory: bool) -> de
 
 def _interval_step(request: Request, result: Result, period: Period, clock: Clock) -> Step:
     async def read_intervals(session: Session) -> None:
-        blocks = await session.read_intervals(period)
-        result.blocks += blocks
+        found = await session.read_intervals(period)
+        result.blocks += found
+        # A second load profile may have longer intervals; slots are those of the registry.
+        seconds = request.device.interval_seconds
+        blocks = [block for block in found if block.interval_seconds == seconds]
         result.blocks += gaps.absent(
             period,
             blocks,

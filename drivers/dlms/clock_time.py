@@ -24,7 +24,7 @@ from drivers.errors import RemoteProtocolError
 
 SIZE: Final = 12
 UNSPECIFIED: Final = -0x8000
-_LARGEST_DEVIATION: Final = 14 * 60
+LARGEST_DEVIATION: Final = 14 * 60
 # Python's calendar, less a year at either end for the deviation; 0xFFFF is a wildcard.
 _FIRST_YEAR, _LAST_YEAR = 2, 9998
 
@@ -79,7 +79,7 @@ def decode(octets: bytes) -> ClockTime:
     (month, day), (hour, minute, second) = octets[2:4], octets[5:8]
     year = int.from_bytes(octets[:2])
     deviation = int.from_bytes(octets[9:11], signed=True)
-    if deviation != UNSPECIFIED and abs(deviation) > _LARGEST_DEVIATION:
+    if deviation != UNSPECIFIED and abs(deviation) > LARGEST_DEVIATION:
         raise RemoteProtocolError(f"a deviation of {deviation} minutes from UTC is no time zone")
     if not _FIRST_YEAR <= year <= _LAST_YEAR:
         raise RemoteProtocolError(f"{octets.hex()} is a date-time without a usable year")
@@ -93,13 +93,14 @@ def decode(octets: bytes) -> ClockTime:
     return ClockTime(local, None if deviation == UNSPECIFIED else deviation, status)
 
 
-def encode(moment: datetime, deviation: int = 0) -> bytes:
+def encode(moment: datetime, deviation: int = 0, status: int = 0) -> bytes:
     """Write a moment as local time with a deviation [min].
 
     Parameters
     ----------
     moment : aware
     deviation : from local time to UTC [min]
+    status : bits of the clock status
     """
     local = moment.astimezone(UTC) - timedelta(minutes=deviation)
     return b"".join(
@@ -108,7 +109,7 @@ def encode(moment: datetime, deviation: int = 0) -> bytes:
             bytes((local.month, local.day, local.isoweekday())),
             bytes((local.hour, local.minute, local.second, local.microsecond // 10_000)),
             deviation.to_bytes(2, signed=True),
-            b"\x00",
+            bytes((status,)),
         )
     )
 

@@ -14,11 +14,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.dlms.apdu import Attribute
-from drivers.errors import LocalProtocolError
+from drivers.errors import LocalProtocolError, NotOffered
 from schemas import quality
 from schemas.obis import Obis
 
 _FOLDER: Final = resources.files("drivers.dlms").joinpath("profiles")
+
+
+@dataclass(frozen=True, slots=True)
+class EventLog:
+    """One event log: its buffer, the code that it captures, and the meaning of each code.
+
+    ``events`` has category and description by the meter's number of the event.
+    """
+
+    buffer: Attribute
+    code: Attribute
+    events: Mapping[int, tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,20 +40,37 @@ class Companion:
     Attributes
     ----------
     objects : attributes by what they are (clock, serial, load_profile, …)
-    status : captured beside intervals; what it says is in ``status_quality``
+    statuses : captured beside intervals, one of them in each profile; what it says is in
+        ``status_quality``
     status_quality : quality code by the status' low octet, shape (256,)
     clock_quality : quality code by a date-time's status octet, shape (256,)
-    event_code : captured in the event log
-    events : category and description by the meter's number of the event
+    intervals : profiles that may have intervals, the finest first, by their names in ``objects``
+    registers : profiles of registers stored at fixed times, such as each midnight
+    billing : profiles of registers stored at the ends of billing periods
+    event_logs : the meter's event logs, the most important first
     """
 
     name: str
     objects: Mapping[str, Attribute]
-    status: Attribute
+    statuses: tuple[Attribute, ...]
     status_quality: NDArray[np.int16]
     clock_quality: NDArray[np.int16]
-    event_code: Attribute
-    events: Mapping[int, tuple[str, str]]
+    intervals: tuple[str, ...]
+    registers: tuple[str, ...]
+    billing: tuple[str, ...]
+    event_logs: tuple[EventLog, ...]
+
+    def object(self, what: str) -> Attribute:
+        """Give an attribute by what it is.
+
+        Raises
+        ------
+        NotOffered
+            if such meters have none.
+        """
+        if what not in self.objects:
+            raise NotOffered(f"meters of profile {self.name} have no {what.replace('_', ' ')}")
+        return self.objects[what]
 
 
 def names() -> list[str]:
@@ -68,11 +97,13 @@ def named(name: str) -> Companion:
     return Companion(
         name=name,
         objects={what: attribute(text) for what, text in facts["objects"].items()},
-        status=attribute(facts["status"]["object"]),
+        statuses=tuple(attribute(text) for text in facts["status"]["objects"]),
         status_quality=_quality_table(facts["status"]["bits"]),
         clock_quality=_quality_table(facts["clock_status"]["bits"]),
-        event_code=attribute(facts["events"]["object"]),
-        events=_events(facts["events"]["table"]),
+        intervals=tuple(facts["profiles"]["intervals"]),
+        registers=tuple(facts["profiles"]["registers"]),
+        billing=tuple(facts["profiles"]["billing"]),
+        event_logs=tuple(_event_log(log) for log in facts["event_logs"]),
     )
 
 
@@ -97,6 +128,11 @@ def _quality_table(bits: Sequence[Mapping[str, Any]]) -> NDArray[np.int16]:
     return table
 
 
+def _event_log(log: Mapping[str, str]) -> EventLog:
+    return EventLog(attribute(log["buffer"]), attribute(log["code"]), _events(log["table"]))
+
+
+@cache
 def _events(file: str) -> dict[int, tuple[str, str]]:
     rows = csv.DictReader(_FOLDER.joinpath(file).read_text("utf-8").splitlines())
     return {int(row["code"]): (row["category"], row["description"]) for row in rows}

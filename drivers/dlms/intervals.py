@@ -67,6 +67,34 @@ def cut(
     return sorted(pieces, key=lambda piece: int(ends[piece[0]]))
 
 
+def differenced(
+    register: Series, reading_type: str, moments: NDArray[np.int64], interval_seconds: int
+) -> Series:
+    """Give a register's steps from row to row, as the values of the later rows.
+
+    A row has one if the register was there exactly one interval earlier and has not run backwards
+    since: whoever knows at which value it starts again has its readings, too.
+
+    Parameters
+    ----------
+    reading_type : of the steps
+    moments : of the rows, shape (n,) [s since 1970-01-01 UTC]
+    """
+    # Of a moment that is there twice the first row counts.
+    ordered, first = np.unique(moments[register.rows], return_index=True)
+    rows = register.rows[first]
+    before, after = rows[:-1], rows[1:]
+    steps = register.values[after] - register.values[before]
+    kept = (np.diff(ordered) == interval_seconds) & (steps >= 0)
+    before, after = before[kept], after[kept]
+    values = np.zeros_like(register.values)
+    values[after] = steps[kept]
+    codes = register.quality.copy()
+    doubtful = np.isin(codes[before], (quality.METER_DOUBTS, quality.OVERFLOW))
+    codes[after] = np.where(doubtful, codes[before], codes[after])
+    return Series(reading_type, np.sort(after), values, codes)
+
+
 def _turns(starts: NDArray[np.int64]) -> NDArray[np.intp]:
     """Count for each row the earlier rows of the same stamp."""
     order = np.argsort(starts, kind="stable")

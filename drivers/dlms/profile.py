@@ -15,7 +15,7 @@ from drivers.dlms.profile_buffer import Columns
 from drivers.dlms.refusals import Refusal
 from drivers.dlms.scaling import Scale, scale
 from drivers.dlms.steps import Step
-from drivers.errors import NotOffered, RemoteProtocolError
+from drivers.errors import MeterRefused, NotOffered, RemoteProtocolError
 from schemas import reading_type
 from schemas.obis import Obis
 from schemas.reading_type import ReadingType
@@ -61,38 +61,93 @@ class Profile:
         return others.index(attribute) if attribute in others else None
 
 
-def read_layout(
-    association: Association, buffer: Attribute, guess: Sequence[Attribute] = ()
-) -> Step[Profile]:
-    """Ask a meter how a profile is laid out.
+def read_layouts(
+    association: Association, wanted: Mapping[Attribute, Sequence[Attribute]]
+) -> Step[dict[Attribute, Profile | MeterRefused]]:
+    """Ask a meter how profiles are laid out, all of them at once.
 
     Parameters
     ----------
-    buffer : the profile's attribute 2
-    guess : what it may capture. The scalers of these registers are asked for at once; where the
-        meter captures something else, it costs another request and nothing more.
+    wanted : by each profile's attribute 2, what it may capture. The scalers of these registers are
+        asked for at once; where the meter captures something else, it costs another request and
+        nothing more.
+
+    Returns
+    -------
+    each profile, or why there is none: NotOffered if the meter has no such profile, or one without
+    a clock
+    """
+    asked = [attribute for buffer, guess in wanted.items() for attribute in _asked(buffer, guess)]
+    answers = yield from _answers(association, asked)
+    captured: dict[Attribute, tuple[Attribute, ...]] = {}
+    found: dict[Attribute, Profile | MeterRefused] = {}
+    for buffer in wanted:
+        objects = answers[replace(buffer, index=_CAPTURE_OBJECTS)]
+        if isinstance(objects, Refusal):
+            found[buffer] = _refused(objects, replace(buffer, index=_CAPTURE_OBJECTS))
+        else:
+            captured[buffer] = capture_objects(objects)
+    lacking = {one for columns in captured.values() for one in _scalers(columns)} - answers.keys()
+    if lacking:
+        answers |= yield from _answers(association, sorted(lacking, key=bytes))
+    for buffer, columns in captured.items():
+        try:
+            found[buffer] = _profile(buffer, columns, answers)
+        except MeterRefused as error:
+            found[buffer] = error
+    return found
+
+
+def read_layout(
+    association: Association, buffer: Attribute, guess: Sequence[Attribute] = ()
+) -> Step[Profile]:
+    """Ask a meter how one profile is laid out.
 
     Raises
     ------
     NotOffered
         if the meter has no such profile, or one without a clock.
     """
-    asked = [replace(buffer, index=index) for index in (_CAPTURE_OBJECTS, _CAPTURE_PERIOD)]
-    scalers = _scalers(guess)
-    objects, period, *given = yield from association.get_all([*asked, *scalers])
-    for attribute, value in zip(asked, (objects, period), strict=True):
-        if isinstance(value, Refusal):
-            raise value.error(f"reading {attribute}")
-    captured = capture_objects(objects)
+    found = (yield from read_layouts(association, {buffer: guess}))[buffer]
+    if isinstance(found, MeterRefused):
+        raise found
+    return found
+
+
+def _asked(buffer: Attribute, guess: Sequence[Attribute]) -> list[Attribute]:
+    own = [replace(buffer, index=index) for index in (_CAPTURE_OBJECTS, _CAPTURE_PERIOD)]
+    return [*own, *_scalers(guess)]
+
+
+def _answers(
+    association: Association, asked: Sequence[Attribute]
+) -> Step[dict[Attribute, axdr.Value | Refusal]]:
+    unlike = list(dict.fromkeys(asked))
+    values = yield from association.get_all(unlike)
+    return dict(zip(unlike, values, strict=True))
+
+
+def _profile(
+    buffer: Attribute,
+    captured: tuple[Attribute, ...],
+    answers: Mapping[Attribute, axdr.Value | Refusal],
+) -> Profile:
+    asked = replace(buffer, index=_CAPTURE_PERIOD)
+    period = answers[asked]
+    if isinstance(period, Refusal):
+        raise period.error(f"reading {asked}")
     if not isinstance(period, int) or period < 0:
-        raise RemoteProtocolError(f"{asked[1]}: {period!r} is no capture period")
-    if captured != tuple(guess):
-        scalers = _scalers(captured)
-        given = yield from association.get_all(scalers)
+        raise RemoteProtocolError(f"{asked}: {period!r} is no capture period")
     clock = _clock(buffer, captured)
     columns = captured[:clock] + captured[clock + 1 :]
-    channels = _channels(columns, dict(zip(scalers, given, strict=True)))
-    return Profile(buffer, captured, clock, period, tuple(channels))
+    return Profile(buffer, captured, clock, period, tuple(_channels(columns, answers)))
+
+
+def _refused(refusal: Refusal, attribute: Attribute) -> MeterRefused:
+    error = refusal.error(f"reading {attribute}")
+    if not isinstance(error, MeterRefused):
+        raise error
+    return error
 
 
 def read_rows(

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.dlms import intervals
-from drivers.dlms.companion import Companion
+from drivers.dlms.companion import Companion, EventLog
 from drivers.dlms.profile import Channel, Profile
 from drivers.dlms.profile_buffer import Clock, Columns
 from drivers.errors import NotOffered, RemoteProtocolError
-from schemas import quality
+from schemas import quality, reading_type
 from schemas.event import EndDeviceEvent
 from schemas.period import Period
 from schemas.reading import IntervalBlock, RegisterReading
@@ -32,18 +32,63 @@ class Rows:
     companion: Companion
 
 
-def channels(profile: Profile, *, of_intervals: bool) -> list[Channel]:
-    """Give the channels that hold a value of each interval, or else a register's own value.
+def interval_channels(profile: Profile) -> list[Channel]:
+    """Give the channels that hold a value of each interval, or a register whose steps do.
+
+    A register is left out where the profile has its interval values, too.
 
     Raises
     ------
     NotOffered
         if there is none.
     """
-    unwanted = "cumulative" if of_intervals else "delta"
-    found = [one for one in profile.channels if one.reading_type.accumulation != unwanted]
+    direct = {one.reading_type.name for one in profile.channels if not _is_register(one)}
+    found = []
+    for one in profile.channels:
+        steps = reading_type.interval_of(one.reading_type.name) if _is_register(one) else None
+        if not _is_register(one) or (steps is not None and steps.name not in direct):
+            found.append(one)
+    return _some(found, profile, "intervals")
+
+
+def interval_names(profile: Profile) -> set[str]:
+    """Give the reading types of the intervals that a profile gives.
+
+    Raises
+    ------
+    NotOffered
+        if there is none.
+    """
+    names = set()
+    for one in interval_channels(profile):
+        steps = reading_type.interval_of(one.reading_type.name) if _is_register(one) else None
+        names.add(one.reading_type.name if steps is None else steps.name)
+    return names
+
+
+def has_steps(profile: Profile) -> bool:
+    """Tell whether intervals of a profile are the steps of a register that it captures."""
+    return any(_is_register(one) for one in interval_channels(profile))
+
+
+def register_channels(profile: Profile) -> list[Channel]:
+    """Give the channels that hold a register's own value.
+
+    Raises
+    ------
+    NotOffered
+        if there is none.
+    """
+    found = [one for one in profile.channels if one.reading_type.accumulation != "delta"]
+    return _some(found, profile, "registers")
+
+
+def _is_register(channel: Channel) -> bool:
+    return channel.reading_type.accumulation == "cumulative"
+
+
+def _some(found: list[Channel], profile: Profile, kind: str) -> list[Channel]:
     if not found:
-        kind = "intervals" if of_intervals else "registers"
         captured = ", ".join(str(one) for one in profile.captured)
         raise NotOffered(f"profile {profile.buffer.name} has no {kind} that we know: {captured}")
     return found
@@ -52,13 +97,15 @@ def channels(profile: Profile, *, of_intervals: bool) -> list[Channel]:
 def interval_blocks(rows: Rows, period: Period, interval_seconds: int) -> list[IntervalBlock]:
     """Give the intervals that start in a period, oldest first.
 
-    How many rows had no usable time stands in the annotation of every block.
+    A register that the profile captures gives its steps from row to row: none where the row one
+    interval before is not there, or where it ran backwards. How many rows had no usable time stands
+    in the annotation of every block.
     """
     clock = _placed(rows.columns)
     placed = np.flatnonzero(clock.present)
     whole = intervals.cut(clock.moments, placed, period, interval_seconds)
     blocks: list[IntervalBlock] = []
-    for series in _all_series(rows, clock, channels(rows.profile, of_intervals=True)):
+    for series in _interval_series(rows, clock, interval_seconds):
         pieces = whole
         if len(series.rows) != len(placed):
             pieces = intervals.cut(clock.moments, series.rows, period, interval_seconds)
@@ -77,7 +124,7 @@ def register_readings(rows: Rows, period: Period) -> list[RegisterReading]:
     clock = _placed(rows.columns)
     first, last = (int(moment.timestamp()) for moment in (period.start, period.end))
     readings = []
-    for series in _all_series(rows, clock, channels(rows.profile, of_intervals=False)):
+    for series in _all_series(rows, clock, register_channels(rows.profile)):
         for row in series.rows.tolist():
             at = int(clock.moments[row])
             if first <= at <= last:
@@ -87,7 +134,7 @@ def register_readings(rows: Rows, period: Period) -> list[RegisterReading]:
     return sorted(readings, key=lambda reading: reading.read_at)
 
 
-def events(rows: Rows, period: Period) -> list[EndDeviceEvent]:
+def events(rows: Rows, log: EventLog, period: Period) -> list[EndDeviceEvent]:
     """Give the entries of an event log in a period, oldest first.
 
     Raises
@@ -95,7 +142,7 @@ def events(rows: Rows, period: Period) -> list[EndDeviceEvent]:
     NotOffered
         if the log has no column of event codes.
     """
-    place = rows.profile.column(rows.companion.event_code)
+    place = rows.profile.column(log.code)
     if place is None:
         raise NotOffered(f"event log {rows.profile.buffer.name} captures no event code")
     clock, codes = _placed(rows.columns), rows.columns.others[place]
@@ -104,14 +151,14 @@ def events(rows: Rows, period: Period) -> list[EndDeviceEvent]:
     for at, code in zip(clock.moments[present], codes.values[present].tolist(), strict=True):
         moment = datetime.fromtimestamp(int(at), UTC)
         if moment in period:
-            found.append(_event(rows.companion, moment, code))
+            found.append(_event(log, moment, code))
     return sorted(found, key=lambda event: event.occurred_at)
 
 
-def _event(known: Companion, moment: datetime, code: object) -> EndDeviceEvent:
+def _event(log: EventLog, moment: datetime, code: object) -> EndDeviceEvent:
     if not isinstance(code, int):
         return EndDeviceEvent(moment, "unknown", 0, f"Event {code!r}")
-    category, description = known.events.get(code, ("unknown", f"Event {code}"))
+    category, description = log.events.get(code, ("unknown", f"Event {code}"))
     return EndDeviceEvent(moment, category, code, description)
 
 
@@ -124,6 +171,16 @@ def _placed(columns: Columns) -> Clock:
             "write its deviation from UTC, register it: address deviation=-180"
         )
     return clock
+
+
+def _interval_series(rows: Rows, clock: Clock, interval_seconds: int) -> Iterator[intervals.Series]:
+    """Give the values of each interval, by channel."""
+    for series in _all_series(rows, clock, interval_channels(rows.profile)):
+        steps = reading_type.interval_of(series.reading_type)
+        if steps is None:
+            yield series
+        else:
+            yield intervals.differenced(series, steps.name, clock.moments, interval_seconds)
 
 
 def _all_series(rows: Rows, clock: Clock, wanted: Sequence[Channel]) -> Iterator[intervals.Series]:
@@ -140,7 +197,8 @@ def _all_series(rows: Rows, clock: Clock, wanted: Sequence[Channel]) -> Iterator
 def _doubts(rows: Rows, clock: Clock) -> NDArray[np.int16]:
     """Give what the status captured beside each row, or else its clock's status, says of it."""
     by_clock = rows.companion.clock_quality[clock.status]
-    place = rows.profile.column(rows.companion.status)
+    places = (rows.profile.column(status) for status in rows.companion.statuses)
+    place = next((one for one in places if one is not None), None)
     if place is None:
         return by_clock
     status = rows.columns.others[place]

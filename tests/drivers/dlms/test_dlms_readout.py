@@ -54,7 +54,7 @@ def rows(
         np.array(clock_status or [0] * count, np.uint8),
     )
     others = (column(list(status or [0] * count)), column(values, present))
-    captured = (CLOCK, GENERIC.status, ENERGY)
+    captured = (CLOCK, GENERIC.statuses[0], ENERGY)
     channel = Channel(1, IMPORT, scaling.Scale(Decimal(1)))
     profile = Profile(GENERIC.objects["load_profile"], captured, 0, QUARTER, (channel,))
     return Rows(profile, Columns(count, clock, others), GENERIC)

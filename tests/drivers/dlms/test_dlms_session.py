@@ -290,7 +290,7 @@ async def test_what_the_last_meter_captured_is_only_a_guess(served: Served) -> N
     for guess in ("nothing", "the last meter's", "something else"):
         if guess == "something else":
             for key, captured in driver.captured.items():
-                driver.captured[key] = (*captured[:2], captured[3], captured[2])
+                driver.captured[key] = (*captured[:-2], captured[-1], captured[-2])
         async with driver.session(served.endpoint("M00001")) as session:
             found.append(await session.read_intervals(day))
     for blocks in found[1:]:
