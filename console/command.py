@@ -14,10 +14,12 @@ import psycopg
 import typer
 
 from console import (
+    backtest_command,
     bill_commands,
     collection_commands,
     decode_command,
     doctor,
+    explain_command,
     probe_command,
     quarantine_commands,
     registry_import,
@@ -37,8 +39,10 @@ from headend.on_demand import Busy, NotReadable
 from headend.quarantine import UnknownRow
 from headend.schedules import ScheduleError
 from headend.vault import VaultError
+from mdm.backtest import BacktestError
 from mdm.cycle import CycleError
 from mdm.delivery_files import DeliveryError
+from mdm.explain import ExplainError
 from mdm.registry import HeadingError
 from mdm.replay import ReplayError
 from mdm.worklist import WorklistError
@@ -46,13 +50,33 @@ from schemas.cluster import ServerError
 from simulators.broker import BrokerError
 from simulators.control import FleetError
 from simulators.fleet_file import BadFleet
+from validation.parameters import RuleSetError
 
 # What these say is for people: what, where and what to do.
 _REFUSALS = (
-    BadFleet, BrokerError, Busy, ClockError, CycleError, DeliveryError, DriverError, FleetError,
-    GroupError, HeadingError, NotReadable, ReplayError, ScheduleError, ServerError, UnknownDevice,
-    UnknownFormat, UnknownRow, VaultError, WorklistError,
-)  # fmt: skip
+    BacktestError,
+    BadFleet,
+    BrokerError,
+    Busy,
+    ClockError,
+    CycleError,
+    DeliveryError,
+    DriverError,
+    ExplainError,
+    FleetError,
+    GroupError,
+    HeadingError,
+    NotReadable,
+    ReplayError,
+    RuleSetError,
+    ScheduleError,
+    ServerError,
+    UnknownDevice,
+    UnknownFormat,
+    UnknownRow,
+    VaultError,
+    WorklistError,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -102,6 +126,8 @@ app.command()(decode_command.decode)
 app.add_typer(quarantine_commands.app, name="quarantine")
 app.add_typer(probe_command.app, name="probe")
 app.command()(serve.serve)
+app.command()(explain_command.explain)
+vee_commands.app.command("backtest")(backtest_command.backtest_rules)
 app.add_typer(vee_commands.app, name="vee")
 app.add_typer(vee_commands.worklist_app, name="worklist")
 app.add_typer(bill_commands.app, name="bill")

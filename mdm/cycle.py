@@ -189,15 +189,15 @@ def run_partition(
     for zone in {point.time_zone for point in points}:
         _refuse_unfinished(cycle, ZoneInfo(zone), now)
     connection.execute(_SQL["lock"], {"cycle": cycle.id})
-    groups, problems = _grouped(points, cycle, tariffs or tariff_file.standing())
+    groups, problems = grouped(points, cycle.starts_on, tariffs or tariff_file.standing())
     outcomes: Counter[Outcome] = Counter()
     for tariff, members in groups:
         period = cycle.period(ZoneInfo(members[0].time_zone))
         calendar = calendar_file.named(tariff.calendar)
         batch = cycle_inputs.gathered(connection, tariff, calendar, members, period, known_at=now)
-        results, wrong = _results(batch, members)
+        found, wrong = results(batch, members)
         problems += wrong
-        drafts = _drafts(connection, batch, results)
+        drafts = _drafts(connection, batch, found)
         outcomes += cycle_sets.write(connection, cycle.id, batch, drafts, now)
     counts = {str(name): count for name, count in outcomes.items()}
     return Run(len(points), problems=tuple(problems), **counts)
@@ -242,19 +242,19 @@ def _refuse_unfinished(cycle: Cycle, zone: ZoneInfo, now: datetime) -> None:
         )
 
 
-def _grouped(
-    points: Sequence[UsagePoint], cycle: Cycle, tariffs: Tariffs
+def grouped(
+    points: Sequence[UsagePoint], starts_on: date, tariffs: Tariffs
 ) -> tuple[list[tuple[Tariff, list[UsagePoint]]], list[Problem]]:
     """Put usage points of one tariff and time zone together.
 
-    The tariff in force on the cycle's first day counts for the whole of it.
+    The tariff in force on a period's first day counts for the whole of it.
     """
     groups: dict[tuple[str, str], list[UsagePoint]] = defaultdict(list)
     found: dict[str, Tariff] = {}
     problems = []
     for point in points:
         try:
-            tariff = tariffs.on(point.tariff, point.commodity, cycle.starts_on)
+            tariff = tariffs.on(point.tariff, point.commodity, starts_on)
             calendar_file.named(tariff.calendar)
         except (TariffError, CalendarError) as problem:
             problems.append(Problem(point.mrid, str(problem)))
@@ -264,7 +264,7 @@ def _grouped(
     return [(found[digest], members) for (digest, _), members in groups.items()], problems
 
 
-def _results(batch: Batch, points: Sequence[UsagePoint]) -> tuple[dict[int, Result], list[Problem]]:
+def results(batch: Batch, points: Sequence[UsagePoint]) -> tuple[dict[int, Result], list[Problem]]:
     """Compute a batch; where one usage point's data are wrong, the others go on without it."""
     try:
         return batches.results(batch), []
@@ -279,7 +279,7 @@ def _results(batch: Batch, points: Sequence[UsagePoint]) -> tuple[dict[int, Resu
         return found, problems
 
 
-def _drafts(connection: Connection, batch: Batch, results: dict[int, Result]) -> list[Draft]:
+def _drafts(connection: Connection, batch: Batch, found: dict[int, Result]) -> list[Draft]:
     """Put results together with what they were computed from."""
     inputs = cycle_inputs.digests(batch)
     versions = cycle_inputs.named_versions(batch)
@@ -295,5 +295,5 @@ def _drafts(connection: Connection, batch: Batch, results: dict[int, Result]) ->
             input_digest=inputs[point],
             digest=determinant.digest(result.determinants),
         )
-        for point, result in results.items()
+        for point, result in found.items()
     ]

@@ -117,7 +117,14 @@ def claim_days(
 ) -> Claim:
     """Take every local day of usage points that overlaps a period and is over."""
     points = _ids(connection, "lock_named_usage_points", usage_points=list(usage_points))
-    installed = intake_installed.installed(connection, points)
+    return seen_days(connection, points, period, now=now)
+
+
+def seen_days(
+    connection: Connection, usage_points: Sequence[int], period: Period, *, now: datetime
+) -> Claim:
+    """Name every local day of usage points that overlaps a period and is over; take nothing."""
+    installed = intake_installed.installed(connection, list(usage_points))
     touched = _Touched(now)
     for place in range(len(installed)):
         touched.add(installed, place, period.start, period.end, whole=True)

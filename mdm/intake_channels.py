@@ -71,8 +71,15 @@ class History:
         return np.asarray(doubtful | (self.quality == quality.SUSPECT))
 
 
-def channels(connection: Connection, work: Work, raw: RawBlocks, steps: Steps) -> Channels:
-    """Give the interval channels of a work's usage points; those that are new are made."""
+def channels(
+    connection: Connection, work: Work, raw: RawBlocks, steps: Steps, *, add: bool = True
+) -> Channels:
+    """Give the interval channels of a work's usage points; those that are new are made.
+
+    Parameters
+    ----------
+    add : whether they are; what came for them is left out otherwise
+    """
     installed, interval = work.installed, work.interval_seconds
     block, row, _ = intake_place.at_installations(raw, installed)
     sampled = installed.sampled[steps.installation]
@@ -80,7 +87,7 @@ def channels(connection: Connection, work: Work, raw: RawBlocks, steps: Steps) -
         *pairs(installed.usage_point[row], raw.reading_type[block]),
         *pairs(installed.usage_point[steps.installation[sampled]], steps.interval_type[sampled]),
     }
-    known = ids(connection, installed.usage_point, interval, came)
+    known = ids(connection, installed.usage_point, interval, came if add else set())
     rows = sorted(known.items())
     return Channels(
         np.array([number for _, number in rows], np.int32),

@@ -69,13 +69,20 @@ class Intake:
 
 
 def intakes(
-    connection: Connection, work: Work, *, weeks: Weeks, now: datetime, over_people: bool = False
+    connection: Connection,
+    work: Work,
+    *,
+    weeks: Weeks,
+    now: datetime,
+    over_people: bool = False,
+    add_channels: bool = True,
 ) -> Iterator[Intake]:
     """Load a work, some channels at a time.
 
     Parameters
     ----------
     over_people : whether edited and accepted values give way to what was read
+    add_channels : whether channels that the record does not have yet are made, or left out
     """
     layout = _layout(work, weeks, now)
     points = np.unique(np.concatenate([work.usage_point, work.edge_usage_point]))
@@ -83,7 +90,9 @@ def intakes(
     size = max(1, _CELLS // (2 * layout.count * layout.width))
     for first in range(0, len(points), size):
         part = _part(work, points[first : first + size])
-        intake = _intake(connection, part, layout, over_people=over_people)
+        intake = _intake(
+            connection, part, layout, over_people=over_people, add_channels=add_channels
+        )
         if intake is not None:
             yield intake
 
@@ -110,7 +119,7 @@ def _part(work: Work, points: NDArray[np.int32]) -> Work:
 
 
 def _intake(
-    connection: Connection, work: Work, layout: Layout, *, over_people: bool
+    connection: Connection, work: Work, layout: Layout, *, over_people: bool, add_channels: bool
 ) -> Intake | None:
     """Load some usage points; the days of ``work`` count from the layout's first."""
     devices = np.unique(work.installed.end_device).tolist()
@@ -121,7 +130,7 @@ def _intake(
     steps = intake_registers.steps(dials, work.installed, layout)
     days = intake_targets.reach(work.day if len(work.day) else work.edge_day)
     raw = _raw(connection, devices, layout, days)
-    channels = intake_channels.channels(connection, work, raw, steps)
+    channels = intake_channels.channels(connection, work, raw, steps, add=add_channels)
     if not len(channels):
         return None
     history = intake_channels.history(connection, channels, layout)
@@ -184,6 +193,9 @@ def _place(
 ) -> list[Unplaced]:
     block, installation, nowhere = intake_place.at_installations(raw, installed)
     row = channels.rows_of(installed.usage_point[installation], raw.reading_type[block])
+    # A channel that the record does not have and that is not to be made is left out.
+    known = row >= 0
+    block, installation, row = block[known], installation[known], row[known]
     unplaced = intake_place.place(
         lines,
         raw,

@@ -25,6 +25,12 @@ def named(connection: Connection, mrid: str) -> UsagePoint | None:
     return UsagePoint(*row) if row else None
 
 
+def of_end_device(connection: Connection, mrid: str) -> UsagePoint | None:
+    """Find the usage point at which an end device is or was last installed."""
+    row = connection.execute(_SQL["usage_point_of_end_device"], {"mrid": mrid}).fetchone()
+    return UsagePoint(*row) if row else None
+
+
 def installations(connection: Connection, usage_point_ids: Sequence[int]) -> list[Installation]:
     """List what was and is installed, by usage point and then oldest first."""
     rows = connection.execute(_SQL["installations"], {"usage_points": list(usage_point_ids)})

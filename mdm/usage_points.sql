@@ -9,6 +9,15 @@ SELECT id, mrid, commodity, sector, time_zone, tariff, billing_group
 FROM usage_point
 WHERE mrid = %(mrid)s
 
+-- name: usage_point_of_end_device
+SELECT p.id, p.mrid, p.commodity, p.sector, p.time_zone, p.tariff, p.billing_group
+FROM end_device d
+JOIN installation i ON i.end_device_id = d.id
+JOIN usage_point p ON p.id = i.usage_point_id
+WHERE d.mrid = %(mrid)s
+ORDER BY i.starts_at DESC
+LIMIT 1
+
 -- name: installations
 SELECT id, usage_point_id, end_device_id, starts_at, ends_at, multiplier
 FROM installation

@@ -144,13 +144,13 @@ def _validate(
             now=now,
             over_people=over_people,
         ):
-            for rule_set, chosen in _by_rule_set(part, work.commodity, rule_sets):
+            for rule_set, chosen in by_rule_set(part, work.commodity, rule_sets):
                 report += _run(connection, chosen, rule_set, now=now)
             report += Report(quarantined=_quarantine(connection, part, now))
     return report
 
 
-def _by_rule_set(
+def by_rule_set(
     part: Intake, commodity: str, rule_sets: Sequence[RuleSet]
 ) -> Iterator[tuple[RuleSet, Intake]]:
     """Part target days by the rule set of the channel and its version in force on the day."""
@@ -179,7 +179,7 @@ def _names(part: Intake, commodity: str, known: Sequence[RuleSet]) -> dict[str, 
 def _run(connection: Connection, part: Intake, rule_set: RuleSet, *, now: datetime) -> Report:
     """Run the engine over one cube; write its versions, its findings and itself down."""
     outcome = engine.run(part.cube, rule_set)
-    days = _blocks(part, outcome)
+    days = blocks(part, outcome)
     before = _before(connection, part)
     changed = readings_columns.taken(days, np.flatnonzero(readings.differing(days, before)))
     found = vee_findings.table(outcome.findings, part)
@@ -202,7 +202,7 @@ def _run(connection: Connection, part: Intake, rule_set: RuleSet, *, now: dateti
     )
 
 
-def _blocks(part: Intake, outcome: Outcome) -> BlockTable:
+def blocks(part: Intake, outcome: Outcome) -> BlockTable:
     """Give the target days as they came out; a person's decision stands."""
     row, day = np.nonzero(part.cube.target)
     values, codes = outcome.values[row, day], outcome.quality[row, day]
@@ -235,6 +235,10 @@ def _before(connection: Connection, part: Intake) -> BlockTable:
 
 
 def _provenance(connection: Connection, rule_set: RuleSet, now: datetime) -> int:
+    connection.execute(
+        _SQL["keep_rule_set"],
+        {"digest": rule_set.digest, "name": rule_set.name, "definition": rule_set.text},
+    )
     return readings.add_provenance(
         connection,
         "vee",

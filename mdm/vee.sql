@@ -1,3 +1,8 @@
+-- name: keep_rule_set
+INSERT INTO rule_set_definition (digest, name, definition)
+VALUES (%(digest)s, %(name)s, %(definition)s)
+ON CONFLICT (digest) DO NOTHING
+
 -- name: add_run
 INSERT INTO vee_run (ran_at, rule_set, rule_set_digest, provenance_id, channels, days, versions,
                      opened, closed, counters)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cache
 from importlib import resources
@@ -72,6 +72,7 @@ class RuleSet:
     estimators : in order: the first that can fill a slot does
     scale_to_register : whether estimates are brought to the register's difference
     digest : sha256 of the canonical content, for the provenance
+    text : the TOML text that it was made of
     """
 
     name: str
@@ -81,6 +82,7 @@ class RuleSet:
     estimators: tuple[EstimatorUse, ...]
     scale_to_register: bool
     digest: str
+    text: str = field(default="", repr=False, compare=False)
 
     def use(self, name: str) -> RuleUse | None:
         """Give the rule of that name as this set uses it, None if it doesn't."""
@@ -156,6 +158,7 @@ def parse(text: str, file: str) -> RuleSet:
         ),
         scale_to_register=_typed(content, "scale_to_register", bool, "true or false", file),
         digest=_digest(content),
+        text=text,
     )
     _check_registers(result, file)
     return result
