@@ -85,6 +85,7 @@ def land(
     with connection.transaction():
         intervals = _land_blocks(connection, answers, stamps, unplaced)
         registers = _land_registers(connection, answers, stamps, unplaced)
+        _keep_wraps(connection, answers, now)
         events = _land_events(connection, answers, now)
         quarantine.put(connection, [_aside(one, source, now) for one in unplaced])
     outside = [one.end_device_id for one in unplaced]
@@ -124,6 +125,23 @@ def _land_registers(
     if not _copy(connection, "register", _REGISTER_TYPES, rows):
         return {}
     return dict(connection.execute(_SQL["land_registers"], stamps).fetchall())
+
+
+def _keep_wraps(connection: Connection, answers: Sequence[Answer], now: datetime) -> None:
+    """Note where registers start again from 0, as their drivers told."""
+    told = {
+        (answer.end_device_id, reading_type.named(one.reading_type).id): one.modulus
+        for answer in answers
+        for one in answer.registers
+        if one.modulus is not None
+    }
+    if told:
+        columns = {
+            "end_devices": [device for device, _ in told],
+            "reading_types": [kind for _, kind in told],
+            "moduli": list(told.values()),
+        }
+        connection.execute(_SQL["keep_wraps"], {**columns, "now": now})
 
 
 def _copy(

@@ -72,6 +72,17 @@ WITH landed AS (
 )
 SELECT end_device_id, count(*)::integer FROM landed GROUP BY end_device_id
 
+-- name: keep_wraps
+INSERT INTO register_wrap AS known (end_device_id, reading_type_id, modulus, told_at)
+SELECT end_device_id, reading_type_id, modulus, %(now)s
+FROM unnest(
+    %(end_devices)s::integer[], %(reading_types)s::smallint[], %(moduli)s::bigint[]
+) AS told (end_device_id, reading_type_id, modulus)
+ORDER BY end_device_id, reading_type_id
+ON CONFLICT (end_device_id, reading_type_id) DO UPDATE
+SET modulus = excluded.modulus, told_at = excluded.told_at
+WHERE known.modulus <> excluded.modulus
+
 -- name: land_events
 WITH landed AS (
     INSERT INTO end_device_event (

@@ -18,7 +18,7 @@ SELECT id FROM billing_cycle WHERE id = %(cycle)s FOR NO KEY UPDATE
 
 -- name: stretches
 SELECT i.usage_point_id, i.id, r.id AS channel_id, d.mrid, d.interval_seconds, i.multiplier,
-       d.register_modulus, greatest(i.starts_at, %(start)s), least(i.ends_at, %(end)s)
+       coalesce(d.register_modulus, w.modulus), greatest(i.starts_at, %(start)s), least(i.ends_at, %(end)s)
 FROM installation i
 JOIN end_device d ON d.id = i.end_device_id
 LEFT JOIN (
@@ -26,6 +26,8 @@ LEFT JOIN (
     FROM channel c JOIN reading_type t ON t.id = c.reading_type_id
     WHERE t.name = %(register)s AND c.interval_seconds = 0
 ) r ON r.usage_point_id = i.usage_point_id
+LEFT JOIN register_wrap w ON w.end_device_id = d.id
+    AND w.reading_type_id = (SELECT id FROM reading_type WHERE name = %(register)s)
 WHERE i.usage_point_id = ANY(%(usage_points)s)
   AND i.starts_at < %(end)s AND (i.ends_at IS NULL OR i.ends_at > %(start)s)
 ORDER BY i.usage_point_id, i.starts_at

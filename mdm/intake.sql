@@ -18,12 +18,20 @@ SELECT id FROM usage_point WHERE id = ANY(%(usage_points)s) ORDER BY id FOR NO K
 
 -- name: installed
 SELECT i.id, i.usage_point_id, i.end_device_id, d.mrid, p.time_zone, p.commodity,
-       i.starts_at, i.ends_at, i.multiplier, d.interval_seconds, d.register_modulus, d.protocol
+       i.starts_at, i.ends_at, i.multiplier, d.interval_seconds, d.protocol
 FROM installation i
 JOIN end_device d ON d.id = i.end_device_id
 JOIN usage_point p ON p.id = i.usage_point_id
 WHERE i.usage_point_id = ANY(%(usage_points)s)
 ORDER BY i.usage_point_id, i.starts_at
+
+-- name: wraps
+SELECT d.id, t.id, coalesce(d.register_modulus, w.modulus)
+FROM end_device d
+CROSS JOIN reading_type t
+LEFT JOIN register_wrap w ON w.end_device_id = d.id AND w.reading_type_id = t.id
+WHERE d.id = ANY(%(end_devices)s) AND t.accumulation = 'cumulative'
+  AND coalesce(d.register_modulus, w.modulus) IS NOT NULL
 
 -- name: installed_elsewhere
 SELECT DISTINCT end_device_id

@@ -11,13 +11,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas import statements
+from schemas import reading_type, statements
 from schemas.database import Connection
 
 _SQL = statements.load("mdm", "intake.sql")
 FOREVER: Final = np.iinfo(np.int64).max // 2
 # installation.multiplier is numeric(14, 6).
 _SCALE: Final = 1_000_000
+_WIDTH: Final = max(each.id for each in reading_type.table().values()) + 1
 # These have no memory: the head-end samples their registers on the grid of their intervals.
 _SAMPLED: Final = ("modbus", "mqtt")
 
@@ -33,7 +34,8 @@ class Installed:
     starts_at, ends_at : shape (k,), int64 [s]; ``FOREVER`` for no end
     multiplier : shape (k,), int64 [millionths]
     interval_seconds : shape (k,), int32, the end device's [s]
-    modulus : shape (k,), int64; 0 where registers never wrap
+    modulus : shape (k, t), int64, by reading type's id: the registry's, else the driver's; 0 where
+        a register never wraps
     sampled : shape (k,), True where intervals come from register samples
     """
 
@@ -94,13 +96,14 @@ class Installed:
 def installed(connection: Connection, usage_points: Sequence[int]) -> Installed:
     """Read what was and is installed at usage points."""
     rows = connection.execute(_SQL["installed"], {"usage_points": list(usage_points)}).fetchall()
-    columns = list(zip(*rows, strict=True)) if rows else [()] * 12
+    columns = list(zip(*rows, strict=True)) if rows else [()] * 11
     number, point, device, mrid, zone, commodity, starts, ends = columns[:8]
-    multiplier, interval, modulus, protocol = columns[8:]
+    multiplier, interval, protocol = columns[8:]
+    end_device = np.array(device, np.int32)
     return Installed(
         id=np.array(number, np.int32),
         usage_point=np.array(point, np.int32),
-        end_device=np.array(device, np.int32),
+        end_device=end_device,
         mrid=tuple(mrid),
         zone=tuple(zone),
         commodity=tuple(commodity),
@@ -108,9 +111,20 @@ def installed(connection: Connection, usage_points: Sequence[int]) -> Installed:
         ends_at=np.array([_second(moment) for moment in ends], np.int64),
         multiplier=np.array([int(Decimal(m) * _SCALE) for m in multiplier], np.int64),
         interval_seconds=np.array(interval, np.int32),
-        modulus=np.array([m or 0 for m in modulus], np.int64),
+        modulus=_moduli(connection, end_device),
         sampled=np.array([p in _SAMPLED for p in protocol], np.bool_),
     )
+
+
+def _moduli(connection: Connection, end_device: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Read where the registers of end devices wrap, a row for each, by reading type's id."""
+    known = connection.execute(_SQL["wraps"], {"end_devices": end_device.tolist()}).fetchall()
+    place, row = np.unique(end_device, return_inverse=True)
+    table = np.zeros((len(place), _WIDTH), np.int64)
+    if known:
+        device, kind, modulus = (np.array(column, np.int64) for column in zip(*known, strict=True))
+        table[np.searchsorted(place, device), kind] = modulus
+    return np.asarray(table[row])
 
 
 def _second(moment: datetime | None) -> int:

@@ -156,7 +156,7 @@ def _chains(table: Dials, installed: Installed) -> tuple[NDArray[np.int64], NDAr
     point = installed.usage_point
     same_line = (point[row] == point[before]) & (table.reading_type[1:] == table.reading_type[:-1])
     difference = np.diff(table.value)
-    modulus = installed.modulus[row]
+    modulus = installed.modulus[row, table.reading_type[1:]]
     # A wrap leaves less than half the dial behind it; a fall by less than that is a reset.
     wrapped = (difference < 0) & (2 * (difference + modulus) < modulus)
     difference = np.where(wrapped, difference + modulus, difference)

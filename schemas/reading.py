@@ -63,12 +63,14 @@ class RegisterReading:
     read_at : the moment the value belongs to, aware, UTC
     value : [the reading type's scaled unit], before any multiplier
     quality : code of ``schemas.quality``
+    modulus : where the register starts again from 0 [scaled unit]; None if its driver does not know
     """
 
     reading_type: str
     read_at: datetime
     value: int
     quality: int = quality.VALID
+    modulus: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

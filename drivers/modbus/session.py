@@ -71,7 +71,7 @@ class ModbusSession(BareSession):
         there = [one for one in known if decode.is_there(memory, one)]
         values = [decode.reading(memory, one) for one in there]
         return [
-            RegisterReading(register.reading_type, now, value)
+            RegisterReading(register.reading_type, now, value, modulus=register.modulus)
             for register, value in zip(there, values, strict=True)
             if value is not None
         ]

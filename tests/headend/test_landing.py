@@ -152,3 +152,16 @@ def test_intervals_that_the_meter_does_not_have_are_counted_apart(database_url: 
         assert (landed.intervals, landed.missing) == (4, 2)
         again = landing.land(connection, [answer], source="dlms", now=NOW)[device]
         assert (again.intervals, again.missing) == (0, 0)
+
+
+def test_where_a_register_wraps_is_kept_as_its_driver_told_last(database_url: str) -> None:
+    def told(modulus: int | None) -> RegisterReading:
+        return RegisterReading("active_energy_import", DAY, 5, modulus=modulus)
+
+    with database.connect(database_url) as connection:
+        device = end_device(connection, "M1", protocol="modbus")
+        for modulus, known in [(None, []), (10**6, [10**6]), (None, [10**6]), (10**7, [10**7])]:
+            answer = Answer(device, registers=[told(modulus)])
+            landing.land(connection, [answer], source="modbus", now=NOW)
+            rows = connection.execute("SELECT modulus FROM register_wrap").fetchall()
+            assert [row[0] for row in rows] == known

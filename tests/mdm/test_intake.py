@@ -28,7 +28,7 @@ def installed(multiplier: str = "1", modulus: int = 0, *, sampled: bool = False)
         ends_at=np.array([FOREVER]),
         multiplier=np.array([int(Decimal(multiplier) * 1_000_000)]),
         interval_seconds=np.array([3600], np.int32),
-        modulus=np.array([modulus]),
+        modulus=np.full((1, 64), modulus),
         sampled=np.array([sampled]),
     )
 

@@ -54,6 +54,28 @@ def test_samples_of_a_register_become_intervals_over_its_wrap(connection: Connec
     assert record.findings(connection) == []
 
 
+@pytest.mark.parametrize(
+    ("registry", "driver", "wrapped"),
+    [(None, 100_000, True), (100_000, 10**9, True), (None, None, False), (10**9, 100_000, False)],
+)
+def test_the_driver_tells_where_a_register_wraps_if_the_registry_does_not(
+    connection: Connection, registry: int | None, driver: int | None, *, wrapped: bool
+) -> None:
+    meter(connection, **{**SAMPLED, "register_modulus": registry})
+    if driver:
+        connection.execute(
+            "INSERT INTO register_wrap SELECT id, 1, %s, now() FROM end_device", [driver]
+        )
+    record.land_registers(connection, "M-1", hourly(99_000))
+    run(connection)
+    table = record.final(connection)
+    # The register passes 99,999 in its tenth hour.
+    told = (table.quality[0] == 0).tolist()
+    assert told == [wrapped or hour != 9 for hour in range(24)]
+    if wrapped:
+        assert table.values[0].tolist() == [100 + i for i in range(24)]
+
+
 def test_a_late_sample_is_marked_and_a_missing_one_is_estimated_exactly(
     connection: Connection,
 ) -> None:
