@@ -29,6 +29,25 @@ class Settings(BaseSettings):
         description="file with the 32-byte key (hex) that seals meter keys in the database",
     )
 
+    disconnects_a_day: int = Field(
+        default=10,
+        ge=0,
+        description="meters that one person may have disconnected within 24 hours",
+    )
+    approve_group_disconnect: bool = Field(
+        default=True, description="a second person must approve the disconnection of a group"
+    )
+    approve_key_change: bool = Field(
+        default=True, description="a second person must approve a change of keys"
+    )
+    approve_firmware: bool = Field(
+        default=True, description="a second person must approve that new firmware begins to run"
+    )
+    critical_sectors: str = Field(
+        default="government,service",
+        description="sectors whose usage points no group disconnects, with commas",
+    )
+
     def key_file(self) -> Path:
         """Path of the master key: the one that was set, else one in the home folder."""
         return self.master_key_file or self.home / "master.key"
