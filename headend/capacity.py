@@ -19,6 +19,7 @@ class Limits:
     ----------
     sessions : most conversations at a time
     budget : longest conversation with one meter, retries included
+    slice : longest part of a transfer; then the line is given back, and it goes on later
     timeout : longest wait for one answer [s]
     lease_wait : how long a meter is waited for that somebody else talks to [s]
     flush : results that are written in one transaction
@@ -27,6 +28,7 @@ class Limits:
 
     sessions: int = 128
     budget: timedelta = timedelta(seconds=120)
+    slice: timedelta = timedelta(minutes=15)
     timeout: float = 10.0
     lease_wait: float = 5.0
     flush: int = 100

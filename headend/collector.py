@@ -13,8 +13,11 @@ import structlog
 
 from drivers import catalogue
 from drivers.driver import Driver
-from headend import conversation, preparation, sessions
+from headend import control_steps, conversation, keys, preparation, sessions
 from headend.capacity import Capacity, Limits
+from headend.control_kinds import KINDS
+from headend.control_ledger import Ledger
+from headend.control_work import Means
 from headend.counters import Source
 from headend.exchange import Clock, Listener, Order, Result
 from headend.leases import Leases
@@ -68,14 +71,15 @@ class Collector:
     """Reads meters for one process, within its limits; made by ``running``."""
 
     def __init__(
-        self, url: str, drivers: Mapping[str, Driver], limits: Limits, leases: Leases,
-        source: Source,
+        self, url: str, drivers: Mapping[str, Driver], limits: Limits, leases: Leases, *,
+        source: Source, means: Means,
     ) -> None:  # fmt: skip
         self._url = url
         self._drivers = drivers
         self._limits = limits
         self._leases = leases
         self._counters = source
+        self._means = means
         self._capacity = Capacity(limits.sessions)
 
     async def collect(
@@ -119,6 +123,8 @@ class Collector:
         )  # fmt: skip
         this.done.waiting = prepared.waiting
         this.done.already_read = prepared.already_read
+        for one in prepared.refused:
+            await self._conclude(this, one)
         await self._write(this, prepared.refused)
         await self._read_all(this, prepared.asking)
 
@@ -158,10 +164,24 @@ class Collector:
         async with self._capacity.slot(device):
             if not await self._leases.take(device.id, wait=self._limits.lease_wait):
                 return device.id, None
-            return device.id, await conversation.converse(
+            result = await conversation.converse(
                 self._drivers[device.protocol], asking.endpoint, asking.request,
-                clock=this.clock, budget=self._limits.budget, counters=asking.counters,
-                listener=this.listener,
+                clock=this.clock, budget=self._budget(asking), means=self._means,
+                counters=asking.counters, alternatives=asking.alternatives, listener=this.listener,
+            )  # fmt: skip
+            await self._conclude(this, result)
+            return device.id, result
+
+    def _budget(self, asking: Asking) -> timedelta:
+        effects = {KINDS[due.kind].effect for due in asking.request.controls}
+        return self._limits.budget + (self._limits.slice if "firmware" in effects else timedelta())
+
+    async def _conclude(self, this: _Round, result: Result) -> None:
+        """Write down what a conversation means for controls that it did not come to."""
+        if result.request.controls:
+            await asyncio.to_thread(
+                control_steps.conclude, self._means, result, now=this.clock(),
+                on_demand=this.order.reason == "on_demand",
             )  # fmt: skip
 
     async def _write(self, this: _Round, results: list[Result]) -> None:
@@ -203,5 +223,7 @@ async def running(
     async with AsyncExitStack() as stack:
         connection = await stack.enter_async_context(database.connect_async(url, autocommit=True))
         source = stack.enter_context(Source(url))
+        limits = limits or Limits()
+        means = Means(stack.enter_context(Ledger(url)), keys.open_vault, limits.slice)
         made = catalogue.polled() if drivers is None else drivers
-        yield Collector(url, made, limits or Limits(), Leases(connection), source)
+        yield Collector(url, made, limits, Leases(connection), source=source, means=means)

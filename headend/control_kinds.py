@@ -24,7 +24,7 @@ class ControlError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One named parameter; ``check`` gives it as it is kept, or raises ValueError with the reason."""
+    """One named parameter; ``check`` gives it as it is kept, or raises ValueError."""
 
     check: Callable[[Any], Any]
     required: bool = True
@@ -80,12 +80,18 @@ def _calendar(value: Any) -> dict[str, Any]:
 
 def _special_days(value: Any) -> list[dict[str, Any]]:
     if not isinstance(value, list):
-        raise ValueError("must be a list of days")
+        raise ValueError("must be a list of days")  # noqa: TRY004  the file's fault
     return [kept.dumped(day) for day in special_days(value)]
 
 
 def _push_setup(value: Any) -> dict[str, Any]:
     return kept.dumped(kept.loaded(PushSetup, value))
+
+
+def _channel(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 255:
+        raise ValueError("must be a number from 0 to 255")
+    return value
 
 
 def _moment(value: Any) -> str:
@@ -108,6 +114,9 @@ _TABLE: Final = (
     Kind("disconnect", "switch", "switches", "supply is switched off"),
     Kind("arm", "switch", "switches", "supply switch is made ready for the customer's button"),
     Kind("read_channels", "channels", "reads", "list of channels is read"),
+    Kind("read_billing_registers", "billing_registers", "reads",
+         "registers of past billing periods are read",
+         {"since": Parameter(_moment), "until": Parameter(_moment)}),
     Kind("read_activity_calendar", "activity_calendar", "reads", "activity calendar is read"),
     Kind("write_activity_calendar", "activity_calendar", "writes", "activity calendar is written",
          {"calendar": Parameter(_calendar),
@@ -115,16 +124,23 @@ _TABLE: Final = (
     Kind("read_special_days", "special_days", "reads", "special days are read"),
     Kind("write_special_days", "special_days", "writes", "special days are written",
          {"days": Parameter(_special_days)}),
-    Kind("read_push_setup", "push_setup", "reads", "push set-up is read"),
+    Kind("read_push_setup", "push_setup", "reads", "push set-up is read",
+         {"channel": Parameter(_channel, required=False)}),
     Kind("write_push_setup", "push_setup", "writes", "push set-up is written",
          {"setup": Parameter(_push_setup)}),
-    Kind("change_keys", "change_keys", "keys", "keys are changed",
+    Kind("change_keys", "keys", "keys", "keys are changed",
          {"kinds": Parameter(_key_kinds)}, timedelta(days=7)),
-    Kind("update_firmware", "firmware", "firmware", "firmware image is transferred",
+    Kind("update_firmware", "image", "firmware", "firmware image is transferred",
          {"image": Parameter(_number), "activate_at": Parameter(_moment, required=False)},
          timedelta(days=14)),
 )  # fmt: skip
 KINDS: Final[Mapping[str, Kind]] = {kind.name: kind for kind in _TABLE}
+
+RESUMED: Final[tuple[Effect, ...]] = ("keys", "firmware")
+"""Effects of controls that go on later by themselves, even where somebody waited for them."""
+
+SWITCHES: Final = [kind.name for kind in _TABLE if kind.effect == "switches"]
+"""Kinds that switch a supply."""
 
 
 def checked(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:

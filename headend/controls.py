@@ -14,13 +14,14 @@ from psycopg.types.json import Jsonb
 
 from drivers.driver import Driver
 from headend import control_kinds, control_rules
-from headend.control_kinds import KINDS, ControlError
+from headend.control_kinds import KINDS, RESUMED, ControlError
 from headend.control_rules import Extent, Rules
 from schemas import statements
 from schemas.database import Connection
 
 _SQL = statements.load("headend", "controls.sql")
 _A_DAY = timedelta(days=1)
+_SOON = timedelta(minutes=10)
 OPEN = ("requested", "approved", "running", "unknown")
 
 
@@ -34,6 +35,7 @@ class Wish:
     by : who asks
     reason : why
     not_before, expires_at : when it may be done; None: from now on, and as long as its kind lasts
+    soon : somebody waits for it: unless it waits for an approval, it expires after some minutes
     """
 
     kind: str
@@ -42,6 +44,7 @@ class Wish:
     reason: str = ""
     not_before: datetime | None = None
     expires_at: datetime | None = None
+    soon: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +162,27 @@ def request(
     start = wish.not_before or now
     span = {
         "request": request_id, "not_before": start, "needs_approval": needs, "now": now,
-        "expires_at": wish.expires_at or start + KINDS[wish.kind].lasts, "by": wish.by.strip(),
+        "expires_at": _expires(wish, start, waits=needs is not None), "by": wish.by.strip(),
     }  # fmt: skip
     made = _add(connection, span, [(one.id, None) for one in reached])
     _add(connection, span, [(one.id, left[one.mrid]) for one in targets if one.mrid in left])
     return Requested(request_id, made, needs, left)
+
+
+def request_own(connection: Connection, wish: Wish, *, end_device_id: int, now: datetime) -> int:
+    """Write down what a schedule does by itself with a meter that it talks to; give its number."""
+    parameters = control_kinds.checked(wish.kind, wish.parameters)
+    row = {
+        "kind": wish.kind, "parameters": Jsonb(parameters), "group": None, "reason": wish.reason,
+        "by": wish.by, "now": now,
+    }  # fmt: skip
+    [[request_id]] = connection.execute(_SQL["add_request"], row).fetchall()
+    span = {
+        "request": request_id, "not_before": now, "needs_approval": None, "now": now,
+        "expires_at": _expires(wish, now, waits=False), "by": wish.by,
+    }  # fmt: skip
+    [made] = _add(connection, span, [(end_device_id, None)])
+    return made
 
 
 def find(connection: Connection, control_id: int) -> Control:
@@ -284,6 +303,13 @@ def unmark_critical(connection: Connection, usage_point: str) -> None:
     """
     if not connection.execute(_SQL["unmark_critical"], {"usage_point": usage_point}).rowcount:
         raise ControlError(f"usage point {usage_point!r} is not marked as critical")
+
+
+def _expires(wish: Wish, start: datetime, *, waits: bool) -> datetime:
+    kind = KINDS[wish.kind]
+    # One that was watched and forgotten must not switch a supply the next day.
+    soon = wish.soon and not waits and kind.effect not in RESUMED
+    return wish.expires_at or start + (_SOON if soon else kind.lasts)
 
 
 def _check(wish: Wish, now: datetime) -> None:

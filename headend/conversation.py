@@ -8,17 +8,22 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
+import psycopg
 import structlog
 
 from drivers import errors
-from drivers.driver import Driver, Endpoint, Session
-from headend import resync, retry
+from drivers.driver import ClockReading, Driver, Endpoint, Session
+from headend import control_clock, control_steps, keys, resync, retry
+from headend.control_keys import Alternative
+from headend.control_ledger import Due
+from headend.control_work import Means, SessionSpent
 from headend.counters import Run
 from headend.exchange import Clock, Listener, Progress, Request, Result
-from headend.steps import Step, steps
+from headend.steps import Step, steps, with_controls
 
 _log = structlog.get_logger(__name__)
 # A reset line is often back at once; a second attempt in the same instant finds it as it was.
@@ -32,7 +37,9 @@ async def converse(
     *,
     clock: Clock,
     budget: timedelta,
+    means: Means,
     counters: Run | None = None,
+    alternatives: Sequence[Alternative] = (),
     listener: Listener | None = None,
 ) -> Result:
     """Read one meter; a failure is part of the result, never an exception.
@@ -41,13 +48,15 @@ async def converse(
     ----------
     clock : gives the time, aware, UTC
     budget : longest time for everything, retries included
+    means : what controls need
     counters : the endpoint's source of invocation counters, to be set right if the meter asks
+    alternatives : secrets that the meter may have instead, while a change of keys is open
     listener : is told of every step
     """
     begun, at = time.monotonic(), clock()
     result = Result(request, at, at)
-    plan = steps(request, result, clock, memory="intervals" in driver.offers)
-    talk = _Talk(driver, endpoint, result, clock, counters, listener, plan, len(plan))
+    talk = _Talk(driver, endpoint, result, clock, means, counters, alternatives, listener)
+    talk.plan(memory="intervals" in driver.offers)
     try:
         async with asyncio.timeout(budget.total_seconds()):
             await talk.attempts()
@@ -66,11 +75,20 @@ class _Talk:
     endpoint: Endpoint
     result: Result
     clock: Clock
+    means: Means
     counters: Run | None
+    alternatives: Sequence[Alternative]
     listener: Listener | None
-    steps: deque[Step]
-    total: int
+    steps: deque[Step] = field(default_factory=deque)
+    total: int = 0
     taken: int = 0
+
+    def plan(self, *, memory: bool) -> None:
+        """List the steps of this conversation."""
+        request, result = self.result.request, self.result
+        reading = steps(request, result, self.clock, memory=memory)
+        self.steps = with_controls(reading, request, result, self._do, self._keep_clock)
+        self.total = len(self.steps)
 
     async def attempts(self) -> None:
         """Try until the steps are done or the class of the error says to stop.
@@ -84,9 +102,9 @@ class _Talk:
             before = self.taken
             error = await self._attempt()
             fruitless = 1 if self.taken > before else fruitless + 1
-            if error is None:
+            if error is None and not self.steps:
                 return
-            if await self._is_resynced(error):
+            if error is None or await self._is_resynced(error) or await self._is_rekeyed(error):
                 continue
             decision = retry.decide(
                 type(error),
@@ -122,6 +140,39 @@ class _Talk:
         self.tell("resync", str(error))
         return await resync.resync(self.driver, self.endpoint, run)
 
+    async def _is_rekeyed(self, error: errors.DriverError) -> bool:
+        """Find out whether the meter has the keys that were on their way; they are then its own.
+
+        It is asked once: meters count wrong keys.
+        """
+        if not self.alternatives or not isinstance(error, errors.WrongKey):
+            return False
+        candidates, self.alternatives = self.alternatives, ()
+        self.tell("rekey", str(error))
+        secrets = [one.secrets for one in candidates]
+        try:
+            place = await self.driver.keys_in_force(self.endpoint, secrets)
+        except errors.DriverError:
+            return False
+        if place is None:
+            return False
+        device, now = self.result.request.device, self.clock()
+        await asyncio.to_thread(
+            self.means.ledger.do,
+            lambda c: keys.promote(c, device.id, candidates[place].kinds, now=now),
+        )
+        self.endpoint = replace(self.endpoint, secrets=candidates[place].secrets)
+        return True
+
+    async def _do(self, due: Due, session: Session) -> None:
+        await control_steps.carry_out(
+            due, session, endpoint=self.endpoint, result=self.result, clock=self.clock,
+            means=self.means, tell=lambda detail: self.tell(due.kind.replace("_", " "), detail),
+        )  # fmt: skip
+
+    async def _keep_clock(self, reading: ClockReading) -> Due | None:
+        return await control_clock.keep(reading, self.result, self.means, self.clock())
+
     async def _attempt(self) -> errors.DriverError | None:
         """Work off steps in one session until they are done or an error ends it."""
         try:
@@ -132,6 +183,13 @@ class _Talk:
                     await self._take(self.steps[0], session)
                     self.steps.popleft()
                     self.taken += 1
+        except SessionSpent:
+            self.steps.popleft()
+            self.taken += 1
+            return None
+        except psycopg.OperationalError:
+            # Not the meter's affair: its order is taken up again.
+            raise
         except errors.DriverError as error:
             return error
         except Exception as error:  # noqa: BLE001  one meter's surprise must not end the others' batch

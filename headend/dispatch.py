@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from headend import plan, schedule
+from headend import controls, plan, schedule
 from headend.exchange import Order
 from headend.schedule import Schedule
 from schemas import statements
@@ -58,6 +58,8 @@ def advance(connection: Connection, now: datetime) -> list[Released]:
     decided = {"now": now, "schedules": [row[0] for row in rows]}
     connection.execute(_SQL["decided"], decided)
     _plan_again(connection, now)
+    controls.expire(connection, now=now)
+    _plan_controls(connection, now)
     return [Released(*row) for row in connection.execute(_SQL["release_batches"], {"now": now})]
 
 
@@ -66,7 +68,11 @@ def order(connection: Connection, batch_id: int) -> Order | None:
     row = connection.execute(_SQL["batch"], {"batch": batch_id}).fetchone()
     if row is None:
         return None
-    return Order(tuple(row[2]), tuple(row[3]), reason=row[1], batch_id=row[0])
+    keep = None if row[4] is None else timedelta(seconds=row[4])
+    by = f"schedule {row[5]}" if row[5] else "miqyas"
+    return Order(
+        tuple(row[2]), tuple(row[3]), reason=row[1], batch_id=row[0], keep_clock=keep, by=by
+    )
 
 
 def finish(connection: Connection, batch_id: int, *, now: datetime) -> None:
@@ -142,6 +148,13 @@ def _plan_again(connection: Connection, now: datetime) -> None:
         alike[reason, tuple(sorted(reads))].append((device, segment))
     for (reason, reads), devices in alike.items():
         _add(connection, plan.batches(devices, now), reason=reason, reads=reads, due_at=now)
+
+
+def _plan_controls(connection: Connection, now: datetime) -> None:
+    """Plan batches for meters with controls that are due and that no batch will reach soon."""
+    due = connection.execute(_SQL["devices_with_controls_due"], {"now": now}).fetchall()
+    made = plan.batches([(row[0], row[1]) for row in due], now)
+    _add(connection, made, reason="control", reads=(), due_at=now)
 
 
 def _add(

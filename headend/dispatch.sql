@@ -3,7 +3,7 @@ SELECT pg_try_advisory_xact_lock(7105024)
 
 -- name: pending_schedules
 SELECT s.id, s.name, g.name, s.cron, s.interval_seconds, s.time_zone, s.reads, s.stagger_seconds,
-       s.misfire, s.grace_seconds, s.enabled, s.decided_until
+       s.misfire, s.grace_seconds, s.enabled, s.keep_clock_seconds, s.decided_until
 FROM read_schedule s JOIN end_device_group g ON g.id = s.group_id
 WHERE s.enabled AND s.decided_until < %(now)s
 ORDER BY s.id
@@ -48,6 +48,26 @@ WHERE st.next_attempt <= %(now)s AND NOT st.held AND cardinality(st.next_reads) 
   )
 ORDER BY st.end_device_id
 
+-- name: devices_with_controls_due
+SELECT DISTINCT c.end_device_id, d.segment_id
+FROM end_device_control c
+JOIN end_device d ON d.id = c.end_device_id
+LEFT JOIN device_status st ON st.end_device_id = c.end_device_id
+WHERE c.next_attempt <= %(now)s AND c.not_before <= %(now)s
+  AND (c.state IN ('requested', 'approved') AND c.expires_at > %(now)s
+           AND (c.needs_approval IS NULL OR c.state = 'approved')
+       OR c.state = 'running'
+       -- After a day only a conversation for another reason settles it.
+       OR c.state = 'unknown' AND c.sent_at > %(now)s::timestamptz - interval '1 day')
+  AND NOT coalesce(st.held, false)
+  AND (st.next_attempt IS NULL OR st.next_attempt <= %(now)s)
+  AND NOT EXISTS (
+      SELECT FROM collection_batch b
+      WHERE b.finished_at IS NULL AND (b.not_before <= %(now)s OR b.reason = 'control')
+        AND c.end_device_id = ANY (b.end_device_ids)
+  )
+ORDER BY 1
+
 -- name: add_batch
 INSERT INTO collection_batch (
     reason, schedule_id, segment_id, end_device_ids, reads, due_at, not_before)
@@ -61,8 +81,9 @@ WHERE released_at IS NULL AND not_before <= %(now)s
 RETURNING id, reason, segment_id
 
 -- name: batch
-SELECT id, reason, end_device_ids, reads FROM collection_batch
-WHERE id = %(batch)s AND finished_at IS NULL
+SELECT b.id, b.reason, b.end_device_ids, b.reads, s.keep_clock_seconds, s.name
+FROM collection_batch b LEFT JOIN read_schedule s ON s.id = b.schedule_id
+WHERE b.id = %(batch)s AND b.finished_at IS NULL
 
 -- name: finish_batch
 UPDATE collection_batch SET finished_at = %(now)s WHERE id = %(batch)s AND finished_at IS NULL

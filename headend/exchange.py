@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from drivers import errors
 from drivers.driver import ClockReading, Identity
+from headend.control_ledger import Due
 from headend.devices import Device
 from schemas.event import EndDeviceEvent
 from schemas.period import Period
@@ -24,15 +25,21 @@ class Order:
 
     Attributes
     ----------
-    reason : ``schedule``, ``retry``, ``backlog`` or ``on_demand``; the last asks every meter,
-        the first three leave alone those that wait for their next attempt
+    reason : ``schedule``, ``retry``, ``backlog``, ``control`` or ``on_demand``; the last asks every
+        meter, the others leave alone those that wait for their next attempt
     batch_id : where the order comes from a batch; a batch taken up again goes on where it was
+    controls : of the controls that wait, only these; None: all of them
+    keep_clock : clocks that are further off than this are put right; None: none is
+    by : in whose name that is done
     """
 
     end_device_ids: tuple[int, ...]
     reads: tuple[str, ...]
     reason: str
     batch_id: int | None = None
+    controls: tuple[int, ...] | None = None
+    keep_clock: timedelta | None = None
+    by: str = "miqyas"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +67,8 @@ class Request:
     stored_types : interval types that the meter is known to have
     history, events : periods of stored registers and of the event log; None to leave them
     remaining : True if more periods are missing than are asked now
+    controls : what else is to be done with the meter, in this order
+    keep_clock, by : as in the order
     """
 
     device: Device
@@ -70,6 +79,9 @@ class Request:
     history: Period | None = None
     events: Period | None = None
     remaining: bool = False
+    controls: tuple[Due, ...] = ()
+    keep_clock: timedelta | None = None
+    by: str = "miqyas"
 
 
 @dataclass(slots=True)
@@ -81,6 +93,7 @@ class Result:
     error : what ended it, or what was refused in part; None when all is well
     failing : True if the error ended the conversation
     notes : what the meter does not offer
+    controls : ids of the controls that were begun
     """
 
     request: Request
@@ -98,11 +111,13 @@ class Result:
     error: errors.DriverError | None = None
     failing: bool = False
     notes: list[str] = field(default_factory=list)
+    controls: list[int] = field(default_factory=list)
 
     @property
     def outcome(self) -> Outcome:
         """``ok``, ``partial`` if something was read in spite of the error, or ``failed``."""
         if self.error is None:
             return "ok"
-        got = self.blocks or self.registers or self.events or self.identity or self.clock
-        return "partial" if got else "failed"
+        # What became of a control is its own affair; that it was begun shows that the meter talks.
+        got = self.blocks or self.registers or self.events or self.controls
+        return "partial" if got or self.identity or self.clock else "failed"

@@ -32,7 +32,7 @@ _log = structlog.get_logger(__name__)
 QUEUE = "collect"
 _TASK = "headend.collect"
 # A reading that somebody waits for goes first; a backlog takes what is left.
-_PRIORITIES = {"schedule": 0, "retry": -5, "backlog": -10}
+_PRIORITIES = {"control": 5, "schedule": 0, "retry": -5, "backlog": -10}
 _MOST_ATTEMPTS = 5
 _LONGEST_PAUSE = 600
 _LOCKED_PAUSE = 0.05

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -153,3 +153,59 @@ def _opens_to(vault: Vault, name: str, sealed: bytes) -> bytes | None:
         return vault.unseal(name, sealed)
     except VaultError:
         return None
+
+
+def put_pending(
+    connection: Connection,
+    end_device_id: int,
+    mrid: str,
+    new: Mapping[str, bytes],
+    *,
+    vault: Vault,
+    now: datetime,
+) -> None:
+    """Keep keys that are about to be sent to a meter, sealed; they are not in force yet."""
+    for kind, key in new.items():
+        row = {
+            "end_device": end_device_id, "kind": kind, "now": now,
+            "sealed": vault.seal(sealed_name(mrid, kind), key),
+        }  # fmt: skip
+        connection.execute(_SQL["put_pending"], row)
+
+
+def pending(
+    connection: Connection, end_device_id: int, mrid: str, *, vault: Vault
+) -> dict[str, bytes]:
+    """Open the keys of a meter that are on their way into it.
+
+    Raises
+    ------
+    VaultError
+    """
+    rows = connection.execute(_SQL["pending"], {"end_device": end_device_id}).fetchall()
+    return {kind: vault.unseal(sealed_name(mrid, kind), sealed) for kind, sealed in rows}
+
+
+def pending_of(
+    connection: Connection, end_device_ids: Sequence[int]
+) -> dict[int, dict[str, bytes]]:
+    """Give keys that are on their way into meters, sealed, by end device and kind."""
+    found: dict[int, dict[str, bytes]] = {}
+    rows = connection.execute(_SQL["pending_of"], {"end_devices": list(end_device_ids)})
+    for number, kind, sealed in rows:
+        found.setdefault(number, {})[kind] = sealed
+    return found
+
+
+def promote(
+    connection: Connection, end_device_id: int, kinds: Iterable[str], *, now: datetime
+) -> None:
+    """Put pending keys in the place of those in use: the meter has proved that it took them."""
+    row = {"end_device": end_device_id, "kinds": list(kinds), "now": now}
+    connection.execute(_SQL["promote"], row)
+
+
+def drop_pending(connection: Connection, end_device_id: int, kinds: Iterable[str]) -> None:
+    """Forget pending keys that the meter certainly does not have."""
+    row = {"end_device": end_device_id, "kinds": list(kinds)}
+    connection.execute(_SQL["drop_pending"], row)

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from drivers import errors
 from drivers.driver import Driver, Endpoint
-from headend import coverage, devices, keys, requests, sessions
+from headend import (
+    control_keys,
+    control_ledger,
+    coverage,
+    devices,
+    keys,
+    meter_profiles,
+    requests,
+    sessions,
+)
+from headend.control_keys import Alternative
+from headend.control_ledger import Due
 from headend.counters import Run, Source
 from headend.coverage import Coverage
 from headend.devices import Device
@@ -21,11 +32,15 @@ _NOTHING = Coverage((), ())
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """One meter to be asked; ``counters`` are None where it needs none."""
+    """One meter to be asked; ``counters`` are None where it needs none.
+
+    ``alternatives`` are secrets that it may have instead, while a change of keys is open.
+    """
 
     request: Request
     endpoint: Endpoint
     counters: Run | None
+    alternatives: tuple[Alternative, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,26 +85,56 @@ def prepare(
     if order.reason == "schedule" and waiting:
         sessions.put_off(connection, waiting, order.reads)
     have = coverage.coverage(connection, _with_memory(ready, order, drivers), now=now)
+    ids = [one.id for one in ready]
+    offered = meter_profiles.of_devices(connection, ids)
+    due = control_ledger.of_devices(connection, ids, now=now, only=order.controls)
+    pending = keys.pending_of(connection, ids)
     connection.commit()
     wanted = [
-        requests.request(
-            one, _reads(one, order), have.get(one.id, _NOTHING), drivers[one.protocol], now=now
+        _with_controls(
+            requests.request(
+                one, _reads(one, order), have.get(one.id, _NOTHING), drivers[one.protocol],
+                offers=offered.get(one.id), now=now,
+            ),
+            due.get(one.id, ()), order,
         )
         for one in ready
-    ]
-    some = [one for one in wanted if one.reads]
+    ]  # fmt: skip
+    some = [one for one in wanted if one.reads or one.controls]
     runs = source.runs(one.device.id for one in some if one.device.is_counted())
     prepared = Prepared([], [], len(waiting), len(read))
     vault = _vault(some)
     for one in some:
         try:
             endpoint = _endpoint(one.device, vault, runs.get(one.device.id), timeout)
+            endpoint = replace(endpoint, meter_profile=offered.get(one.device.id))
+            others = _alternatives(endpoint, pending.get(one.device.id, {}), vault)
         except errors.DriverError as error:
             refused = Result(one, now, now, attempts=1, error=error, failing=True)
             prepared.refused.append(refused)
         else:
-            prepared.asking.append(Asking(one, endpoint, runs.get(one.device.id)))
+            prepared.asking.append(Asking(one, endpoint, runs.get(one.device.id), others))
     return prepared
+
+
+def _with_controls(wanted: Request, due: Sequence[Due], order: Order) -> Request:
+    return replace(wanted, controls=tuple(due), keep_clock=order.keep_clock, by=order.by)
+
+
+def _alternatives(
+    endpoint: Endpoint, pending: Mapping[str, bytes], vault: Vault | VaultError | None
+) -> tuple[Alternative, ...]:
+    """Open the keys that are on their way into a meter; what does not open cannot be tried."""
+    if not pending or not isinstance(vault, Vault):
+        return ()
+    try:
+        opened = {
+            kind: vault.unseal(keys.sealed_name(endpoint.end_device, kind), sealed)
+            for kind, sealed in pending.items()
+        }
+    except VaultError:
+        return ()
+    return control_keys.alternatives(endpoint.secrets, opened)
 
 
 def _with_memory(
@@ -114,6 +159,8 @@ def _is_ready(device: Device, driver: Driver, order: Order, now: datetime) -> bo
     if device.held:
         return False
     due = device.next_attempt is not None and device.next_attempt <= now
+    if order.reason == "control":
+        return due or device.next_attempt is None
     if order.reason != "schedule":
         return due
     return due or device.next_attempt is None or "intervals" not in driver.offers

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from drivers.driver import Driver
-from headend import gaps
+from drivers.meter_profile import MeterProfile
+from headend import gaps, meter_profiles
 from headend.coverage import HORIZON, Coverage
 from headend.devices import Device
 from headend.exchange import Request
@@ -28,6 +29,7 @@ def request(
     driver: Driver,
     *,
     now: datetime,
+    offers: MeterProfile | None = None,
     most: int = MOST_PERIODS,
     horizon: timedelta = HORIZON,
 ) -> Request:
@@ -37,10 +39,14 @@ def request(
     ----------
     reads : names of ``headend.schedule.READS``; those that its driver does not offer are left out
     have : what is missing
+    offers : what the meter said it offers; it is not asked for what it does not have. None: it was
+        never asked
     most : most interval periods in one session; the rest is for the next
     horizon : how far back stored registers and events are asked
     """
-    wanted = tuple(read for read in reads if read in driver.offers)
+    wanted = tuple(
+        read for read in reads if read in driver.offers and meter_profiles.has(offers, read)
+    )
     longest = _longest(device)
     periods: list[Period] = []
     remaining = False
@@ -50,7 +56,7 @@ def request(
     return Request(
         device=device,
         reads=wanted,
-        registers=tuple(device.registers()),
+        registers=meter_profiles.registers(offers, device.registers()),
         intervals=tuple(periods),
         stored_types=have.reading_types,
         history=_since(device.history_until, oldest, now),

@@ -42,6 +42,7 @@ class Schedule:
     stagger_seconds : the starts of a fire's batches are spread over this time [s]
     misfire : what to do with fires that are late: ``skip`` them, fire ``once``, or ``all``
     grace_seconds : how late a fire may be and still be on time [s]
+    keep_clock_seconds : clocks that are further off than this are put right; None: none is [s]
     """
 
     id: int
@@ -55,6 +56,7 @@ class Schedule:
     misfire: Misfire
     grace_seconds: int
     enabled: bool
+    keep_clock_seconds: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ def add(
     misfire: str = "once",
     grace_seconds: int = 300,
     enabled: bool = True,
+    keep_clock_seconds: int | None = None,
 ) -> Schedule:
     """Add a schedule; it fires from now on. See ``headend.schedule.Schedule`` for the parameters.
 
@@ -43,6 +44,7 @@ def add(
     made = Schedule(
         0, name, group, cron, interval_seconds, time_zone, tuple(dict.fromkeys(reads)),
         stagger_seconds, misfire, grace_seconds, enabled,  # type: ignore[arg-type]  # checked next
+        keep_clock_seconds,
     )  # fmt: skip
     _check(made, now)
     if find(connection, name) is not None:
@@ -53,6 +55,7 @@ def add(
             "name": name, "group": group, "cron": cron, "interval_seconds": interval_seconds,
             "time_zone": time_zone, "reads": list(made.reads), "stagger_seconds": stagger_seconds,
             "misfire": misfire, "grace_seconds": grace_seconds, "enabled": enabled, "now": now,
+            "keep_clock_seconds": keep_clock_seconds,
         },
     ).fetchone()  # fmt: skip
     if row is None:
@@ -120,6 +123,12 @@ def _check(made: Schedule, now: datetime) -> None:
         ),
         "stagger and grace are seconds, 0 or more": (
             made.stagger_seconds < 0 or made.grace_seconds < 0
+        ),
+        "a clock is kept within seconds, 1 or more": (
+            made.keep_clock_seconds is not None and made.keep_clock_seconds < 1
+        ),
+        "a clock can be kept only where the schedule reads it: read clock, too": (
+            made.keep_clock_seconds is not None and "clock" not in made.reads
         ),
     }
     for problem, wrong in problems.items():

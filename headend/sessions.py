@@ -13,7 +13,7 @@ import structlog
 from psycopg.types.json import Jsonb
 
 from drivers import errors
-from headend import landing, quarantine, retry
+from headend import control_ledger, landing, quarantine, retry
 from headend.exchange import Result
 from headend.landing import Answer, Landed
 from schemas import statements
@@ -92,6 +92,9 @@ def _record(
         cursor.executemany(_SQL["record_session"], rows)
         statuses = [_status_row(result, landed) for result in results]
         cursor.executemany(_SQL["record_status"], statuses)
+    for number, result in pairs:
+        if result.controls:
+            control_ledger.in_session(connection, result.controls, number)
     return [Recorded(n, result, landed[result.request.device.id]) for n, result in pairs]
 
 
@@ -173,6 +176,10 @@ def _next_attempt(result: Result, landed: Landed) -> dict[str, Any]:
         reads = sorted({*result.request.reads, *device.next_reads})
         held = decision.kind == "hold"
         return {**nothing, "next_attempt": decision.at, "next_reads": reads, "held": held}
+    if not result.request.reads and device.next_reads:
+        # It was only controlled: what waits to be read still does, and the meter talks.
+        at = min(device.next_attempt or result.ended_at, result.ended_at)
+        return {**nothing, "next_attempt": at, "next_reads": list(device.next_reads)}
     # A meter that gives nothing new for its gaps is not asked again at once.
     if result.request.remaining and landed.intervals:
         more = {"next_attempt": result.ended_at, "next_reads": ["intervals"], "backlog": True}

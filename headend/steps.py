@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from drivers import errors
-from drivers.driver import Session
+from drivers.driver import ClockReading, Session
 from headend import gaps, sampling
+from headend.control_kinds import KINDS
+from headend.control_ledger import Due
 from headend.devices import Device
 from headend.exchange import Clock, Request, Result
 from schemas.period import Period
@@ -19,6 +21,11 @@ from schemas.reading import IntervalBlock
 _SETTLING = timedelta(hours=6)
 
 Ask = Callable[[Session], Awaitable[None]]
+
+Do = Callable[[Due, Session], Awaitable[None]]
+KeepClock = Callable[[ClockReading], Awaitable[Due | None]]
+# A transfer takes long, and after a change of keys the conversation is over.
+_LAST = ("firmware", "keys")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +38,12 @@ class Step:
 
 
 def steps(request: Request, result: Result, clock: Clock, *, memory: bool) -> deque[Step]:
-    """List what to do, quick things first: a broken line then still leaves them."""
+    """List what to read, quick things first: a broken line then still leaves them.
 
-    async def identify(session: Session) -> None:
-        result.identity = await session.identify()
-        expected = str(request.device.address.get("serial", "")) or result.identity.serial
-        if result.identity.serial not in ("", expected):
-            raise errors.WrongMeter(
-                f"{request.device.mrid}: the meter says it is {result.identity.serial}, not"
-                f" {expected}; was it exchanged? Correct the registry"
-            )
+    Parameters
+    ----------
+    memory : whether the meter stores its intervals
+    """
 
     async def read_clock(session: Session) -> None:
         result.clock = await session.read_clock(now=clock())
@@ -61,12 +64,68 @@ def steps(request: Request, result: Result, clock: Clock, *, memory: bool) -> de
             result.events_until = request.events.end
 
     simple: list[tuple[str, Ask]] = [
-        ("identity", identify), ("clock", read_clock), ("registers", read_registers),
-        ("register_history", read_history), ("events", read_events),
+        ("identity", _identify(request, result)), ("clock", read_clock),
+        ("registers", read_registers), ("register_history", read_history), ("events", read_events),
     ]  # fmt: skip
     made = deque(Step(name, ask) for name, ask in simple if name in request.reads)
     made.extend(_interval_step(request, result, period, clock) for period in request.intervals)
     return made
+
+
+def with_controls(
+    reading: deque[Step], request: Request, result: Result, do: Do, keep_clock: KeepClock
+) -> deque[Step]:
+    """Put what else is to be done with the meter between the reads.
+
+    Parameters
+    ----------
+    do : carries out a control
+    keep_clock : gives the control that puts right a clock that is off too far, if there is one
+    """
+    made = deque(reading)
+    soon = [_control_step(due, do) for due in request.controls if not _place(due)]
+    if any(KINDS[due.kind].effect != "reads" for due in request.controls):
+        # What changes a meter must not reach another one that answers at its address.
+        made = deque(step for step in made if step.name != "identity")
+        soon.insert(0, Step("identity", _identify(request, result)))
+    # Somebody waits for these.
+    made.extendleft(reversed(soon))
+    later = sorted((due for due in request.controls if _place(due)), key=_place)
+    made.extend(_control_step(due, do) for due in later)
+
+    async def keep(session: Session) -> None:
+        if result.clock is not None and (due := await keep_clock(result.clock)):
+            await do(due, session)
+
+    names = [step.name for step in made]
+    if request.keep_clock is not None and "clock" in names:
+        made.insert(names.index("clock") + 1, Step("keep the clock", keep))
+    return made
+
+
+def _identify(request: Request, result: Result) -> Ask:
+    async def identify(session: Session) -> None:
+        result.identity = await session.identify()
+        expected = str(request.device.address.get("serial", "")) or result.identity.serial
+        if result.identity.serial not in ("", expected):
+            raise errors.WrongMeter(
+                f"{request.device.mrid}: the meter says it is {result.identity.serial}, not"
+                f" {expected}; was it exchanged? Correct the registry"
+            )
+
+    return identify
+
+
+def _place(due: Due) -> int:
+    effect = KINDS[due.kind].effect
+    return _LAST.index(effect) + 1 if effect in _LAST else 0
+
+
+def _control_step(due: Due, do: Do) -> Step:
+    async def ask(session: Session) -> None:
+        await do(due, session)
+
+    return Step(due.kind.replace("_", " "), ask)
 
 
 def _interval_step(request: Request, result: Result, period: Period, clock: Clock) -> Step:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 
 from drivers import errors
+from drivers.bare import BareSession
+from drivers.control import SwitchCommand, SwitchState
 from drivers.driver import ClockReading, Endpoint, Feature, Identity
 from schemas.event import EndDeviceEvent
 from schemas.period import Period, floor
@@ -30,6 +32,7 @@ class Meter:
     """What a meter holds and how it behaves.
 
     ``lacks`` are slots that it does not have; an answer of more than ``longest`` slots is cut off.
+    ``loses`` are requests that it carries out and does not answer, as often as each is named.
     """
 
     serial: str
@@ -40,6 +43,9 @@ class Meter:
     longest: int | None = None
     connections: int = 0
     requests: list[str] = field(default_factory=list)
+    loses: list[str] = field(default_factory=list)
+    supply: str = "connected"
+    off_by: int = 2
 
     def answer(self, ask: dict[str, Any]) -> Any:
         what = ask["ask"]
@@ -48,6 +54,16 @@ class Meter:
             return [s for s in range(ask["from"], ask["to"], STEP) if s not in self.lacks]
         if what == "registers":
             return value(ask["now"])
+        if what in ("connect", "disconnect", "arm"):
+            self.supply = {"arm": "ready_for_reconnection"}.get(what, f"{what}ed")
+        if what in ("connect", "disconnect", "arm", "switch state"):
+            return self.supply
+        if what == "shift":
+            self.off_by += ask["seconds"]
+        if what == "set":
+            self.off_by = 0
+        if what in ("clock", "shift", "set"):
+            return self.off_by
         return self.serial
 
 
@@ -96,6 +112,11 @@ class House:
             reply: dict[str, Any] = {"error": "WrongKey"}
         else:
             reply = {"answer": meter.answer(ask)}
+        if meter.mood == "silent":
+            await asyncio.sleep(3600)
+        if ask["ask"] in meter.loses:
+            meter.loses.remove(ask["ask"])
+            return False
         too_long = meter.longest is not None and ask["ask"] == "intervals"
         if too_long and len(reply.get("answer", ())) > (meter.longest or 0):
             return False
@@ -109,10 +130,11 @@ class House:
         return True
 
 
-class LineSession:
+class LineSession(BareSession):
     def __init__(
         self, endpoint: Endpoint, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
+        super().__init__(endpoint.end_device)
         self._endpoint, self._reader, self._writer = endpoint, reader, writer
 
     async def identify(self) -> Identity:
@@ -146,8 +168,20 @@ class LineSession:
         return [EndDeviceEvent(floor(period.start, 86400), "power", 1, "power down")]
 
     async def read_clock(self, *, now: datetime) -> ClockReading:
-        await self._ask(ask="clock")
-        return ClockReading(now + timedelta(seconds=2), now)
+        return ClockReading(now + timedelta(seconds=await self._ask(ask="clock")), now)
+
+    async def set_clock(self, moment: datetime) -> ClockReading:
+        return ClockReading(moment + timedelta(seconds=await self._ask(ask="set")), moment)
+
+    async def adjust_clock(self, seconds: int, *, now: datetime) -> ClockReading:
+        off = await self._ask(ask="shift", seconds=seconds)
+        return ClockReading(now + timedelta(seconds=off), now)
+
+    async def read_switch(self) -> SwitchState:
+        return _state(await self._ask(ask="switch state"))
+
+    async def switch(self, command: SwitchCommand) -> SwitchState:
+        return _state(await self._ask(ask=command))
 
     async def _ask(self, **ask: Any) -> Any:
         try:
@@ -166,13 +200,18 @@ class LineSession:
         return reply["answer"]
 
 
+def _state(position: Any) -> SwitchState:
+    return SwitchState(position, supplied=position == "connected", control_mode=4)
+
+
 class LineDriver:
     """Speaks with ``House``; with a memory, so that it offers intervals."""
 
     name = "dlms"
     offers: frozenset[Feature] = frozenset(
-        {"identity", "registers", "register_history", "intervals", "events", "clock"}
-    )
+        {"identity", "registers", "register_history", "intervals", "events", "clock", "set_clock",
+         "switch"}
+    )  # fmt: skip
 
     @asynccontextmanager
     async def session(self, endpoint: Endpoint) -> AsyncIterator[LineSession]:
@@ -187,6 +226,11 @@ class LineDriver:
             yield LineSession(endpoint, reader, writer)
         finally:
             writer.close()
+
+    async def keys_in_force(
+        self, endpoint: Endpoint, candidates: Sequence[Mapping[str, bytes]]
+    ) -> int | None:
+        raise errors.NotOffered(f"{endpoint.end_device}: none of {len(candidates)} sets of keys")
 
 
 class SamplingDriver(LineDriver):
