@@ -1,4 +1,4 @@
-"""``miqyas meter``, ``read``, ``worker``, ``scheduler``, ``listen``: collection at work."""
+"""``miqyas meter``, ``read``, ``worker``, ``scheduler``: collection at work."""
 
 from __future__ import annotations
 
@@ -11,14 +11,12 @@ import typer
 
 from console import show, store
 from drivers import catalogue
-from drivers.mqtt import broker as brokers
-from headend import jobs, listener, on_demand, overview, scheduler
+from headend import jobs, on_demand, overview, scheduler
 from headend.capacity import Limits
 from headend.exchange import Progress
 from headend.on_demand import Read
 from headend.overview import MeterStatus, Value
 from schemas import database, quality, reading_type
-from schemas.settings import Settings
 
 Meter = Annotated[str, typer.Argument(metavar="METER", help="The meter's mRID in the registry.")]
 Timeout = Annotated[
@@ -149,41 +147,6 @@ def run_scheduler() -> None:
     show.log_events()
     with store.url() as url, database.kept_open(url), show.until_stopped("Scheduling."):
         asyncio.run(scheduler.run_scheduler(url))
-
-
-def listen(
-    broker: Annotated[
-        str | None, typer.Argument(metavar="BROKER", help="mqtt://host:port, or MIQYAS_BROKER_URL.")
-    ] = None,
-) -> None:
-    """Take what meters publish over MQTT, until stopped (Ctrl-C).
-
-    Example: miqyas listen mqtt://127.0.0.1:1883
-    """
-    address = broker or Settings().broker_url
-    if address is None:
-        raise typer.BadParameter("name the broker, such as mqtt://127.0.0.1:1883")
-    try:
-        brokers.parse(address)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="BROKER") from None
-    show.log_events()
-    with (
-        store.url() as url,
-        database.kept_open(url),
-        show.until_stopped("Listening."),
-        listener.running(url, address) as heard,
-        show.out.status("listening…") as status,
-    ):
-        while True:
-            heard.wait_for(heard.counts.messages + 1, seconds=1.0)
-            # Raises what ended it, if anything did: a deaf listener must not look alive.
-            heard.wait_until_subscribed()
-            counts = heard.counts
-            status.update(
-                f"{counts.messages:,} messages, {counts.registers:,} new register readings, "
-                f"{counts.quarantined:,} in quarantine"
-            )
 
 
 def _verdict(found: MeterStatus, *, arabic: bool) -> None:

@@ -20,6 +20,7 @@ from console import (
     decode_command,
     doctor,
     explain_command,
+    listen_command,
     probe_command,
     quarantine_commands,
     registry_import,
@@ -121,7 +122,7 @@ app.command()(collection_commands.meter)
 app.command()(collection_commands.read)
 app.command()(collection_commands.worker)
 app.command("scheduler")(collection_commands.run_scheduler)
-app.command()(collection_commands.listen)
+app.command()(listen_command.listen)
 app.command()(decode_command.decode)
 app.add_typer(quarantine_commands.app, name="quarantine")
 app.add_typer(probe_command.app, name="probe")

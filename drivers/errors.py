@@ -15,7 +15,11 @@
     ├── ProtocolError           the bytes
     │   ├── RemoteProtocolError     the meter said something that the standard does not allow
     │   │   ├── Garbled                 a checksum does not hold
-    │   │   └── OutOfStep               an answer to something else, or a second one
+    │   │   ├── OutOfStep               an answer to something else, or a second one
+    │   │   └── Untrusted               its certificate does not prove who it is
+    │   │       ├── UnknownIssuer           signed by nobody we trust
+    │   │       ├── WrongName               somebody else's
+    │   │       └── Expired                 past its time, or before it
     │   └── LocalProtocolError      we did: a defect of ours
     ├── MeterRefused            the meter understood and said no: do not hammer
     │   ├── WrongKey                authentication or decryption failed
@@ -86,6 +90,22 @@ class Garbled(RemoteProtocolError):
 
 class OutOfStep(RemoteProtocolError):
     """An answer to another request than ours, or a second one to the same."""
+
+
+class Untrusted(RemoteProtocolError):
+    """The peer's certificate does not prove that it is who we want to talk to."""
+
+
+class UnknownIssuer(Untrusted):
+    """The certificate is signed by nobody whom we trust."""
+
+
+class WrongName(Untrusted):
+    """The certificate is good, and of somebody else."""
+
+
+class Expired(Untrusted):
+    """The certificate's time is over, or has not begun."""
 
 
 class LocalProtocolError(ProtocolError):

@@ -16,6 +16,7 @@ import structlog
 from drivers.errors import DriverError
 from drivers.mqtt import broker as brokers
 from drivers.mqtt import payloads
+from drivers.mqtt.broker import Broker
 from drivers.mqtt.subscriber import Batch, Subscriber
 from headend import publishers
 from headend.publishers import Directory
@@ -45,7 +46,7 @@ class Listener:
 
     Parameters
     ----------
-    broker_url : mqtt://host:port
+    broker : where it is, or mqtt://host:port
     client_id : names the session that the broker keeps while we are away; one listener at a time
     topics : filters; those of every payload convention by default
     clock : gives the time of receipt, aware, UTC
@@ -54,14 +55,14 @@ class Listener:
     def __init__(
         self,
         url: str,
-        broker_url: str,
+        broker: Broker | str,
         *,
         client_id: str = "miqyas",
         topics: Sequence[str] = TOPICS,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._url = url
-        self._broker = brokers.parse(broker_url)
+        self._broker = broker if isinstance(broker, Broker) else brokers.parse(broker)
         self._client_id = client_id
         self._topics = topics
         self._clock = clock
@@ -71,12 +72,19 @@ class Listener:
         self._counts = Counts()
         self._directory = Directory(())
         self._loaded = -math.inf
+        self._troubles: set[str] = set()
+        self._inbound: Subscriber | None = None
         self._failure: BaseException | None = None
 
     @property
     def counts(self) -> Counts:
         """What has been heard and committed up to now."""
         return self._counts
+
+    @property
+    def waiting(self) -> int:
+        """How many messages are in memory and not yet taken; the broker holds back the others."""
+        return len(self._inbound) if self._inbound is not None else 0
 
     def stop(self) -> None:
         """Ask the listener to stop; what it has not committed comes again next time."""
@@ -120,13 +128,25 @@ class Listener:
             self._broker, client_id=self._client_id, topics=self._topics, clock=self._clock
         )
         with subscriber as inbound:
+            self._inbound = inbound
             _log.info("listener.started", broker=str(self._broker))
             self._subscribed.set()
             while not self._stopping.is_set():
                 batch = inbound.take(wait=_WAIT_SECONDS)
+                self._watch(inbound)
                 if batch is not None and self._land(batch):
                     batch.acknowledge()
         _log.info("listener.stopped", messages=self._counts.messages)
+
+    def _watch(self, inbound: Subscriber) -> None:
+        """Say once when the broker is lost, with each new reason, and once when it is back."""
+        trouble = inbound.trouble
+        if trouble and trouble not in self._troubles:
+            self._troubles.add(trouble)
+            _log.warning("listener.broker.lost", broker=str(self._broker), reason=trouble)
+        elif self._troubles and not trouble:
+            self._troubles.clear()
+            _log.info("listener.broker.back", broker=str(self._broker))
 
     def _land(self, batch: Batch) -> bool:
         """Commit a batch, however long the database is away; False if stopped before that."""
@@ -170,9 +190,10 @@ class Listener:
 @contextmanager
 def running(
     url: str,
-    broker_url: str,
+    broker: Broker | str,
     *,
     client_id: str = "miqyas",
+    topics: Sequence[str] = TOPICS,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Iterator[Listener]:
     """Listen in a thread for the length of a block; subscribed when the block begins.
@@ -182,7 +203,7 @@ def running(
     drivers.errors.DriverError
         if the broker cannot be reached or does not let us in.
     """
-    listener = Listener(url, broker_url, client_id=client_id, clock=clock)
+    listener = Listener(url, broker, client_id=client_id, topics=topics, clock=clock)
 
     def listen() -> None:
         try:

@@ -20,7 +20,22 @@ class Settings(BaseSettings):
         default=None,
         description="PostgreSQL to use instead of a private one: postgresql://user@host/name",
     )
-    broker_url: str | None = Field(default=None, description="MQTT broker: mqtt://host:port")
+    broker_url: SecretStr | None = Field(
+        default=None, description="MQTT broker: mqtt://host:port, mqtts://user@host:port"
+    )
+    broker_password: SecretStr | None = Field(
+        default=None, description="password of the user in broker_url"
+    )
+    broker_password_file: Path | None = Field(
+        default=None, description="file with that password instead"
+    )
+    broker_ca_file: Path | None = Field(
+        default=None, description="PEM file of who signs the broker's certificate"
+    )
+    broker_certificate_file: Path | None = Field(
+        default=None, description="PEM file of our certificate for the broker"
+    )
+    broker_key_file: Path | None = Field(default=None, description="PEM file of its key")
     shared: Path = Field(
         default=Path("../shared"), description="folder of data used by some tests only"
     )

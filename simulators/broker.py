@@ -53,10 +53,16 @@ def available() -> list[Kind]:
 
 
 @contextmanager
-def running(kind: Kind | None = None, port: int | None = None) -> Iterator[Broker]:
+def running(
+    kind: Kind | None = None, port: int | None = None, *, settings: str = ""
+) -> Iterator[Broker]:
     """Run a broker, by default the best there is on a free port, and stop it at the end.
 
     A ``port`` of a broker that was stopped before lets its clients come back to the same address.
+
+    Parameters
+    ----------
+    settings : further lines of mosquitto's configuration, such as its certificates
 
     Raises
     ------
@@ -68,7 +74,9 @@ def running(kind: Kind | None = None, port: int | None = None) -> Iterator[Broke
     with tempfile.TemporaryDirectory(prefix="miqyas-broker-") as folder:
         log = Path(folder, "log")
         with log.open("wb") as sink:
-            process = leash.start(_command(kind, port, Path(folder)), stdout=sink, stderr=sink)
+            process = leash.start(
+                _command(kind, port, Path(folder), settings), stdout=sink, stderr=sink
+            )
         try:
             _wait_for(process, port, kind, log)
             yield Broker(kind, _HOST, port, process)
@@ -76,7 +84,7 @@ def running(kind: Kind | None = None, port: int | None = None) -> Iterator[Broke
             leash.stop(process)
 
 
-def _command(kind: Kind, port: int, folder: Path) -> list[str]:
+def _command(kind: Kind, port: int, folder: Path, settings: str) -> list[str]:
     if kind == "amqtt":
         configuration = folder / "amqtt.yaml"
         configuration.write_text(_amqtt_configuration(port), "utf-8")
@@ -85,7 +93,7 @@ def _command(kind: Kind, port: int, folder: Path) -> list[str]:
     if program is None:
         raise BrokerError("mosquitto is not installed here. As root: make services.")
     configuration = folder / "mosquitto.conf"
-    configuration.write_text(_mosquitto_configuration(port), "utf-8")
+    configuration.write_text(_mosquitto_configuration(port) + settings, "utf-8")
     return [program, "-c", str(configuration)]
 
 

@@ -35,13 +35,10 @@ _numbers = itertools.count(1)
 def pytest_configure(config: pytest.Config) -> None:
     """Name our marker, and keep the tests away from the server and the folder that people use."""
     config.addinivalue_line("markers", "storage: run on TimescaleDB and on the embedded PostgreSQL")
-    for name in (
-        "MIQYAS_DATABASE_URL",
-        "MIQYAS_HOME",
-        "MIQYAS_BROKER_URL",
-        "MIQYAS_MASTER_KEY_FILE",
-    ):
+    for name in ("MIQYAS_DATABASE_URL", "MIQYAS_HOME", "MIQYAS_MASTER_KEY_FILE"):
         os.environ.pop(name, None)
+    for name in [name for name in os.environ if name.startswith("MIQYAS_BROKER_")]:
+        del os.environ[name]
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -14,6 +14,7 @@ twice must be the same as what lands once.
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from drivers import errors
 from drivers.mqtt import broker as brokers
+from drivers.mqtt import tls
 from drivers.mqtt.broker import Broker
 from drivers.mqtt.inbox import Inbox, Received
 from drivers.mqtt.payload import Message
@@ -40,6 +42,7 @@ _RECONNECT_SECONDS: Final = (1, 30)
 _LARGEST_WINDOW: Final = 65_535
 _STEP_SECONDS: Final = 3600.0
 _MISREAD_SECONDS: Final = 3.0
+_ALERT_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,10 @@ class Subscriber:
         on entering, if the broker cannot be reached. Later losses are repaired in the background.
     AccessDenied
         on entering or taking, if the broker does not let us in or subscribe.
+    UnknownIssuer, WrongName, Expired, Untrusted
+        on entering, if the broker does not prove who it is.
+    drivers.mqtt.tls.BadFile
+        on making one, if a file of certificates or keys cannot be used.
     """
 
     def __init__(
@@ -93,6 +100,7 @@ class Subscriber:
         timeout: float = 10.0,
     ) -> None:
         self._broker, self._client_id, self._topics = broker, client_id, tuple(topics)
+        self._context = tls.context(broker.tls) if broker.tls else None
         self._clock, self._version, self._timeout = clock, version, timeout
         self._inbox = Inbox(min(limit, _LARGEST_WINDOW))
         self._client: Client | None = None
@@ -101,6 +109,13 @@ class Subscriber:
         self._settled = threading.Event()
         self._refused = ""
         self._subscribed = False
+        self._trouble = ""
+        self._hung_up = False
+
+    @property
+    def trouble(self) -> str:
+        """Why the broker cannot reach us now; empty while it can."""
+        return "" if self.connected else self._trouble or "the connection is lost"
 
     @property
     def connected(self) -> bool:
@@ -191,22 +206,32 @@ class Subscriber:
         if self._refused:
             raise brokers.refusal(self._broker, self._refused)
         self._inbox.take(1)  # raises what the broker said to the subscription
+        if self._context is not None:
+            host, port = self._broker.host, self._broker.port
+            tls.alert(host, port, self._context, str(self._broker), seconds=_ALERT_SECONDS)
+        if self._hung_up:
+            raise errors.HungUp(f"{self._broker} closed the connection before it answered")
         raise errors.TimedOut(f"{self._broker}: no answer in {self._timeout:g} s")
 
     def _connect(self, version: Version, seconds: float) -> bool:
         """Try one version; tell whether the subscription stands."""
-        self._refused = ""
+        self._refused, self._hung_up = "", False
         self._settled.clear()
         client = self._client = self._made(version)
         try:
             self._dial(client, version)
-        except ConnectionRefusedError as error:
-            raise errors.Refused(f"{self._broker} refused the connection") from error
         except OSError as error:
-            raise errors.Unreachable(f"{self._broker}: {error}") from error
+            raise self._named(error) from error
         client.loop_start()
         self._settled.wait(seconds)
         return self._subscribed
+
+    def _named(self, error: OSError) -> errors.DriverError:
+        """Name the reason why no connection could be made."""
+        if isinstance(error, ConnectionRefusedError):
+            return errors.Refused(f"{self._broker} refused the connection")
+        named = tls.failure(error, str(self._broker)) if self._context is not None else None
+        return named or errors.Unreachable(f"{self._broker}: {error}")
 
     def _made(self, version: Version) -> Client:
         five = version == "5"
@@ -219,9 +244,12 @@ class Subscriber:
         )
         client.connect_timeout = self._timeout
         client.reconnect_delay_set(*_RECONNECT_SECONDS)
+        if self._context is not None:
+            client.tls_set_context(self._context)
         if self._broker.user is not None:
             client.username_pw_set(self._broker.user, self._broker.password)
         client.on_connect = self._on_connect
+        client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
@@ -264,6 +292,11 @@ class Subscriber:
             self._subscribed = True
             self._settled.set()
 
+    def _on_connect_fail(self, *_: object) -> None:
+        error = sys.exc_info()[1]
+        if isinstance(error, OSError):
+            self._trouble = str(self._named(error))
+
     def _on_subscribe(
         self, _: Client, __: object, ___: int, reasons: list[ReasonCode], *____: object
     ) -> None:
@@ -283,11 +316,16 @@ class Subscriber:
         self._inbox.put(Received(message, arrived.mid, self._connection))
 
     def _on_disconnect(
-        self, _: Client, __: object, ___: DisconnectFlags, reason: ReasonCode, *____: object
+        self, client: Client, __: object, ___: DisconnectFlags, reason: ReasonCode, *____: object
     ) -> None:
         with self._lock:
             self._connection += 1
         self._inbox.forget()
+        # The library's word for a connection that just ended.
+        self._trouble = reason.getName().replace("Unspecified error", "the connection is lost")
+        if client is self._client and not self._subscribed:
+            self._hung_up = True
+            self._settled.set()
         if reason.getName() == "Session taken over":
             self._fail_for_good(
                 errors.AccessDenied(
