@@ -1,8 +1,8 @@
-"""xDLMS APDUs of the services GET, SET and ACTION: requests as bytes, answers as values.
+"""xDLMS APDUs of the service GET: requests as bytes, answers as values; and what names attributes.
 
 References
 ----------
-IEC 62056-5-3:2017, clause 8 (COSEMpdu) and 9.3.3, 9.3.5.
+IEC 62056-5-3:2017, clause 8 (COSEMpdu) and 9.3.3; IEC 62056-6-2:2021, 4.3.6 (selective access).
 """
 
 from __future__ import annotations
@@ -50,61 +50,80 @@ class Range:
     """Rows of a profile whose clock column lies between two moments, both included.
 
     ``deviation`` is the one that the moments are written with, from local time to UTC [min].
+    ``columns`` are those that are wanted, none named for all.
     """
 
     clock: Attribute
     first: datetime
     last: datetime
     deviation: int = 0
+    columns: tuple[Attribute, ...] = ()
 
     def __bytes__(self) -> bytes:
         """Write the selective access descriptor, access selector 1."""
-        clock = self.clock
-        restricting = axdr.encode_sequence(
-            axdr.STRUCTURE,
-            axdr.encode_number(18, clock.class_id),
-            axdr.encode_octet_string(bytes(clock.name)),
-            axdr.encode_number(15, clock.index),
-            axdr.encode_number(18, 0),
-        )
         first, last = (
             axdr.encode_octet_string(clock_time.encode(moment, self.deviation))
             for moment in (self.first, self.last)
         )
-        every_column = axdr.encode_sequence(axdr.ARRAY)
+        columns = axdr.encode_sequence(axdr.ARRAY, *(_captured(one) for one in self.columns))
         return b"\x01" + axdr.encode_sequence(
-            axdr.STRUCTURE, restricting, first, last, every_column
+            axdr.STRUCTURE, _captured(self.clock), first, last, columns
         )
 
 
-def get(invoke: int, attribute: Attribute, selection: Range | None = None) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """Rows of a profile by their number, from 1, and a stretch of its columns.
+
+    ``last`` and ``last_column`` are included; 0 means to the end.
+    """
+
+    first: int
+    last: int = 0
+    first_column: int = 1
+    last_column: int = 0
+
+    def __bytes__(self) -> bytes:
+        """Write the selective access descriptor, access selector 2."""
+        rows = (axdr.encode_number(6, number) for number in (self.first, self.last))
+        columns = (axdr.encode_number(18, one) for one in (self.first_column, self.last_column))
+        return b"\x02" + axdr.encode_sequence(axdr.STRUCTURE, *rows, *columns)
+
+
+Selection = Range | Entries
+
+
+def _captured(one: Attribute) -> bytes:
+    """Write a capture object definition."""
+    return axdr.encode_sequence(
+        axdr.STRUCTURE,
+        axdr.encode_number(18, one.class_id),
+        axdr.encode_octet_string(bytes(one.name)),
+        axdr.encode_number(15, one.index),
+        axdr.encode_number(18, 0),
+    )
+
+
+def head(tag: int, kind: int, invoke: int) -> bytes:
+    """Write the head of a request: its service, its type, and which of ours it is."""
+    return bytes((tag, kind, _INVOKE | invoke))
+
+
+def get(invoke: int, attribute: Attribute, selection: Selection | None = None) -> bytes:
     """Write a request for one attribute, or for the selected rows of one."""
     selected = b"\x00" if selection is None else b"\x01" + bytes(selection)
-    return bytes((GET_REQUEST, _NORMAL, _INVOKE | invoke)) + bytes(attribute) + selected
+    return head(GET_REQUEST, _NORMAL, invoke) + bytes(attribute) + selected
 
 
 def get_next(invoke: int, block: int) -> bytes:
     """Write a request for the block after one that came."""
-    return bytes((GET_REQUEST, _BLOCK, _INVOKE | invoke)) + block.to_bytes(4)
+    return head(GET_REQUEST, _BLOCK, invoke) + block.to_bytes(4)
 
 
 def get_list(invoke: int, attributes: Sequence[Attribute]) -> bytes:
     """Write a request for several attributes at once."""
     items = b"".join(bytes(attribute) + b"\x00" for attribute in attributes)
-    head = bytes((GET_REQUEST, _LIST, _INVOKE | invoke))
-    return head + axdr.encode_length(len(attributes)) + items
-
-
-def put(invoke: int, attribute: Attribute, value: bytes, selection: Range | None = None) -> bytes:
-    """Write a request to set one attribute to a value, written already."""
-    selected = b"\x00" if selection is None else b"\x01" + bytes(selection)
-    return bytes((SET_REQUEST, _NORMAL, _INVOKE | invoke)) + bytes(attribute) + selected + value
-
-
-def action(invoke: int, method: Attribute, parameters: bytes | None) -> bytes:
-    """Write a request to run a method, with parameters that are written already or without."""
-    given = b"\x00" if parameters is None else b"\x01" + parameters
-    return bytes((ACTION_REQUEST, _NORMAL, _INVOKE | invoke)) + bytes(method) + given
+    return head(GET_REQUEST, _LIST, invoke) + axdr.encode_length(len(attributes)) + items
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,14 +153,14 @@ def parse_get(apdu: bytes, invoke: int, *, listed: bool) -> bytes | Refusal | Bl
     RemoteProtocolError
         if the bytes are no answer to such a request.
     """
-    kind = _checked(apdu, GET_RESPONSE, invoke)
+    kind = checked(apdu, GET_RESPONSE, invoke)
     if kind == _BLOCK:
         return _parse_block(apdu)
     if kind != (_LIST if listed else _NORMAL):
         raise RemoteProtocolError(f"the meter answers with a GET response of type {kind}")
     if listed:
         return apdu[3:]
-    return _result(apdu, 3)
+    return result(apdu, 3)
 
 
 def split_list(data: bytes, count: int) -> list[axdr.Value | Refusal]:
@@ -166,48 +185,14 @@ def split_list(data: bytes, count: int) -> list[axdr.Value | Refusal]:
     return values
 
 
-def parse_put(apdu: bytes, invoke: int) -> Refusal | None:
-    """Read an answer to a SET: None if it is done, else why not.
+def checked(apdu: bytes, tag: int, invoke: int) -> int:
+    """Give a response's type after a look at its tag and invocation id.
 
     Raises
     ------
     RemoteProtocolError
-        if the bytes are no answer to such a request.
+        if it is none of this service, or answers another request.
     """
-    if _checked(apdu, SET_RESPONSE, invoke) != _NORMAL:
-        raise RemoteProtocolError(f"the meter answers with a SET response of type {apdu[1]}")
-    return Refusal(apdu[3]) if apdu[3] else None
-
-
-def parse_action(apdu: bytes, invoke: int) -> axdr.Value | Refusal:
-    """Read an answer to an ACTION: what the method returned, None if nothing.
-
-    Raises
-    ------
-    RemoteProtocolError
-        if the bytes are no answer to such a request.
-    """
-    returned = returned_octets(apdu, invoke)
-    return axdr.decode(returned)[0] if isinstance(returned, bytes) else returned
-
-
-def returned_octets(apdu: bytes, invoke: int) -> bytes | Refusal | None:
-    """Read an answer to an ACTION as the bytes of what the method returned, None if nothing.
-
-    Raises
-    ------
-    RemoteProtocolError
-        if the bytes are no answer to such a request.
-    """
-    if _checked(apdu, ACTION_RESPONSE, invoke) != _NORMAL or len(apdu) < 5:
-        raise RemoteProtocolError("the meter's ACTION response is cut off or of another type")
-    if apdu[3]:
-        return Refusal(apdu[3])
-    return None if apdu[4] == 0 else _result(apdu, 5)
-
-
-def _checked(apdu: bytes, tag: int, invoke: int) -> int:
-    """Give the response's type after a look at its tag and invocation id."""
     if len(apdu) < 4 or apdu[0] != tag:
         raise RemoteProtocolError(
             f"the meter's answer begins 0x{apdu[:1].hex()} where 0x{tag:02x} was expected"
@@ -220,6 +205,20 @@ def _checked(apdu: bytes, tag: int, invoke: int) -> int:
     return apdu[1]
 
 
+def parse_pblock(apdu: bytes) -> Block:
+    """Read a block of a service in which blocks have no result of their own (DataBlock-SA).
+
+    Raises
+    ------
+    RemoteProtocolError
+        if it is cut off.
+    """
+    if len(apdu) < 9:
+        raise RemoteProtocolError("a block's header is cut off")
+    data, _ = axdr.octets(apdu, 8)
+    return Block(bool(apdu[3]), int.from_bytes(apdu[4:8]), data)
+
+
 def _parse_block(apdu: bytes) -> Block | Refusal:
     if len(apdu) < 10:
         raise RemoteProtocolError("a block's header is cut off")
@@ -229,7 +228,8 @@ def _parse_block(apdu: bytes) -> Block | Refusal:
     return Block(bool(apdu[3]), int.from_bytes(apdu[4:8]), data)
 
 
-def _result(apdu: bytes, at: int) -> bytes | Refusal:
+def result(apdu: bytes, at: int) -> bytes | Refusal:
+    """Read one result that ends an APDU: the value's bytes, or why there is none."""
     return apdu[at + 1 :] if apdu[at : at + 1] == b"\x00" else _refusal(apdu, at)
 
 

@@ -27,8 +27,8 @@ _INITIATE_REQUEST: Final = 0x01
 _INITIATE_RESPONSE: Final = 0x08
 _DLMS_VERSION: Final = 6
 _OBJECT_ID: Final = bytes.fromhex("60857405 08")
-_CONTEXT_LN: Final = 1
-_CONTEXT_LN_CIPHERED: Final = 3
+# Application contexts: by logical names, by short names; two more with ciphering.
+_CONTEXT_LN, _CONTEXT_SN, _WITH_CIPHERING = 1, 2, 2
 # The green book's tags 5F 1F: [APPLICATION 31], a bit string of three octets, no bit unused.
 _CONFORMANCE: Final = bytes.fromhex("5f1f0400")
 
@@ -61,13 +61,18 @@ class Conformance(IntFlag):
 
     GENERAL_PROTECTION = 1 << 22
     GENERAL_BLOCK_TRANSFER = 1 << 21
+    READ = 1 << 20
+    WRITE = 1 << 19
+    UNCONFIRMED_WRITE = 1 << 18
     PRIORITY = 1 << 14
     BLOCK_GET = 1 << 12
     BLOCK_SET = 1 << 11
     BLOCK_ACTION = 1 << 10
     MULTIPLE_REFERENCES = 1 << 9
+    INFORMATION_REPORT = 1 << 8
     DATA_NOTIFICATION = 1 << 7
     ACCESS = 1 << 6
+    PARAMETERISED_ACCESS = 1 << 5
     GET = 1 << 4
     SET = 1 << 3
     SELECTIVE_ACCESS = 1 << 2
@@ -86,6 +91,7 @@ class Request:
     mechanism : how the client shows who it is
     secret : password, or the client's challenge to the meter
     title : the client's system title, empty without ciphering
+    short_names : whether objects are asked for by their short names
     """
 
     initiate: bytes
@@ -93,9 +99,11 @@ class Request:
     mechanism: Mechanism = Mechanism.NONE
     secret: bytes = field(default=b"", repr=False)
     title: bytes = b""
+    short_names: bool = False
 
     def __bytes__(self) -> bytes:
-        context = _CONTEXT_LN_CIPHERED if self.ciphered else _CONTEXT_LN
+        context = _CONTEXT_SN if self.short_names else _CONTEXT_LN
+        context += _WITH_CIPHERING * self.ciphered
         fields = [_tlv(0xA1, _tlv(0x06, _OBJECT_ID + bytes((1, context))))]
         if self.title:
             fields.append(_tlv(0xA6, _tlv(0x04, self.title)))
@@ -133,7 +141,7 @@ class Answer:
 
     Attributes
     ----------
-    ciphered : whether its application context is the one with ciphering
+    ciphered, short_names : what its application context says
     result : 0 accepted, 1 rejected for good, 2 rejected for now
     diagnostic : why, of ``refusals.ASSOCIATION``
     title : the meter's system title, empty if it gives none
@@ -143,6 +151,7 @@ class Answer:
     """
 
     ciphered: bool
+    short_names: bool
     result: int
     diagnostic: int
     title: bytes
@@ -165,7 +174,8 @@ class Answer:
         fields = dict(_fields(body))
         context = _last(fields.get(0xA1), 9, "application context")
         return cls(
-            ciphered=context == _CONTEXT_LN_CIPHERED,
+            ciphered=context > _WITH_CIPHERING,
+            short_names=context in (_CONTEXT_SN, _CONTEXT_SN + _WITH_CIPHERING),
             result=_last(fields.get(0xA2), 3, "result"),
             diagnostic=_last(fields.get(0xA3), 5, "diagnostic"),
             title=_inner(fields.get(0xA4)),

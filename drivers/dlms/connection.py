@@ -27,7 +27,12 @@ class Connection:
     """One association, opened. Errors name the meter."""
 
     def __init__(self, who: str, settings: Settings, link: Link) -> None:
-        self.association = Association(settings.security, settings.line.pdu_size)
+        self.association = Association(
+            settings.security,
+            settings.line.pdu_size,
+            short_names=settings.short_names,
+            window=settings.window,
+        )
         self._who = who
         self._link = link
         self._usable = True

@@ -5,51 +5,92 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from drivers.dlms import apdu, association, axdr, proof, refusals
-from drivers.dlms.apdu import Attribute, Block, Range
+from drivers.dlms import association, axdr, block_transfer, proof, refusals
+from drivers.dlms.apdu import Attribute, Selection
 from drivers.dlms.association import Answer, Conformance, Granted, Request
+from drivers.dlms.block_transfer import Transfer
+from drivers.dlms.channel import Channel
+from drivers.dlms.logical_names import LogicalNames
 from drivers.dlms.proof import Proof
 from drivers.dlms.protection import Protection
 from drivers.dlms.refusals import Refusal
 from drivers.dlms.security import Security
-from drivers.dlms.steps import Step
-from drivers.errors import NotOffered, RemoteProtocolError
+from drivers.dlms.short_names import ShortNames
+from drivers.dlms.steps import Burst, Step
+from drivers.errors import RemoteProtocolError, TimedOut
 from schemas.obis import Obis
 
 PROPOSED: Final = (
     Conformance.BLOCK_GET
+    | Conformance.BLOCK_SET
+    | Conformance.BLOCK_ACTION
     | Conformance.MULTIPLE_REFERENCES
     | Conformance.GET
     | Conformance.SET
     | Conformance.SELECTIVE_ACCESS
     | Conformance.ACTION
 )
+"""What a client asks for that goes by logical names."""
+
+PROPOSED_SHORT: Final = (
+    Conformance.READ
+    | Conformance.WRITE
+    | Conformance.BLOCK_GET
+    | Conformance.BLOCK_SET
+    | Conformance.MULTIPLE_REFERENCES
+    | Conformance.PARAMETERISED_ACCESS
+)
+"""What a client asks for that goes by short names."""
+
 LARGEST_PDU: Final = 0xFFFF
-# A year of quarter-hours with ten columns is 2 MB.
-LARGEST_VALUE: Final = 4 << 20
-_MOST_BLOCKS: Final = 1 << 16
 
 _CURRENT_ASSOCIATION: Final = Obis(0, 0, 40, 0, 0, 255)
 _REPLY_TO_HLS: Final = Attribute(15, _CURRENT_ASSOCIATION, 1)
-_GET_HEAD, _ATTRIBUTE_HEAD = 4, 10
-# ACTION is not among them: the proof of mechanism high goes by it before anything is granted, and
-# some meters that take actions do not grant the service.
-_SERVICES: Final = {apdu.GET_REQUEST: Conformance.GET, apdu.SET_REQUEST: Conformance.SET}
+# By logical names these are services of their own; by short names they are parts of others.
+_SHORT: Final = {
+    Conformance.GET: Conformance.READ,
+    Conformance.SET: Conformance.WRITE,
+    Conformance.ACTION: Conformance.READ,
+    Conformance.SELECTIVE_ACCESS: Conformance.PARAMETERISED_ACCESS,
+}
+# Octets that protection adds at most: tag, title, length, header and authentication tag; a message
+# of general ciphering also names its transaction and brings its key.
+_OVERHEAD, _GENERAL_OVERHEAD = 32, 320
+# A meter must take this much, whatever it says.
+_SMALLEST_ROOM: Final = 64
 
 
 class Association:
-    """One association, as the client sees it."""
+    """One association, as the client sees it.
 
-    def __init__(self, security: Security, pdu_size: int = LARGEST_PDU) -> None:
+    Parameters
+    ----------
+    pdu_size : longest APDU that we take [bytes]
+    short_names : whether the meter is asked by short names
+    window : parts of a long APDU that we take in a row; with 0, general block transfer is not
+        proposed, and a meter that uses it all the same has to wait after each part
+    """
+
+    def __init__(
+        self,
+        security: Security,
+        pdu_size: int = LARGEST_PDU,
+        *,
+        short_names: bool = False,
+        window: int = 0,
+    ) -> None:
         self.granted = Granted(Conformance(0), 0)
         self._pdu_size = pdu_size
         self._security = security
         self._protection = Protection(security)
-        self._invoke = 0
+        self._short = short_names
+        self._window = window
+        self._services: LogicalNames | ShortNames = LogicalNames(self._channel)
 
     def offers(self, service: Conformance) -> bool:
-        """Tell whether the meter granted a service."""
-        return service in self.granted.conformance
+        """Tell whether the meter granted a service; by short names, the one that stands for it."""
+        wanted = _SHORT.get(service, service) if self._short else service
+        return wanted in self.granted.conformance
 
     def open(self) -> Step[None]:
         """Enter the association; with mechanism high, both sides show that they know the keys.
@@ -65,19 +106,22 @@ class Association:
         secret = proof.secret(security)
         reply = yield bytes(
             Request(
-                initiate=self._protection.initiate(PROPOSED, self._pdu_size),
+                initiate=self._protection.initiate(self._proposed, self._pdu_size),
                 ciphered=security.ciphered,
                 mechanism=security.mechanism,
                 secret=secret,
                 title=security.title if security.titled else b"",
+                short_names=self._short,
             )
         )
         answer = self._accepted(reply)
+        channel = self._channel
+        self._services = ShortNames(channel) if self._short else LogicalNames(channel)
         if security.mechanism.high:
             yield from self._prove(Proof.of(security, secret, answer))
         self._protection.established()
 
-    def get(self, attribute: Attribute, selection: Range | None = None) -> Step[bytes]:
+    def get(self, attribute: Attribute, selection: Selection | None = None) -> Step[bytes]:
         """Read one attribute as its bytes, over as many blocks as it takes.
 
         Parameters
@@ -91,26 +135,19 @@ class Association:
         RemoteProtocolError
             if an answer is malformed, out of order or longer than 4 MiB.
         """
-        invoke = self._next_invoke()
-        result = yield from self._get(apdu.get(invoke, attribute, selection), invoke, listed=False)
+        result = yield from self._services.get(attribute, selection)
         if isinstance(result, Refusal):
             raise result.error(f"reading {attribute}")
         return result
 
     def get_all(self, attributes: Sequence[Attribute]) -> Step[list[axdr.Value | Refusal]]:
         """Read several attributes, in the fewest requests that the meter takes."""
-        values: list[axdr.Value | Refusal] = []
-        most = self._most_in_list()
-        for first in range(0, len(attributes), most):
-            wanted = attributes[first : first + most]
-            if len(wanted) == 1:
-                values.append((yield from self._get_value(wanted[0])))
-            else:
-                values += yield from self._get_list(wanted)
-        return values
+        return (yield from self._services.get_all(attributes))
 
-    def set(self, attribute: Attribute, value: bytes, selection: Range | None = None) -> Step[None]:
-        """Write one attribute.
+    def set(
+        self, attribute: Attribute, value: bytes, selection: Selection | None = None
+    ) -> Step[None]:
+        """Write one attribute, in as many blocks as it takes.
 
         Parameters
         ----------
@@ -122,16 +159,30 @@ class Association:
         MeterRefused
             by the result that the meter gives, NotOffered if it has no such service.
         RemoteProtocolError
-            if the answer is malformed.
+            if an answer is malformed or out of order.
         """
-        invoke = self._next_invoke()
-        reply = yield from self._ask(apdu.put(invoke, attribute, value, selection))
-        refusal = apdu.parse_put(reply, invoke)
+        refusal = yield from self._services.put(attribute, value, selection)
         if refusal is not None:
             raise refusal.error(f"writing {attribute}")
 
+    def set_all(self, changes: Sequence[tuple[Attribute, bytes]]) -> Step[list[Refusal | None]]:
+        """Write several attributes, in one request if the meter takes that.
+
+        Returns
+        -------
+        None for each attribute that is written, else why it is not
+
+        Raises
+        ------
+        NotOffered
+            if the meter has no such service.
+        RemoteProtocolError
+            if an answer is malformed or out of order.
+        """
+        return (yield from self._services.put_all(changes))
+
     def action(self, method: Attribute, parameters: bytes | None = None) -> Step[bytes | None]:
-        """Run a method.
+        """Run a method; parameters and what it gives back may take blocks.
 
         Parameters
         ----------
@@ -147,14 +198,30 @@ class Association:
         MeterRefused
             by the result that the meter gives, NotOffered if it has no such service.
         RemoteProtocolError
-            if the answer is malformed.
+            if an answer is malformed or out of order.
         """
-        invoke = self._next_invoke()
-        reply = yield from self._ask(apdu.action(invoke, method, parameters))
-        returned = apdu.returned_octets(reply, invoke)
+        returned = yield from self._services.act(method, parameters)
         if isinstance(returned, Refusal):
             raise returned.error(f"running method {method}")
         return returned
+
+    def action_all(
+        self, calls: Sequence[tuple[Attribute, bytes]]
+    ) -> Step[list[bytes | Refusal | None]]:
+        """Run several methods, each with its parameters, in one request if the meter takes that.
+
+        Returns
+        -------
+        what each method gives back, A-XDR or None, or why it did not run
+
+        Raises
+        ------
+        NotOffered
+            if the meter has no such service.
+        RemoteProtocolError
+            if an answer is malformed or out of order.
+        """
+        return (yield from self._services.act_all(calls))
 
     def release(self) -> Step[None]:
         """Leave the association. Whatever the meter says to that, it is over."""
@@ -162,96 +229,100 @@ class Association:
 
     def _accepted(self, reply: bytes) -> Answer:
         """Check an answer to the AARQ and keep what it grants."""
-        _raise_errors(reply)
+        refusals.check(reply)
         answer = Answer.parse(reply)
         if answer.result != association.ACCEPTED:
             raise refusals.association_refused(answer.result, answer.diagnostic)
         asks = answer.diagnostic == association.AUTHENTICATION_REQUIRED
         if self._security.mechanism.high != asks:
             raise refusals.association_refused(answer.result, answer.diagnostic)
-        _raise_errors(answer.initiate)
+        refusals.check(answer.initiate)
+        if answer.short_names is not self._short:
+            raise RemoteProtocolError("the meter enters an association with the other referencing")
         self.granted = self._protection.granted(answer)
         return answer
 
     def _prove(self, exchange: Proof) -> Step[None]:
         """Answer the meter's challenge, and check its answer to ours."""
-        parameter = axdr.encode_octet_string(exchange.shown())
-        invoke = self._next_invoke()
-        reply = yield from self._ask(apdu.action(invoke, _REPLY_TO_HLS, parameter))
-        shown = apdu.parse_action(reply, invoke)
+        given = axdr.encode_octet_string(exchange.shown())
+        if isinstance(self._services, ShortNames):
+            shown = yield from self._services.reply_to_hls(given)
+        else:
+            shown = yield from self._services.act(_REPLY_TO_HLS, given)
         if isinstance(shown, Refusal):
             raise proof.refused(self._security, shown.result)
-        exchange.check(shown)
+        exchange.check(None if shown is None else axdr.decode(shown)[0])
 
-    def _get(self, request: bytes, invoke: int, *, listed: bool) -> Step[bytes | Refusal]:
-        reply = yield from self._ask(request)
-        result = apdu.parse_get(reply, invoke, listed=listed)
-        if not isinstance(result, Block):
-            return result
-        whole = bytearray()
-        for number in range(1, _MOST_BLOCKS):
-            _check_block(result, number, len(whole))
-            whole += result.data
-            if result.last:
-                break
-            reply = yield from self._ask(apdu.get_next(invoke, number))
-            following = apdu.parse_get(reply, invoke, listed=listed)
-            if isinstance(following, Refusal):
-                return following
-            if not isinstance(following, Block):
-                raise RemoteProtocolError(f"after block {number} the meter answers without a block")
-            result = following
-        return bytes(whole)
+    @property
+    def _proposed(self) -> Conformance:
+        proposed = PROPOSED_SHORT if self._short else PROPOSED
+        return proposed | Conformance.GENERAL_BLOCK_TRANSFER if self._window else proposed
 
-    def _get_value(self, attribute: Attribute) -> Step[axdr.Value | Refusal]:
-        invoke = self._next_invoke()
-        result = yield from self._get(apdu.get(invoke, attribute), invoke, listed=False)
-        return result if isinstance(result, Refusal) else axdr.decode(result)[0]
+    @property
+    def _channel(self) -> Channel:
+        return Channel(
+            ask=self._ask,
+            granted=self.granted.conformance,
+            room=max(self._most - self._overhead, _SMALLEST_ROOM),
+            divides=self._divides,
+        )
 
-    def _get_list(self, attributes: Sequence[Attribute]) -> Step[list[axdr.Value | Refusal]]:
-        invoke = self._next_invoke()
-        result = yield from self._get(apdu.get_list(invoke, attributes), invoke, listed=True)
-        if isinstance(result, Refusal):
-            return [result] * len(attributes)
-        return apdu.split_list(result, len(attributes))
+    @property
+    def _most(self) -> int:
+        """Longest APDU that the meter takes; 0 means that it names no limit [bytes]."""
+        return self.granted.pdu_size or LARGEST_PDU
 
-    def _most_in_list(self) -> int:
-        """Count the attributes that one request to this meter may name."""
-        if not self.offers(Conformance.MULTIPLE_REFERENCES):
-            return 1
-        # The ciphered header and tag take up to 24 octets; 0 means that the meter names no limit.
-        room = (self.granted.pdu_size or LARGEST_PDU) - _GET_HEAD - 24
-        return max(1, min(room // _ATTRIBUTE_HEAD, 100))
+    @property
+    def _overhead(self) -> int:
+        if not self._security.ciphered:
+            return 0
+        return _GENERAL_OVERHEAD if self._security.ciphering.enveloped else _OVERHEAD
+
+    @property
+    def _divides(self) -> bool:
+        return self._window > 0 and self.offers(Conformance.GENERAL_BLOCK_TRANSFER)
 
     def _ask(self, request: bytes) -> Step[bytes]:
-        """Send a request, protected if messages are, and give the plain answer."""
-        service = _SERVICES.get(request[0])
-        if service is not None and not self.offers(service):
-            raise NotOffered(f"the meter does not grant the service {service.name} to this client")
-        reply = yield self._protection.protect(request)
-        _raise_errors(reply)
+        """Send a request, protected if messages are, and give the plain answer.
+
+        Protection comes first and is cut in parts, if need be; where the meter protects each part,
+        they are joined after it is taken off.
+        """
+        reply = yield from self._exchanged(self._protection.protect(request))
+        refusals.check(reply)
         plain = self._protection.unprotect(reply)
-        _raise_errors(plain)
+        if plain[0] == block_transfer.TAG:
+            plain = yield from self._opened_parts(plain)
+        refusals.check(plain)
         return plain
 
-    def _next_invoke(self) -> int:
-        self._invoke = self._invoke % 15 + 1
-        return self._invoke
+    def _exchanged(self, message: bytes) -> Step[bytes]:
+        transfer = Transfer(max(self._window, 1))
+        if self._divides and len(message) > self._most:
+            return (yield from transfer.ask(message, self._most - block_transfer.OVERHEAD))
+        reply = yield message
+        if reply[:1] == _PART:
+            return (yield from transfer.receive(reply))
+        return reply
+
+    def _opened_parts(self, first: bytes) -> Step[bytes]:
+        """Join parts that are each protected for themselves, as are our acknowledgements."""
+        step = Transfer(max(self._window, 1)).receive(first)
+        try:
+            request = next(step)
+            while True:
+                apdus = request.apdus if isinstance(request, Burst) else (request,)
+                sealed = tuple(self._protection.protect(one) for one in apdus)
+                try:
+                    reply = yield Burst(sealed)
+                except TimedOut as error:
+                    request = step.throw(error)
+                else:
+                    refusals.check(reply)
+                    request = step.send(self._protection.unprotect(reply))
+        except StopIteration as done:
+            whole: bytes = done.value
+            return whole
 
 
-def _raise_errors(reply: bytes) -> None:
-    if not reply:
-        raise RemoteProtocolError("the meter answers with nothing")
-    if reply[0] == apdu.EXCEPTION_RESPONSE:
-        raise refusals.exception(reply)
-    if reply[0] == association.CONFIRMED_SERVICE_ERROR:
-        raise refusals.service_error(reply)
-
-
-def _check_block(block: Block, number: int, held: int) -> None:
-    if block.number != number:
-        raise RemoteProtocolError(f"block {block.number} came where block {number} was asked for")
-    if held + len(block.data) > LARGEST_VALUE:
-        raise RemoteProtocolError(f"an answer of more than {LARGEST_VALUE} bytes is none we read")
-    if not block.data and not block.last:
-        raise RemoteProtocolError(f"block {number} is empty and not the last one")
+_PART: Final = bytes((block_transfer.TAG,))

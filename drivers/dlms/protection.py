@@ -27,8 +27,8 @@ _GLOBAL_SHORT, _GLOBAL_LOGICAL = 0x20, 0x08
 _FIRST_LOGICAL: Final = 0xC0
 # Read, write, confirmed service error, get, set, action.
 _ANSWERS: Final = (0x0C, 0x0D, 0x0E, 0xC4, 0xC5, 0xC7)
-# Those that general ciphering alone can carry: access response, exception.
-_MORE_ANSWERS: Final = frozenset({*_ANSWERS, 0xDA, 0xD8})
+# Those that general ciphering alone can carry: access response, exception, part of an answer.
+_MORE_ANSWERS: Final = frozenset({*_ANSWERS, 0xDA, 0xD8, 0xE0})
 _IDENTIFIED: Final = (KeyKind.IDENTIFIED, 0)
 # Kind and number of the key that a message of general ciphering names.
 _NAMED: Final = {

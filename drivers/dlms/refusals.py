@@ -41,6 +41,12 @@ DATA_ACCESS: Final[_Table] = {
     250: ("other reason", MeterRefused),
 }
 
+ACTION: Final[_Table] = {
+    **{code: DATA_ACCESS[code] for code in (1, 2, 3, 4, 9, 11, 12, 13, 14, 250)},
+    15: ("long action aborted", MeterRefused),
+    16: ("no long action in progress", MeterRefused),
+}
+
 ASSOCIATION: Final[_Table] = {
     0: ("no reason", MeterRefused),
     1: ("no reason given", MeterRefused),
@@ -52,6 +58,8 @@ ASSOCIATION: Final[_Table] = {
     14: ("authentication required", AccessDenied),
 }
 
+_EXCEPTION_RESPONSE: Final = 0xD8
+_CONFIRMED_SERVICE_ERROR: Final = 0x0E
 _STATES: Final = {1: "service not allowed", 2: "service unknown"}
 _SERVICE_ERRORS: Final[_Table] = {
     1: ("operation not possible", MeterRefused),
@@ -65,13 +73,18 @@ _SERVICE_ERRORS: Final[_Table] = {
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A meter's answer to a request for one attribute or method, other than the value."""
+    """A meter's answer to a request for one attribute or method, other than the value.
+
+    ``acting`` tells the results of methods, of which some mean something else.
+    """
 
     result: int
+    acting: bool = False
 
     def error(self, what: str) -> DriverError:
         """Give the error that it is, with ``what`` was asked for."""
-        name, kind = DATA_ACCESS.get(self.result, ("unknown reason", MeterRefused))
+        table = ACTION if self.acting else DATA_ACCESS
+        name, kind = table.get(self.result, ("unknown reason", MeterRefused))
         return kind(f"{what} is refused: {name} (result {self.result})")
 
 
@@ -97,6 +110,22 @@ def exception(apdu: bytes) -> DriverError:
     if kind is CounterOutOfSync and len(apdu) >= 7:
         advice = f"; it expects one of at least {int.from_bytes(apdu[3:7])}"
     return kind(f"the meter answers with an exception: {state}, {name}{advice}")
+
+
+def check(reply: bytes) -> None:
+    """Raise what an answer says, if it says that the meter answers in no other way.
+
+    Raises
+    ------
+    MeterRefused, RemoteProtocolError
+        if it is an exception response or a confirmed service error, or nothing at all.
+    """
+    if not reply:
+        raise RemoteProtocolError("the meter answers with nothing")
+    if reply[0] == _EXCEPTION_RESPONSE:
+        raise exception(reply)
+    if reply[0] == _CONFIRMED_SERVICE_ERROR:
+        raise service_error(reply)
 
 
 def service_error(apdu: bytes) -> DriverError:

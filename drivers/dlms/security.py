@@ -47,6 +47,16 @@ class Ciphering(StrEnum):
         return self not in (Ciphering.NONE, Ciphering.GLOBAL, Ciphering.DEDICATED)
 
     @property
+    def enveloped(self) -> bool:
+        """Whether messages say who sends them to whom, and under which key."""
+        return self in (
+            Ciphering.IDENTIFIED,
+            Ciphering.WRAPPED,
+            Ciphering.ONE_PASS,
+            Ciphering.STATIC,
+        )
+
+    @property
     def agreed(self) -> bool:
         """Whether keys are agreed on over an elliptic curve."""
         return self in (Ciphering.ONE_PASS, Ciphering.STATIC)

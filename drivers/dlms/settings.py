@@ -2,7 +2,9 @@
 
 What the registry says of security stands in ``drivers.dlms.security_settings``.
 The address may name ``client`` and ``server`` (1 each), the ``serial`` number that the meter must
-have, and the ``deviation`` [min] of a meter that does not write its own: UTC = local + deviation.
+have, and the ``deviation`` [min] of a meter that does not write its own: UTC = local + deviation;
+``referencing`` is ``ln`` (logical names) or ``sn`` (short names); ``gbt`` is how many parts of a
+long message we take in a row by general block transfer, 0 not to ask the meter for it.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from drivers.dlms import companion, line_settings, security_settings
+from drivers.dlms import block_transfer, companion, line_settings, security_settings
 from drivers.dlms.ciphering import HIGHEST_COUNTER
 from drivers.dlms.companion import Companion
 from drivers.dlms.line_settings import LineSettings
@@ -35,6 +37,8 @@ class Settings:
     line : how the meter is reached
     deviation : of a meter that does not write its own [min]
     serial : that the meter must have, None if any will do
+    short_names : whether the meter is asked by short names
+    window : of general block transfer
     """
 
     client: int
@@ -44,6 +48,8 @@ class Settings:
     companion: Companion
     deviation: int | None
     serial: str | None
+    short_names: bool
+    window: int
 
     @classmethod
     def of(cls, endpoint: Endpoint) -> Settings:
@@ -68,9 +74,18 @@ class Settings:
                 if "deviation" in endpoint.address
                 else None,
                 serial=None if serial is None else str(serial),
+                short_names=_short_names(endpoint),
+                window=line_settings.number(endpoint, "gbt", 0, block_transfer.WIDEST),
             )
         except LocalProtocolError as error:
             raise LocalProtocolError(f"{endpoint.end_device}: {error}") from error
+
+
+def _short_names(endpoint: Endpoint) -> bool:
+    referencing = str(endpoint.address.get("referencing", "ln"))
+    if referencing not in ("ln", "sn"):
+        raise line_settings.wrong(f"referencing={referencing} is neither ln nor sn")
+    return referencing == "sn"
 
 
 def _security(endpoint: Endpoint) -> Security:

@@ -156,7 +156,6 @@ def _apdu(data: bytes) -> None:
             errors.ProtocolError,
         )
     _allowing(lambda: apdu.split_list(data, data[0] if data else 1), errors.ProtocolError)
-    _allowing(lambda: apdu.parse_action(data, 1), errors.ProtocolError)
 
 
 def _modbus(data: bytes) -> None:
