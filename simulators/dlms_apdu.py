@@ -17,6 +17,12 @@ GLO_INITIATE: Final = 0x21
 GLO_RESPONSE: Final = {0xC8: 0xCC, 0xC9: 0xCD, 0xCB: 0xCF}
 """Tags of globally ciphered requests, and of their answers."""
 
+DED_RESPONSE: Final = {0xD0: 0xD4, 0xD1: 0xD5, 0xD3: 0xD7}
+"""Tags of requests under a key for the association, and of their answers."""
+
+GENERAL: Final = frozenset({0xDB, 0xDC, 0xDD})
+"""Tags of general-glo, general-ded and general ciphering."""
+
 LN, LN_CIPHERED = 1, 3
 """Application contexts: logical names without and with ciphering."""
 
@@ -43,6 +49,7 @@ class Diagnostic(IntEnum):
     NONE = 0
     NO_REASON = 1
     CONTEXT_NOT_SUPPORTED = 2
+    TITLE_NOT_RECOGNISED = 3
     MECHANISM_NOT_RECOGNISED = 11
     AUTHENTICATION_FAILED = 13
     AUTHENTICATION_REQUIRED = 14
@@ -128,6 +135,7 @@ class Initiate:
     version: int
     conformance: int
     pdu_size: int
+    dedicated_key: bytes = b""
 
 
 def request(apdu: bytes) -> Get | GetNext | Set | Action:
@@ -196,15 +204,15 @@ def initiate(data: bytes) -> Initiate:
     reader = Reader(data)
     if reader.number(1) != 1:
         raise Malformed("not an InitiateRequest")
-    if reader.number(1):
-        reader.take(reader.length())  # a dedicated key: meters here use the global one
+    dedicated_key = reader.take(reader.length()) if reader.number(1) else b""
     for _ in ("response-allowed", "quality-of-service"):
         if reader.number(1):
             reader.number(1)
     version = reader.number(1)
     if reader.take(3) != b"\x5f\x1f\x04":
         raise Malformed("no conformance block")
-    return Initiate(version, reader.number(4) & 0xFFFFFF, reader.number(2))
+    conformance = reader.number(4) & 0xFFFFFF
+    return Initiate(version, conformance, reader.number(2), dedicated_key)
 
 
 def initiate_response(conformance: int, pdu_size: int) -> bytes:

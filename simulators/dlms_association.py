@@ -8,12 +8,13 @@ from __future__ import annotations
 import secrets
 from typing import Final
 
-from simulators import dlms_apdu, dlms_codec, dlms_objects, keys
+from simulators import dlms_apdu, dlms_codec, dlms_objects, dlms_proof, keys
 from simulators.clock import Clock
 from simulators.dlms_apdu import Aarq, Access, Action, Diagnostic, Get, GetNext, ServiceError, Set
 from simulators.dlms_codec import Malformed
 from simulators.dlms_model import DlmsModel
-from simulators.dlms_security import Undecipherable
+from simulators.dlms_proof import Exchange
+from simulators.dlms_protection import Answered, Protection
 from simulators.line import HangUp
 
 PUBLIC_CLIENT: Final = 16
@@ -21,11 +22,13 @@ PUBLIC_CLIENT: Final = 16
 _HEADER: Final = 8
 _WRAPPER: Final = b"\x00\x01"
 _LONGEST: Final = 0xFFFF - _HEADER
-_SEALED_OVERHEAD: Final = 21
 _SMALLEST_PDU: Final = 64
 
-_NONE, _LOW, _HIGH_GMAC = 0, 1, 5
-_MECHANISM: Final = {"none": _NONE, "lls": _LOW, "hls-gmac": _HIGH_GMAC}
+_NONE, _LOW = 0, 1
+_FIRST_HIGH: Final = 2
+_FIRST_TITLED: Final = 5
+_TITLE: Final = 8
+_CIPHERED: Final = {*dlms_apdu.GLO_RESPONSE, *dlms_apdu.DED_RESPONSE, *dlms_apdu.GENERAL}
 
 _CONFORMANCE: Final = sum(
     1 << (23 - bit)
@@ -38,14 +41,6 @@ _CONFORMANCE: Final = sum(
         23,  # action
     )
 )
-
-
-class _Answered(Exception):
-    """A request that is answered with an error; carries the answer."""
-
-    def __init__(self, answer: bytes) -> None:
-        super().__init__()
-        self.answer = answer
 
 
 class Association:
@@ -62,11 +57,9 @@ class Association:
         """Go back to where a connection starts."""
         self._open = False
         self._proving = False
-        self._ciphered = False
-        self._title = b""
+        self._protection: Protection | None = None
         self._limit = 0
-        self._challenges = (b"", b"")
-        self._first_counter = 0
+        self._exchange = Exchange(b"", b"", b"", 0)
         self._rest = b""
         self._block = 0
 
@@ -103,7 +96,7 @@ class Association:
             apdu = self._answer(frame[_HEADER:])
         except Malformed:
             apdu = dlms_apdu.exception(ServiceError.NOT_SUPPORTED)
-        except _Answered as refusal:
+        except Answered as refusal:
             apdu = refusal.answer
         return _WRAPPER + server + client + len(apdu).to_bytes(2, "big") + apdu
 
@@ -115,104 +108,76 @@ class Association:
         if tag == dlms_apdu.RELEASE:
             self._forget()
             return dlms_apdu.released()
-        if tag in dlms_apdu.GLO_RESPONSE and self._ciphered:
-            answer = self._served(self._opened(apdu))
-            return self._sealed(dlms_apdu.GLO_RESPONSE[tag], answer)
-        if not self._open or self._ciphered:
-            raise _Answered(dlms_apdu.exception(ServiceError.NOT_POSSIBLE))
+        if tag in _CIPHERED and self._protection is not None:
+            answer = self._served(self._protection.opened(apdu))
+            return self._protection.sealed(answer)
+        if self._protection is not None or not (self._open or self._proving):
+            raise Answered(dlms_apdu.exception(ServiceError.NOT_POSSIBLE))
         return self._served(apdu)
 
     def _associate(self, asked: Aarq) -> bytes:
         """Answer a request for an association."""
-        self._ciphered = asked.context == dlms_apdu.LN_CIPHERED
-        self._title = asked.title
         self._check_mechanism(asked)
-        data = asked.initiate
-        if self._ciphered:
-            data = self._opened_initiate(data)
+        data, protection = asked.initiate, None
+        if asked.context == dlms_apdu.LN_CIPHERED:
+            protection = Protection(self._model, asked.title)
+            data = protection.opened_initiate(data)
         proposed = dlms_apdu.initiate(data)
         if proposed.version < 6:
-            raise _Answered(dlms_apdu.initiate_error(1))
+            raise Answered(dlms_apdu.initiate_error(1))
         if 0 < proposed.pdu_size < _SMALLEST_PDU:
-            raise _Answered(dlms_apdu.initiate_error(3))
+            raise Answered(dlms_apdu.initiate_error(3))
         own = int(self._model.meter.options.get("pdu_size", 1024))
         self._limit = min(proposed.pdu_size or _LONGEST, own, _LONGEST)
-        information = dlms_apdu.initiate_response(_CONFORMANCE & proposed.conformance, own)
-        return self._accepted(asked, information)
+        granted = _CONFORMANCE & proposed.conformance
+        if protection is not None:
+            granted |= protection.agree(proposed)
+        self._protection = protection
+        return self._accepted(asked, dlms_apdu.initiate_response(granted, own))
 
     def _accepted(self, asked: Aarq, information: bytes) -> bytes:
-        if not self._ciphered:
-            self._open = True
-            return dlms_apdu.aare(
-                asked.context,
-                Diagnostic.NONE,
-                mechanism=asked.mechanism,
-                user_information=information,
-            )
-        self._proving = True
-        self._challenges = (asked.authentication, secrets.token_bytes(16))
+        high = asked.mechanism >= _FIRST_HIGH
+        self._open, self._proving = not high, high
+        challenge, first = b"", 0
+        if self._protection is not None:
+            information = self._protection.sealed(information)
+            first = self._protection.first_counter
+        if high:
+            challenge = secrets.token_bytes(dlms_proof.challenge_size(asked.mechanism))
+            self._exchange = Exchange(asked.title, asked.authentication, challenge, first)
+        titled = asked.mechanism >= _FIRST_TITLED or self._protection is not None
         return dlms_apdu.aare(
             asked.context,
-            Diagnostic.AUTHENTICATION_REQUIRED,
-            title=self._model.title,
+            Diagnostic.AUTHENTICATION_REQUIRED if high else Diagnostic.NONE,
+            title=self._model.title if titled else b"",
             mechanism=asked.mechanism,
-            challenge=self._challenges[1],
-            user_information=self._sealed(0x28, information),
+            challenge=challenge,
+            user_information=information,
         )
 
     def _check_mechanism(self, asked: Aarq) -> None:
         """Refuse what this client may not do, in the order of the standard's diagnostics."""
         if not self._public and self._client != int(self._model.meter.address.get("client", 1)):
             raise self._refusal(asked, Diagnostic.NO_REASON)
-        needed = _NONE if self._public else _MECHANISM[self._model.meter.security]
-        context = dlms_apdu.LN_CIPHERED if needed == _HIGH_GMAC else dlms_apdu.LN
-        if asked.context != context:
+        meter = self._model.meter
+        needed = _NONE if self._public else keys.MECHANISMS[meter.security]
+        ciphered = not self._public and keys.ciphering(meter) != "none"
+        if asked.context != (dlms_apdu.LN_CIPHERED if ciphered else dlms_apdu.LN):
             raise self._refusal(asked, Diagnostic.CONTEXT_NOT_SUPPORTED)
         if asked.mechanism != needed:
             raise self._refusal(asked, Diagnostic.MECHANISM_NOT_RECOGNISED)
-        if needed == _HIGH_GMAC and not 8 <= len(asked.authentication) <= 64:
+        titled = ciphered or needed >= _FIRST_TITLED
+        if titled and len(asked.title) != _TITLE:
+            raise self._refusal(asked, Diagnostic.TITLE_NOT_RECOGNISED)
+        if needed >= _FIRST_HIGH and not 8 <= len(asked.authentication) <= 64:
             raise self._refusal(asked, Diagnostic.AUTHENTICATION_FAILED)
         if needed == _LOW and not secrets.compare_digest(
             asked.authentication, keys.of(self._model.meter, "password")
         ):
             raise self._refusal(asked, Diagnostic.AUTHENTICATION_FAILED)
 
-    def _refusal(self, asked: Aarq, diagnostic: Diagnostic) -> _Answered:
-        self._ciphered = False
-        return _Answered(dlms_apdu.aare(asked.context or dlms_apdu.LN, diagnostic))
-
-    def _opened_initiate(self, data: bytes) -> bytes:
-        """Decipher the proposal; a key that does not fit refuses the association."""
-        sealed = _content(data) if data[:1] == bytes((dlms_apdu.GLO_INITIATE,)) else b""
-        try:
-            plain, counter = self._model.suite.opened(sealed, self._title)
-        except Undecipherable:
-            self._ciphered = False
-            failed = dlms_apdu.aare(dlms_apdu.LN_CIPHERED, Diagnostic.AUTHENTICATION_FAILED)
-            raise _Answered(failed) from None
-        self._take_counter(counter)
-        self._first_counter = counter
-        return plain
-
-    def _opened(self, data: bytes) -> bytes:
-        """Decipher a request and take its counter."""
-        try:
-            plain, counter = self._model.suite.opened(_content(data), self._title)
-        except Undecipherable:
-            raise _Answered(dlms_apdu.exception(ServiceError.DECIPHERING)) from None
-        self._take_counter(counter)
-        return plain
-
-    def _take_counter(self, counter: int) -> None:
-        """Refuse a counter that was used already: somebody may be repeating old frames."""
-        if counter <= self._model.accepted_counter:
-            expected = self._model.accepted_counter + 1
-            raise _Answered(dlms_apdu.exception(ServiceError.COUNTER, expected))
-        self._model.accepted_counter = counter
-
-    def _sealed(self, tag: int, plain: bytes) -> bytes:
-        sealed = self._model.suite.sealed(plain, self._model.next_counter())
-        return bytes((tag,)) + dlms_codec.length(len(sealed)) + sealed
+    def _refusal(self, asked: Aarq, diagnostic: Diagnostic) -> Answered:
+        return Answered(dlms_apdu.aare(asked.context or dlms_apdu.LN, diagnostic))
 
     def _served(self, plain: bytes) -> bytes:
         """Answer a plain request."""
@@ -220,7 +185,7 @@ class Association:
         if isinstance(request, Action):
             return self._act(request)
         if self._proving or not self._open:
-            raise _Answered(dlms_apdu.exception(ServiceError.NOT_POSSIBLE))
+            raise Answered(dlms_apdu.exception(ServiceError.NOT_POSSIBLE))
         if isinstance(request, Get):
             return self._get(request)
         if isinstance(request, GetNext):
@@ -245,14 +210,13 @@ class Association:
 
     def _prove(self, request: Action) -> bytes:
         """Check the client's proof of its key, and give the meter's."""
-        from_client, from_us = self._challenges
         given = dlms_codec.whole(request.parameters or dlms_codec.NULL)
         answer = given if isinstance(given, bytes) else b""
-        fresh = int.from_bytes(answer[1:5], "big") > self._first_counter
-        if not fresh or not self._model.suite.proves(answer, from_us, self._title):
+        meter, suite = self._model.meter, self._model.suite
+        if not dlms_proof.is_right(meter, suite, self._exchange, answer):
             return dlms_apdu.acted(request.invoke, Access.SCOPE_VIOLATED)
         self._proving, self._open = False, True
-        proof = self._model.suite.proof(from_client, self._model.next_counter())
+        proof = dlms_proof.given(meter, suite, self._exchange, self._model.next_counter())
         return dlms_apdu.acted(request.invoke, dlms_codec.octets(proof))
 
     def _set(self, request: Set) -> bytes:
@@ -295,7 +259,7 @@ class Association:
     @property
     def _room(self) -> int:
         """Bytes that a plain APDU may have."""
-        return self._limit - (_SEALED_OVERHEAD if self._ciphered else 0)
+        return self._limit - (self._protection.overhead if self._protection else 0)
 
     def _next(self, request: GetNext) -> bytes:
         if not self._rest:
@@ -312,9 +276,3 @@ class Association:
         part, self._rest = self._rest[:size], self._rest[size:]
         self._block += 1
         return dlms_apdu.got_block(invoke, self._block, part, last=not self._rest)
-
-
-def _content(apdu: bytes) -> bytes:
-    """Take a ciphered APDU's content behind its tag and length."""
-    reader = dlms_codec.Reader(apdu[1:])
-    return reader.take(reader.length())

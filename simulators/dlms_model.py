@@ -11,7 +11,7 @@ import numpy as np
 
 from simulators import dlms_buffer, dlms_time, keys, stored
 from simulators.dlms_buffer import Column, Profile
-from simulators.dlms_security import Suite0
+from simulators.dlms_security import Suite
 from simulators.meter import ACTIVE, REACTIVE, Meter, Seconds
 from simulators.stored import Rows
 
@@ -41,10 +41,13 @@ class DlmsModel:
     kept: dict[str, bytes] = field(default_factory=dict)
 
     @cached_property
-    def suite(self) -> Suite0:
+    def suite(self) -> Suite:
         """The meter's side of its ciphering."""
-        return Suite0(
-            self.title, keys.of(self.meter, "encryption"), keys.of(self.meter, "authentication")
+        return Suite(
+            self.title,
+            keys.of(self.meter, "encryption"),
+            keys.of(self.meter, "authentication"),
+            keys.suite(self.meter),
         )
 
     @property

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 from zoneinfo import ZoneInfo
 
 from schemas.period import Period, local_day
+from simulators import keys
 from simulators.faults import KINDS, Setting
 
 FOLDER: Final = Path(__file__).parent / "fleets"
@@ -164,9 +165,22 @@ def _group(at: int, table: Mapping[str, Any]) -> Group:
         raise ValueError(f"group {group.name}: first_address must be in 127.0.0.0/8")
     if group.interval not in (900, 1800, 3600):
         raise ValueError(f"group {group.name}: interval must be 900, 1800 or 3600")
-    if group.protocol == "dlms" and group.register_modulus > 2**32:
-        raise ValueError(f"group {group.name}: DLMS registers have 32 bits")
+    if group.protocol == "dlms":
+        _check_dlms(group)
     return group
+
+
+def _check_dlms(group: Group) -> None:
+    if group.register_modulus > 2**32:
+        raise ValueError(f"group {group.name}: DLMS registers have 32 bits")
+    for what, value, known in (
+        ("security", group.security, keys.MECHANISMS),
+        ("ciphering", str(group.address.get("ciphering", "none")), keys.CIPHERINGS),
+        ("protection", str(group.address.get("protection", "both")), keys.PROTECTIONS),
+        ("suite", str(group.address.get("suite", 0)), ("0", "1", "2")),
+    ):
+        if value not in known:
+            raise ValueError(f"group {group.name}: {what} must be one of {', '.join(known)}")
 
 
 def _with_count(group: Group, count: int) -> Group:

@@ -185,7 +185,7 @@ def test_wrong_files_are_told_what_is_wrong(tmp_path: Path, text: str, message: 
 
 
 def test_unknown_name_says_which_are_known() -> None:
-    with pytest.raises(fleet_file.BadFleet, match="collect, demo, small"):
+    with pytest.raises(fleet_file.BadFleet, match=r"fleets known by name: collect, demo, .*small"):
         fleet.load("nothing")
 
 
