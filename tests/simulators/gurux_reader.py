@@ -9,8 +9,10 @@ from datetime import datetime
 from typing import Any
 
 from gurux_dlms import GXByteBuffer, GXDLMSException, GXReplyData
-from gurux_dlms.enums import Authentication, InterfaceType, Security
+from gurux_dlms.ecdsa import GXPrivateKey, GXPublicKey
+from gurux_dlms.enums import Authentication, Conformance, InterfaceType, Security
 from gurux_dlms.objects import GXDLMSProfileGeneric
+from gurux_dlms.objects.enums import SecuritySuite
 from gurux_dlms.secure import GXDLMSSecureClient
 
 from simulators import keys
@@ -19,7 +21,16 @@ from simulators.meter import Meter
 _AUTHENTICATION = {
     "none": Authentication.NONE,
     "lls": Authentication.LOW,
+    "hls-md5": Authentication.HIGH_MD5,
+    "hls-sha1": Authentication.HIGH_SHA1,
     "hls-gmac": Authentication.HIGH_GMAC,
+    "hls-sha256": Authentication.HIGH_SHA256,
+    "hls-ecdsa": Authentication.HIGH_ECDSA,
+}
+_PROTECTION = {
+    "authenticated": Security.AUTHENTICATION,
+    "encrypted": Security.ENCRYPTION,
+    "both": Security.AUTHENTICATION_ENCRYPTION,
 }
 
 
@@ -29,14 +40,28 @@ def client(meter: Meter, *, counter: int = 1, **told: bytes) -> GXDLMSSecureClie
     made = GXDLMSSecureClient(
         True, 1, 1, _AUTHENTICATION[meter.security], None, InterfaceType.WRAPPER
     )
-    if meter.security == "lls":
+    if "password" in known:
         made.password = known["password"]
-    if meter.security == "hls-gmac":
-        made.ciphering.systemTitle = b"TST\0\0\0\0\1"
-        made.ciphering.blockCipherKey = known["encryption"]
-        made.ciphering.authenticationKey = known["authentication"]
-        made.ciphering.security = Security.AUTHENTICATION_ENCRYPTION
-        made.ciphering.invocationCounter = counter
+    ciphering = made.ciphering
+    ciphering.systemTitle = b"TST\0\0\0\0\1"
+    ciphering.securitySuite = SecuritySuite(keys.suite(meter))
+    if "encryption" in known:
+        ciphering.blockCipherKey = known["encryption"]
+        ciphering.authenticationKey = known["authentication"]
+    ciphering.invocationCounter = counter
+    form = keys.ciphering(meter)
+    if form != "none":
+        ciphering.security = _PROTECTION[str(meter.address.get("protection", "both"))]
+    if form.endswith("dedicated"):
+        ciphering.dedicatedKey = bytes(range(len(known["encryption"])))
+    if form.startswith("general"):
+        made.proposedConformance |= Conformance.GENERAL_PROTECTION
+    if meter.security == "hls-ecdsa":
+        # The public key is the meter's, the private one the client's.
+        ciphering.signingKeyPair = (
+            GXPublicKey.fromRawBytes(b"\x04" + known["meter_signing"]),
+            GXPrivateKey.fromRawBytes(known["client_signing"]),
+        )
     return made
 
 
