@@ -11,20 +11,19 @@ from simulators.dlms_codec import Data, Malformed, Reader
 
 AARQ: Final = 0x60
 RELEASE: Final = 0x62
-GET, SET, ACTION = 0xC0, 0xC1, 0xC3
 GLO_INITIATE: Final = 0x21
 
-GLO_RESPONSE: Final = {0xC8: 0xCC, 0xC9: 0xCD, 0xCB: 0xCF}
+GLO_RESPONSE: Final = {0xC8: 0xCC, 0xC9: 0xCD, 0xCB: 0xCF, 0x25: 0x2C, 0x26: 0x2D}
 """Tags of globally ciphered requests, and of their answers."""
 
-DED_RESPONSE: Final = {0xD0: 0xD4, 0xD1: 0xD5, 0xD3: 0xD7}
+DED_RESPONSE: Final = {0xD0: 0xD4, 0xD1: 0xD5, 0xD3: 0xD7, 0x45: 0x4C, 0x46: 0x4D}
 """Tags of requests under a key for the association, and of their answers."""
 
 GENERAL: Final = frozenset({0xDB, 0xDC, 0xDD})
 """Tags of general-glo, general-ded and general ciphering."""
 
-LN, LN_CIPHERED = 1, 3
-"""Application contexts: logical names without and with ciphering."""
+LN, SN, LN_CIPHERED, SN_CIPHERED = 1, 2, 3, 4
+"""Application contexts: logical and short names, without and with ciphering."""
 
 _CONTEXT: Final = bytes.fromhex("60857405080100")[:-1]
 _MECHANISM: Final = bytes.fromhex("60857405080200")[:-1]
@@ -39,6 +38,8 @@ class Access(IntEnum):
     SCOPE_VIOLATED = 13
     BLOCK_ABORTED = 15
     NO_BLOCK_TRANSFER = 16
+    LONG_SET_ABORTED = 17
+    NO_LONG_SET = 18
     BLOCK_NUMBER_INVALID = 19
     OTHER = 250
 
@@ -75,46 +76,11 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Selective access: 1 by range, 2 by entry, with its parameters."""
+    """Selective access: 1 by range, 2 by entry, with its parameters, and those as A-XDR."""
 
     selector: int
     parameters: Data
-
-
-@dataclass(frozen=True, slots=True)
-class Get:
-    """GET of one attribute, or of several as a list."""
-
-    invoke: int
-    items: tuple[tuple[Attribute, Selection | None], ...]
-    listed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class GetNext:
-    """GET of the block after the one received."""
-
-    invoke: int
-    block: int
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """Call of a method; parameters are A-XDR, None if there are none."""
-
-    invoke: int
-    method: Attribute
-    parameters: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class Set:
-    """SET of one attribute to a value, A-XDR."""
-
-    invoke: int
-    attribute: Attribute
-    selection: Selection | None
-    value: bytes
+    written: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,42 +102,6 @@ class Initiate:
     conformance: int
     pdu_size: int
     dedicated_key: bytes = b""
-
-
-def request(apdu: bytes) -> Get | GetNext | Set | Action:
-    """Read a plain request.
-
-    Raises
-    ------
-    Malformed
-        if it is none that meters understand.
-    """
-    reader = Reader(apdu)
-    tag, kind, invoke = reader.number(1), reader.number(1), reader.number(1)
-    if tag == SET and kind == 1:
-        return Set(invoke, *_selected(reader), reader.rest())
-    if tag == ACTION and kind == 1:
-        method = _attribute(reader)
-        return Action(invoke, method, reader.rest() if reader.number(1) else None)
-    if tag == GET and kind == 1:
-        return Get(invoke, (_selected(reader),), listed=False)
-    if tag == GET and kind == 2:
-        return GetNext(invoke, reader.number(4))
-    if tag == GET and kind == 3:
-        count = reader.length()
-        return Get(invoke, tuple(_selected(reader) for _ in range(count)), listed=True)
-    raise Malformed(f"request {apdu[:2].hex()} is not understood")
-
-
-def _attribute(reader: Reader) -> Attribute:
-    return Attribute(reader.number(2), reader.take(6), reader.number(1))
-
-
-def _selected(reader: Reader) -> tuple[Attribute, Selection | None]:
-    attribute = _attribute(reader)
-    if not reader.number(1):
-        return attribute, None
-    return attribute, Selection(reader.number(1), reader.value())
 
 
 def aarq(apdu: bytes) -> Aarq:
@@ -215,11 +145,12 @@ def initiate(data: bytes) -> Initiate:
     return Initiate(version, conformance, reader.number(2), dedicated_key)
 
 
-def initiate_response(conformance: int, pdu_size: int) -> bytes:
-    """Write an InitiateResponse: DLMS version 6, logical names."""
-    return b"\x08\x00\x06\x5f\x1f\x04\x00%b%b\x00\x07" % (
+def initiate_response(conformance: int, pdu_size: int, *, short_names: bool) -> bytes:
+    """Write an InitiateResponse: DLMS version 6."""
+    return b"\x08\x00\x06\x5f\x1f\x04\x00%b%b%b" % (
         conformance.to_bytes(3, "big"),
         pdu_size.to_bytes(2, "big"),
+        b"\xfa\x00" if short_names else b"\x00\x07",
     )
 
 
@@ -270,44 +201,3 @@ def exception(error: ServiceError, counter: int = 0) -> bytes:
     state = 2 if error is ServiceError.NOT_SUPPORTED else 1
     expected = counter.to_bytes(4, "big") if error is ServiceError.COUNTER else b""
     return bytes((0xD8, state, error)) + expected
-
-
-def result(outcome: bytes | Access) -> bytes:
-    """Write one Get-Data-Result: data, or why there is none."""
-    return b"\x01" + bytes((outcome,)) if isinstance(outcome, Access) else b"\x00" + outcome
-
-
-def got(invoke: int, outcome: bytes | Access) -> bytes:
-    """Write a normal answer to a GET."""
-    return bytes((0xC4, 1, invoke)) + result(outcome)
-
-
-def got_list(invoke: int, results: bytes) -> bytes:
-    """Write an answer to a GET of a list; results with their count."""
-    return bytes((0xC4, 3, invoke)) + results
-
-
-def got_block(invoke: int, number: int, data: bytes | Access, *, last: bool) -> bytes:
-    """Write one block of a long answer."""
-    head = bytes((0xC4, 2, invoke, last)) + number.to_bytes(4, "big")
-    if isinstance(data, Access):
-        return head + b"\x01" + bytes((data,))
-    return head + b"\x00" + dlms_codec.length(len(data)) + data
-
-
-BLOCK_OVERHEAD: Final = 12
-"""Bytes of a block that are not data, at most."""
-
-
-def acted(invoke: int, outcome: bytes | Access | None) -> bytes:
-    """Write an answer to an action: success with data or without, or why not."""
-    if isinstance(outcome, Access):
-        return bytes((0xC7, 1, invoke, outcome, 0))
-    if outcome is None:
-        return bytes((0xC7, 1, invoke, 0, 0))
-    return bytes((0xC7, 1, invoke, 0, 1, 0)) + outcome
-
-
-def stored(invoke: int, refusal: Access | None) -> bytes:
-    """Write an answer to a SET: done, or why not."""
-    return bytes((0xC5, 1, invoke, refusal or 0))

@@ -8,13 +8,25 @@ from __future__ import annotations
 import secrets
 from typing import Final
 
-from simulators import dlms_apdu, dlms_codec, dlms_objects, dlms_proof, keys
+from simulators import (
+    dlms_apdu,
+    dlms_codec,
+    dlms_objects,
+    dlms_parts,
+    dlms_proof,
+    dlms_requests,
+    keys,
+)
 from simulators.clock import Clock
-from simulators.dlms_apdu import Aarq, Access, Action, Diagnostic, Get, GetNext, ServiceError, Set
+from simulators.dlms_apdu import Aarq, Access, Diagnostic, ServiceError
 from simulators.dlms_codec import Malformed
 from simulators.dlms_model import DlmsModel
+from simulators.dlms_parts import Parts
 from simulators.dlms_proof import Exchange
 from simulators.dlms_protection import Answered, Protection
+from simulators.dlms_requests import Action
+from simulators.dlms_services import LogicalServices, Objects
+from simulators.dlms_short import ShortServices
 from simulators.line import HangUp
 
 PUBLIC_CLIENT: Final = 16
@@ -24,23 +36,40 @@ _WRAPPER: Final = b"\x00\x01"
 _LONGEST: Final = 0xFFFF - _HEADER
 _SMALLEST_PDU: Final = 64
 
+_PLAIN_CONTEXTS: Final = (dlms_apdu.LN, dlms_apdu.SN)
+_CIPHERED_CONTEXTS: Final = (dlms_apdu.LN_CIPHERED, dlms_apdu.SN_CIPHERED)
 _NONE, _LOW = 0, 1
 _FIRST_HIGH: Final = 2
 _FIRST_TITLED: Final = 5
 _TITLE: Final = 8
 _CIPHERED: Final = {*dlms_apdu.GLO_RESPONSE, *dlms_apdu.DED_RESPONSE, *dlms_apdu.GENERAL}
 
-_CONFORMANCE: Final = sum(
-    1 << (23 - bit)
-    for bit in (
-        11,  # block transfer with get
-        14,  # multiple references
-        19,  # get
-        20,  # set
-        21,  # selective access
-        23,  # action
-    )
+_SHARED: Final = (
+    2,  # general block transfer
+    11,  # block transfer with get or read
+    12,  # block transfer with set or write
+    14,  # multiple references
 )
+_LOGICAL: Final = (
+    13,  # block transfer with action
+    19,  # get
+    20,  # set
+    21,  # selective access
+    23,  # action
+)
+_SHORT: Final = (
+    3,  # read
+    4,  # write
+    5,  # unconfirmed write
+    18,  # parameterised access
+)
+_GENERAL_BLOCK_TRANSFER: Final = 1 << 21
+# Parts that a meter takes in a row, unless its options say another number.
+_WINDOW: Final = 4
+
+
+def _conformance(*bits: int) -> int:
+    return sum(1 << (23 - bit) for bit in bits)
 
 
 class Association:
@@ -60,8 +89,10 @@ class Association:
         self._protection: Protection | None = None
         self._limit = 0
         self._exchange = Exchange(b"", b"", b"", 0)
-        self._rest = b""
-        self._block = 0
+        self._parts: Parts | None = None
+        objects = Objects(self._model, self._clock, public=self._public)
+        self._logical = LogicalServices(objects, lambda: self._room)
+        self._short: ShortServices | None = None
 
     def receive(self, data: bytes) -> bytes:
         """Take bytes as they come; give the answers to whole frames.
@@ -88,17 +119,39 @@ class Association:
         client, server = frame[2:4], frame[4:6]
         if int.from_bytes(server, "big") != int(self._model.meter.address.get("server", 1)):
             return b""
-        sender = int.from_bytes(client, "big")
-        if sender != self._client:
+        answers = self.answers(int.from_bytes(client, "big"), frame[_HEADER:])
+        head = _WRAPPER + server + client
+        return b"".join(head + len(one).to_bytes(2, "big") + one for one in answers)
+
+    def answers(self, client: int, apdu: bytes) -> list[bytes]:
+        """Answer an APDU of a client; another client than the last one begins anew."""
+        if client != self._client:
+            self._client = client
             self._forget()
-            self._client = sender
         try:
-            apdu = self._answer(frame[_HEADER:])
+            return self._answers(apdu)
         except Malformed:
-            apdu = dlms_apdu.exception(ServiceError.NOT_SUPPORTED)
+            return [dlms_apdu.exception(ServiceError.NOT_SUPPORTED)]
         except Answered as refusal:
-            apdu = refusal.answer
-        return _WRAPPER + server + client + len(apdu).to_bytes(2, "big") + apdu
+            return [refusal.answer]
+
+    def _answers(self, apdu: bytes) -> list[bytes]:
+        """Answer an APDU: in parts if it is agreed and needed, not at all if none is wanted."""
+        parts = self._parts
+        whole: bytes | None = apdu
+        if parts is None:
+            answer = self._answer(apdu)
+            return [answer] if answer else []
+        if apdu[:1] == bytes((dlms_parts.TAG,)):
+            whole, sent = parts.take(apdu)
+            if whole is None:
+                return sent
+        else:
+            parts.clear()
+        answer = self._answer(whole or b"")
+        if len(answer) > self._limit or apdu is not whole:
+            return parts.send(answer, self._limit)
+        return [answer] if answer else []
 
     def _answer(self, apdu: bytes) -> bytes:
         tag = apdu[0] if apdu else 0
@@ -110,17 +163,16 @@ class Association:
             return dlms_apdu.released()
         if tag in _CIPHERED and self._protection is not None:
             answer = self._served(self._protection.opened(apdu))
-            return self._protection.sealed(answer)
+            return self._protection.sealed(answer) if answer else b""
         if self._protection is not None or not (self._open or self._proving):
             raise Answered(dlms_apdu.exception(ServiceError.NOT_POSSIBLE))
         return self._served(apdu)
 
     def _associate(self, asked: Aarq) -> bytes:
         """Answer a request for an association."""
-        self._model.enter()
         self._check_mechanism(asked)
         data, protection = asked.initiate, None
-        if asked.context == dlms_apdu.LN_CIPHERED:
+        if asked.context in (dlms_apdu.LN_CIPHERED, dlms_apdu.SN_CIPHERED):
             protection = Protection(self._model, asked.title)
             data = protection.opened_initiate(data)
         proposed = dlms_apdu.initiate(data)
@@ -130,11 +182,22 @@ class Association:
             raise Answered(dlms_apdu.initiate_error(3))
         own = int(self._model.meter.options.get("pdu_size", 1024))
         self._limit = min(proposed.pdu_size or _LONGEST, own, _LONGEST)
-        granted = _CONFORMANCE & proposed.conformance
+        granted = self._granted(asked, proposed.conformance)
         if protection is not None:
             granted |= protection.agree(proposed)
         self._protection = protection
-        return self._accepted(asked, dlms_apdu.initiate_response(granted, own))
+        if granted & _GENERAL_BLOCK_TRANSFER:
+            self._parts = Parts(int(self._model.meter.options.get("gbt_window", _WINDOW)))
+        short = self._short is not None
+        return self._accepted(asked, dlms_apdu.initiate_response(granted, own, short_names=short))
+
+    def _granted(self, asked: Aarq, proposed: int) -> int:
+        """Agree on services, by the names that the client asks with."""
+        if asked.context in (dlms_apdu.SN, dlms_apdu.SN_CIPHERED):
+            objects = Objects(self._model, self._clock, public=self._public)
+            self._short = ShortServices(objects, lambda: self._room, self._prove)
+            return _conformance(*_SHARED, *_SHORT) & proposed
+        return _conformance(*_SHARED, *_LOGICAL) & proposed
 
     def _accepted(self, asked: Aarq, information: bytes) -> bytes:
         high = asked.mechanism >= _FIRST_HIGH
@@ -163,7 +226,8 @@ class Association:
         meter = self._model.meter
         needed = _NONE if self._public else keys.MECHANISMS[meter.security]
         ciphered = not self._public and keys.ciphering(meter) != "none"
-        if asked.context != (dlms_apdu.LN_CIPHERED if ciphered else dlms_apdu.LN):
+        contexts = _CIPHERED_CONTEXTS if ciphered else _PLAIN_CONTEXTS
+        if asked.context not in contexts:
             raise self._refusal(asked, Diagnostic.CONTEXT_NOT_SUPPORTED)
         if asked.mechanism != needed:
             raise self._refusal(asked, Diagnostic.MECHANISM_NOT_RECOGNISED)
@@ -181,77 +245,39 @@ class Association:
         return Answered(dlms_apdu.aare(asked.context or dlms_apdu.LN, diagnostic))
 
     def _served(self, plain: bytes) -> bytes:
-        """Answer a plain request."""
-        request = dlms_apdu.request(plain)
-        if isinstance(request, Action):
-            return self._act(request)
-        if self._proving or not self._open:
+        """Answer a plain request; before the association is open, the proof is the only one."""
+        if self._short is not None:
+            if self._open or (self._proving and self._short.proves(plain)):
+                return self._short.answer(plain)
             raise Answered(dlms_apdu.exception(ServiceError.NOT_POSSIBLE))
-        if isinstance(request, Get):
-            return self._get(request)
-        if isinstance(request, GetNext):
-            return self._next(request)
-        return self._set(request)
+        request = dlms_requests.request(plain)
+        if self._proving and isinstance(request, Action):
+            return self._shown(request)
+        if not self._open:
+            raise Answered(dlms_apdu.exception(ServiceError.NOT_POSSIBLE))
+        return self._logical.answer(plain)
 
-    def _act(self, request: Action) -> bytes:
-        """Answer an action; before the association is open, only the proof of the key is one."""
-        target = (request.method.class_id, request.method.name, request.method.index)
-        if self._proving and target == (*dlms_objects.ASSOCIATION, 1):
-            return self._prove(request)
-        if self._proving or not self._open:
-            return dlms_apdu.acted(request.invoke, Access.DENIED)
-        returned = dlms_objects.act(
-            self._model,
-            request.method,
-            request.parameters,
-            self._clock.seconds,
-            public=self._public,
-        )
-        return dlms_apdu.acted(request.invoke, returned)
+    def _shown(self, request: Action) -> bytes:
+        """Answer the action that shows who the client is."""
+        method = request.items[0][0]
+        target = (method.class_id, method.name, method.index)
+        outcome: bytes | Access = Access.DENIED
+        if target == (*dlms_objects.ASSOCIATION, 1):
+            outcome = self._prove(request.values[0] or dlms_codec.NULL)
+        return dlms_requests.acted(request.invoke, outcome)
 
-    def _prove(self, request: Action) -> bytes:
+    def _prove(self, written: bytes) -> bytes | Access:
         """Check the client's proof of its key, and give the meter's."""
-        given = dlms_codec.whole(request.parameters or dlms_codec.NULL)
+        if not self._proving:
+            return Access.DENIED
+        given = dlms_codec.whole(written)
         answer = given if isinstance(given, bytes) else b""
         meter, suite = self._model.meter, self._model.suite
         if not dlms_proof.is_right(meter, suite, self._exchange, answer):
-            return dlms_apdu.acted(request.invoke, Access.SCOPE_VIOLATED)
+            return Access.SCOPE_VIOLATED
         self._proving, self._open = False, True
         proof = dlms_proof.given(meter, suite, self._exchange, self._model.next_counter())
-        return dlms_apdu.acted(request.invoke, dlms_codec.octets(proof))
-
-    def _set(self, request: Set) -> bytes:
-        """Answer a SET; no attribute here takes a part of itself."""
-        refusal: Access | None = Access.DENIED
-        if request.selection is None:
-            refusal = dlms_objects.store(
-                self._model,
-                request.attribute,
-                request.value,
-                self._clock.seconds,
-                public=self._public,
-            )
-        return dlms_apdu.stored(request.invoke, refusal)
-
-    def _get(self, request: Get) -> bytes:
-        """Answer a GET, in blocks if it is longer than the client takes."""
-        outcomes = [
-            dlms_objects.answer(
-                self._model, attribute, selection, self._clock.seconds, public=self._public
-            )
-            for attribute, selection in request.items
-        ]
-        if request.listed:
-            body = dlms_codec.length(len(outcomes))
-            body += b"".join(dlms_apdu.result(outcome) for outcome in outcomes)
-            whole = dlms_apdu.got_list(request.invoke, body)
-        else:
-            body = outcomes[0] if isinstance(outcomes[0], bytes) else b""
-            whole = dlms_apdu.got(request.invoke, outcomes[0])
-        if len(whole) <= self._room:
-            return whole
-        self._rest, self._block = body, 0
-        return self._next_block(request.invoke)
+        return dlms_codec.octets(proof)
 
     @property
     def _public(self) -> bool:
@@ -259,21 +285,7 @@ class Association:
 
     @property
     def _room(self) -> int:
-        """Bytes that a plain APDU may have."""
+        """Bytes that a plain answer may have; in parts, as many as it needs."""
+        if self._parts is not None:
+            return _LONGEST
         return self._limit - (self._protection.overhead if self._protection else 0)
-
-    def _next(self, request: GetNext) -> bytes:
-        if not self._rest:
-            reason = Access.NO_BLOCK_TRANSFER
-        elif request.block != self._block:
-            reason = Access.BLOCK_NUMBER_INVALID
-        else:
-            return self._next_block(request.invoke)
-        self._rest = b""
-        return dlms_apdu.got_block(request.invoke, request.block, reason, last=True)
-
-    def _next_block(self, invoke: int) -> bytes:
-        size = self._room - dlms_apdu.BLOCK_OVERHEAD
-        part, self._rest = self._rest[:size], self._rest[size:]
-        self._block += 1
-        return dlms_apdu.got_block(invoke, self._block, part, last=not self._rest)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from dataclasses import replace
+from typing import Any, TypeVar
 
-from drivers.dlms import wrapper
 from drivers.dlms.apdu import Attribute
 from drivers.dlms.association import Mechanism
 from drivers.dlms.ciphering import Keys
 from drivers.dlms.engine import Association
 from drivers.dlms.security import Security
-from drivers.dlms.steps import Step
+from drivers.dlms.steps import Burst, Step
+from drivers.errors import TimedOut
 from schemas.obis import Obis
 from simulators import dlms_association, fleet, keys
 from simulators.clock import Clock
@@ -29,23 +30,38 @@ ECHO = Attribute(32768, Obis(0, 0, 128, 0, 0), 1)
 
 
 class Talk:
-    """An association with one simulated meter, opened."""
+    """An association with one simulated meter, opened, over a line that a test may spoil.
 
-    def __init__(self, security: str = "none", *, client: int = 1) -> None:
-        self.model = DlmsModel(FLEET.meter(SECURITY[security]))
+    ``options`` are the meter's; ``settings`` the client's association's.
+    """
+
+    def __init__(
+        self,
+        security: str = "none",
+        *,
+        client: int = 1,
+        options: dict[str, Any] | None = None,
+        **settings: Any,
+    ) -> None:
+        meter = FLEET.meter(SECURITY[security])
+        self.model = DlmsModel(replace(meter, options={**meter.options, **(options or {})}))
         self.meter = dlms_association.Association(self.model, Clock(FLEET.now))
         self.client = client
-        self.exchanges = 0
-        self.association = Association(self._security("none" if client == 16 else security))
+        self.sent: list[bytes] = []
+        self.coming: list[bytes] = []
+        self.association = Association(
+            self._security("none" if client == 16 else security), **settings
+        )
         self.run(self.association.open())
 
+    @property
+    def exchanges(self) -> int:
+        """How many APDUs went to the meter."""
+        return len(self.sent)
+
     def _security(self, name: str) -> Security:
-        known = {
-            kind: keys.of(self.model.meter, kind)
-            for kind in {"lls": ["password"], "hls-gmac": ["encryption", "authentication"]}.get(
-                name, []
-            )
-        }
+        kinds = {"lls": ["password"], "hls-gmac": ["encryption", "authentication"]}
+        known = {kind: keys.of(self.model.meter, kind) for kind in kinds.get(name, [])}
         if name == "none":
             return Security()
         if name == "lls":
@@ -57,17 +73,29 @@ class Talk:
             take_counter=lambda: next(counters),
         )
 
-    def exchange(self, apdu: bytes) -> bytes:
-        self.exchanges += 1
-        answer = self.meter.receive(wrapper.encode(wrapper.Frame(self.client, 1, apdu)))
-        return wrapper.decode(answer).apdu
+    def up(self, apdus: list[bytes]) -> list[bytes]:
+        """Carry APDUs to the meter."""
+        return apdus
 
-    def run(self, step: Step[T], most: int = 10_000) -> T:
+    def down(self, apdus: list[bytes]) -> list[bytes]:
+        """Carry APDUs to the client."""
+        return apdus
+
+    def run(self, step: Step[T], most: int = 20_000) -> T:
         """Run a step to its result."""
         try:
             request = next(step)
             for _ in range(most):
-                request = step.send(self.exchange(request))
+                apdus = list(request.apdus) if isinstance(request, Burst) else [request]
+                self.sent += apdus
+                answers = [
+                    one for apdu in self.up(apdus) for one in self.meter.answers(self.client, apdu)
+                ]
+                self.coming += self.down(answers)
+                if self.coming:
+                    request = step.send(self.coming.pop(0))
+                else:
+                    request = step.throw(TimedOut("nothing came"))
         except StopIteration as done:
             result: T = done.value
             return result
