@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="A fleet of simulated meters, and the truth about it.")
 
 FleetName = Annotated[
-    str, typer.Argument(metavar="FLEET", help="A TOML file, or a name: demo, small, collect.")
+    str,
+    typer.Argument(metavar="FLEET", help="A TOML file, or a name: demo, small, lines, collect."),
 ]
 _CONTROL_PORT = 8075
 DlmsPort = Annotated[int, typer.Option(help="Of DLMS meters.")]

@@ -103,7 +103,13 @@ def _meter(described: Description, group: Group, at: int, number: int) -> Meter:
     usage_point = f"UP{number:05d}"
     start = int(described.period.start.timestamp())
     end = int(described.period.end.timestamp())
-    known = {"mrid": mrid, "number": number, "usage_point": usage_point}
+    known = {
+        "mrid": mrid,
+        "number": number,
+        "usage_point": usage_point,
+        "place": at % group.behind + 1,
+        "endpoint": at // group.behind + 1,
+    }
     usual_address = {"client": 1, "server": 1} if group.protocol == "dlms" else {}
     return Meter(
         mrid=mrid,
@@ -121,7 +127,7 @@ def _meter(described: Description, group: Group, at: int, number: int) -> Meter:
         protocol=group.protocol,
         profile=group.profile,
         security=group.security,
-        host=_host(group, at),
+        host=_host(group, at // group.behind),
         address={
             name: value.format(**known) if isinstance(value, str) else value
             for name, value in (group.address or usual_address).items()
@@ -277,7 +283,13 @@ def _exchanged(
 
 def _renamed(group: Group, meter: Meter, mrid: str, number: int) -> dict[str, int | str]:
     """Give the new meter's address: what carries the name carries the new one."""
-    known = {"mrid": mrid, "number": number, "usage_point": meter.usage_point}
+    known = {
+        "mrid": mrid,
+        "number": number,
+        "usage_point": meter.usage_point,
+        "place": 1,
+        "endpoint": number,
+    }
     return {
         name: str(group.address[name]).format(**known) if isinstance(value, str) else value
         for name, value in meter.address.items()
@@ -285,8 +297,15 @@ def _renamed(group: Group, meter: Meter, mrid: str, number: int) -> dict[str, in
 
 
 def _check_addresses(made: Sequence[Meter]) -> None:
-    seen: dict[tuple[str, str], Meter] = {}
+    seen: dict[tuple[str, str, frozenset[tuple[str, int | str]]], Meter] = {}
+    hosts: dict[tuple[str, str], Meter] = {}
     for meter in made:
-        other = seen.setdefault((meter.protocol, meter.host), meter) if meter.host else meter
+        if not meter.host and "line" not in meter.address:
+            continue  # it publishes
+        # Only meters of one group share a host: they are behind the same endpoint.
+        other = hosts.setdefault((meter.protocol, meter.host), meter)
+        if other.group == meter.group or not meter.host:
+            place = (meter.protocol, meter.host, frozenset(meter.address.items()))
+            other = seen.setdefault(place, meter)
         if other is not meter:
             raise ValueError(f"{meter.mrid} and {other.mrid} have the same address {meter.host}")

@@ -29,7 +29,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from simulators import leash, serving
+from simulators import leash, line, serving
 from simulators.clock import Clock
 from simulators.meter import Meter
 from simulators.serving import Serving
@@ -68,7 +68,14 @@ class _Server(uvicorn.Server):
         yield
 
 
-def run(meters: Sequence[Meter], *, now: int, ports: Mapping[str, int], broker: str | None) -> None:
+def run(
+    meters: Sequence[Meter],
+    *,
+    now: int,
+    ports: Mapping[str, int],
+    broker: str | None,
+    serial_folder: Path = line.SERIAL_FOLDER,
+) -> None:
     """Serve meters until SIGTERM or SIGINT; print one JSON line when all is ready.
 
     Parameters
@@ -76,13 +83,14 @@ def run(meters: Sequence[Meter], *, now: int, ports: Mapping[str, int], broker: 
     now : where the clock stands first [Unix s]
     ports : of ``control``, ``dlms`` and ``modbus``; 0 takes a free one
     broker : URL of the MQTT broker; without it MQTT meters stay silent
+    serial_folder : where serial ports appear
 
     Raises
     ------
     OSError
         if a port is taken.
     """
-    asyncio.run(_serve(meters, now, ports, broker))
+    asyncio.run(_serve(meters, now, ports, broker, serial_folder))
 
 
 def application(served: Serving) -> Starlette:
@@ -118,6 +126,7 @@ def running(
     control_port: int = 0,
     now: datetime | None = None,
     meters: int | None = None,
+    serial_folder: Path = line.SERIAL_FOLDER,
 ) -> Iterator[Running]:
     """Serve a fleet in a process of its own for the length of a block.
 
@@ -127,6 +136,7 @@ def running(
     dlms_port, modbus_port, control_port : 0 takes free ones
     now : where the clock stands first, instead of the file's
     meters : how many meters the first group has
+    serial_folder : where serial ports appear
 
     Raises
     ------
@@ -134,7 +144,7 @@ def running(
         if it does not become ready within a minute.
     """
     command = [sys.executable, "-m", "simulators.fleet", str(fleet)]
-    command += ["--control", str(control_port)]
+    command += ["--control", str(control_port), "--serial-folder", str(serial_folder)]
     command += ["--port", str(dlms_port), "--modbus-port", str(modbus_port)]
     command += ["--broker", broker] if broker else []
     command += ["--now", now.isoformat()] if now else []
@@ -147,12 +157,18 @@ def running(
 
 
 async def _serve(
-    meters: Sequence[Meter], now: int, ports: Mapping[str, int], broker: str | None
+    meters: Sequence[Meter],
+    now: int,
+    ports: Mapping[str, int],
+    broker: str | None,
+    serial_folder: Path,
 ) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    served = await serving.start(meters, Clock(now), ports=ports, broker=broker)
+    served = await serving.start(
+        meters, Clock(now), ports=ports, broker=broker, serial_folder=serial_folder
+    )
     try:
         await _controlled(served, ports["control"], stop)
     finally:

@@ -1,6 +1,6 @@
 """One client's talk with one simulated DLMS meter: association, ciphering, requests, blocks.
 
-No I/O: bytes of the TCP wrapper in, bytes of the TCP wrapper out.
+No I/O: APDUs in, APDUs out; what carries them is ``dlms_wrapper``'s or ``dlms_hdlc``'s.
 """
 
 from __future__ import annotations
@@ -27,13 +27,10 @@ from simulators.dlms_protection import Answered, Protection
 from simulators.dlms_requests import Action
 from simulators.dlms_services import LogicalServices, Objects
 from simulators.dlms_short import ShortServices
-from simulators.line import HangUp
 
 PUBLIC_CLIENT: Final = 16
 
-_HEADER: Final = 8
-_WRAPPER: Final = b"\x00\x01"
-_LONGEST: Final = 0xFFFF - _HEADER
+_LONGEST: Final = 0xFFFF - 8
 _SMALLEST_PDU: Final = 64
 
 _PLAIN_CONTEXTS: Final = (dlms_apdu.LN, dlms_apdu.SN)
@@ -78,7 +75,6 @@ class Association:
     def __init__(self, model: DlmsModel, clock: Clock) -> None:
         self._model = model
         self._clock = clock
-        self._waiting = b""
         self._client = 0
         self._forget()
 
@@ -94,35 +90,6 @@ class Association:
         self._logical = LogicalServices(objects, lambda: self._room)
         self._short: ShortServices | None = None
 
-    def receive(self, data: bytes) -> bytes:
-        """Take bytes as they come; give the answers to whole frames.
-
-        Raises
-        ------
-        HangUp
-            if they are not frames of the wrapper.
-        """
-        self._waiting += data
-        answers = b""
-        while len(self._waiting) >= _HEADER:
-            if self._waiting[:2] != _WRAPPER:
-                raise HangUp("not a wrapper frame")
-            end = _HEADER + int.from_bytes(self._waiting[6:8], "big")
-            if len(self._waiting) < end:
-                break
-            frame, self._waiting = self._waiting[:end], self._waiting[end:]
-            answers += self._frame(frame)
-        return answers
-
-    def _frame(self, frame: bytes) -> bytes:
-        """Answer one frame; one that is for another server is passed over."""
-        client, server = frame[2:4], frame[4:6]
-        if int.from_bytes(server, "big") != int(self._model.meter.address.get("server", 1)):
-            return b""
-        answers = self.answers(int.from_bytes(client, "big"), frame[_HEADER:])
-        head = _WRAPPER + server + client
-        return b"".join(head + len(one).to_bytes(2, "big") + one for one in answers)
-
     def answers(self, client: int, apdu: bytes) -> list[bytes]:
         """Answer an APDU of a client; another client than the last one begins anew."""
         if client != self._client:
@@ -134,6 +101,10 @@ class Association:
             return [dlms_apdu.exception(ServiceError.NOT_SUPPORTED)]
         except Answered as refusal:
             return [refusal.answer]
+
+    def hang_up(self) -> None:
+        """Leave the association, as a client does by leaving what carries it."""
+        self._forget()
 
     def _answers(self, apdu: bytes) -> list[bytes]:
         """Answer an APDU: in parts if it is agreed and needed, not at all if none is wanted."""

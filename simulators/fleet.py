@@ -57,15 +57,19 @@ class Fleet:
         dlms_port: int = DEFAULT_PORTS["dlms"],
         modbus_port: int = DEFAULT_PORTS["modbus"],
         broker: str = "mqtt://127.0.0.1:1883",
+        serial_folder: Path = line.SERIAL_FOLDER,
     ) -> list[dict[str, str]]:
         """List installations as rows for ``miqyas import registry``.
 
         Parameters
         ----------
-        dlms_port, modbus_port, broker : where the fleet is served
+        dlms_port, modbus_port, broker, serial_folder : where the fleet is served
         """
         ports = {"dlms": dlms_port, "modbus": modbus_port}
-        return [_registry_row(meter, ports, broker, self.period) for meter in self.meters]
+        return [
+            _registry_row(meter, _endpoint(meter, ports, broker), serial_folder, self.period)
+            for meter in self.meters
+        ]
 
     def keys(self, *, right: bool = False) -> list[dict[str, str]]:
         """List keys as rows for ``miqyas import keys``.
@@ -109,15 +113,17 @@ def load(path: str | Path, *, meters: int | None = None) -> Fleet:
 
 
 def _registry_row(
-    meter: Meter, ports: dict[str, int], broker: str, period: Period
+    meter: Meter, endpoint: tuple[str, str], serial_folder: Path, period: Period
 ) -> dict[str, str]:
-    host, port = _endpoint(meter, ports, broker)
+    address = dict(meter.address)
+    if "line" in address:
+        address["line"] = str(serial_folder / str(address["line"]))
     exchanged_out = meter.end < int(period.end.timestamp())
     values = (
         *(meter.usage_point, meter.commodity, meter.sector, meter.time_zone, meter.tariff),
         *(meter.billing_group, meter.segment, meter.mrid, meter.manufacturer, meter.model),
-        *(meter.protocol, meter.profile, host, str(port)),
-        ";".join(f"{name}={value}" for name, value in meter.address.items()),
+        *(meter.protocol, meter.profile, *endpoint),
+        ";".join(f"{name}={value}" for name, value in address.items()),
         *(meter.security, str(meter.interval_seconds), str(meter.register_modulus)),
         str(meter.multiplier),
         _iso(meter.start),
@@ -126,11 +132,15 @@ def _registry_row(
     return dict(zip(REGISTRY_COLUMNS, values, strict=True))
 
 
-def _endpoint(meter: Meter, ports: dict[str, int], broker: str) -> tuple[str, int]:
+def _endpoint(meter: Meter, ports: dict[str, int], broker: str) -> tuple[str, str]:
+    """Give the registry's host and port; a meter on a serial line has none."""
     if meter.protocol == "mqtt":
         url = urlsplit(broker)
-        return url.hostname or "127.0.0.1", url.port or 1883
-    return line.endpoint(meter, ports[meter.protocol])
+        return url.hostname or "127.0.0.1", str(url.port or 1883)
+    if "line" in meter.address:
+        return "", ""
+    host, port = line.endpoint(meter, ports[meter.protocol])
+    return host, str(port)
 
 
 def _iso(seconds: int) -> str:
@@ -151,6 +161,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--modbus-port", type=int, default=DEFAULT_PORTS["modbus"])
     parser.add_argument("--now", type=datetime.fromisoformat, help="where the clock stands first")
     parser.add_argument(
+        "--serial-folder", type=Path, default=line.SERIAL_FOLDER, help="where serial ports appear"
+    )
+    parser.add_argument(
         "--meters", type=int, help="meters in the first group, not the file's number"
     )
     given = parser.parse_args(arguments)
@@ -165,6 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             now=int(given.now.timestamp()) if given.now else fleet.now,
             ports={"control": given.control, "dlms": given.port, "modbus": given.modbus_port},
             broker=given.broker,
+            serial_folder=given.serial_folder,
         )
     except OSError as taken:
         print(f"{given.fleet}: {taken}; choose other ports or 0", file=sys.stderr)  # noqa: T201

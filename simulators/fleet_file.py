@@ -36,13 +36,14 @@ class BadFleet(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """Meters that are alike."""
+    """Meters that are alike; ``behind`` of them share an endpoint, told apart by their address."""
 
     name: str
     protocol: str
     count: int
     profile: str
     first_address: str = ""
+    behind: int = 1
     prefix: str = "M"
     sector: str = "residential"
     commodity: str = "electricity"
@@ -161,8 +162,11 @@ def _group(at: int, table: Mapping[str, Any]) -> Group:
     group = _checked(Group, f"group {at + 1}", table)
     if group.protocol not in ("dlms", "modbus", "mqtt"):
         raise ValueError(f"group {group.name}: protocol must be dlms, modbus or mqtt")
-    if group.protocol != "mqtt" and not group.first_address.startswith("127."):
+    has_host = group.protocol != "mqtt" and "line" not in group.address
+    if has_host and not group.first_address.startswith("127."):
         raise ValueError(f"group {group.name}: first_address must be in 127.0.0.0/8")
+    if group.behind < 1:
+        raise ValueError(f"group {group.name}: behind must be at least 1")
     if group.interval not in (900, 1800, 3600):
         raise ValueError(f"group {group.name}: interval must be 900, 1800 or 3600")
     if group.protocol == "dlms":

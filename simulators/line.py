@@ -13,8 +13,10 @@ import resource
 import socket
 import struct
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final, Protocol
 
 from simulators.clock import Clock
@@ -23,7 +25,12 @@ from simulators.meter import Meter
 OWN_ADDRESSES: Final = sys.platform == "linux"
 """Whether every meter has an address of its own (else: a port of its own)."""
 
+SERIAL_FOLDER: Final = Path(tempfile.gettempdir()) / "miqyas-serial"
+"""Where the serial ports of simulated meters appear if nothing else is said."""
+
 _BACKLOG: Final = 4096
+# A connection that is just being closed is no other client's.
+_GRACE_SECONDS: Final = 0.05
 _MOST_FILES: Final = 65_536
 _DAY: Final = 86_400
 
@@ -70,11 +77,13 @@ class Lines:
         self.opening = opening
         self.port = 0
         self.connections = 0
+        self.turned_away = 0
         self.resets: Counter[tuple[str, int]] = Counter()
         self._by_address: dict[tuple[str, int], Meter] = {}
         self._servers: list[asyncio.Server] = []
         self._refusing: dict[Meter, asyncio.Server] = {}
         self._open: set[_Line] = set()
+        self._talking: Counter[Meter] = Counter()
 
     async def start(self, port: int) -> None:
         """Listen; port 0 takes a free one.
@@ -128,14 +137,25 @@ class Lines:
         """Note that a connection was reset by fault."""
         self.resets[meter.mrid, self.clock.seconds // _DAY] += 1
 
-    def opened(self, line: _Line) -> None:
-        """Note a new connection."""
+    def opened(self, line: _Line) -> Meter | None:
+        """Note a new connection; give the meter that it is to."""
         self.connections += 1
         self._open.add(line)
+        meter = self.meter_at(line.address)
+        if meter is not None:
+            self._talking[meter] += 1
+        return meter
 
-    def closed(self, line: _Line) -> None:
+    def closed(self, line: _Line, meter: Meter | None) -> None:
         """Forget a connection."""
         self._open.discard(line)
+        if meter is not None:
+            self._talking[meter] -= 1
+
+    def lets_in(self, meter: Meter) -> bool:
+        """Tell whether a meter has no more connections than ``sessions`` in its options."""
+        most = int(meter.options.get("sessions", 0))
+        return not most or self._talking[meter] <= most
 
     async def _serve(self, listener: socket.socket) -> asyncio.Server:
         loop = asyncio.get_running_loop()
@@ -147,6 +167,7 @@ class _Line(asyncio.Protocol):
 
     def __init__(self, lines: Lines) -> None:
         self._lines = lines
+        self.address = ("", 0)
         self._transport: asyncio.Transport | None = None
         self._meter: Meter | None = None
         self._conversation: Conversation | None = None
@@ -157,12 +178,27 @@ class _Line(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101  # TCP gives no other
         self._transport = transport
-        self._lines.opened(self)
-        meter = self._lines.meter_at(transport.get_extra_info("sockname"))
+        self.address = transport.get_extra_info("sockname")
+        self._meter = meter = self._lines.opened(self)
         if meter is None:
             self.cut()
+        elif self._lines.lets_in(meter):
+            self._begin(meter)
+        else:
+            transport.pause_reading()
+            asyncio.get_running_loop().call_later(_GRACE_SECONDS, self._begin_late, meter)
+
+    def _begin_late(self, meter: Meter) -> None:
+        if self._transport is None:
             return
-        self._meter = meter
+        if self._lines.lets_in(meter):
+            self._begin(meter)
+            self._transport.resume_reading()
+        else:
+            self._lines.turned_away += 1
+            self.cut()
+
+    def _begin(self, meter: Meter) -> None:
         dead = meter.fault("dead_line", self._lines.clock.seconds)
         if self._lines.clock.seconds < meter.start:
             return  # not installed yet: nobody answers
@@ -186,7 +222,7 @@ class _Line(asyncio.Protocol):
             self._answer(answer, self._meter)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._lines.closed(self)
+        self._lines.closed(self, self._meter)
         self._transport = None
 
     def cut(self) -> None:

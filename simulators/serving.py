@@ -11,9 +11,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
-from simulators import dlms_meter, modbus_meter, mqtt_meter
+from simulators import dlms_meter, line, modbus_meter, mqtt_meter
 from simulators.clock import Clock
 from simulators.meter import Meter
 
@@ -102,7 +103,12 @@ class Serving:
 
 
 async def start(
-    meters: Sequence[Meter], clock: Clock, *, ports: Mapping[str, int], broker: str | None
+    meters: Sequence[Meter],
+    clock: Clock,
+    *,
+    ports: Mapping[str, int],
+    broker: str | None,
+    serial_folder: Path = line.SERIAL_FOLDER,
 ) -> Serving:
     """Start the meters of every protocol that the fleet has.
 
@@ -110,6 +116,7 @@ async def start(
     ----------
     ports : by protocol, for ``dlms`` and ``modbus``; 0 takes a free one
     broker : URL of the MQTT broker; without it MQTT meters stay silent
+    serial_folder : where serial ports appear
 
     Raises
     ------
@@ -118,7 +125,9 @@ async def start(
     """
     services: dict[str, Service] = {}
     if chosen := of_protocol(meters, "dlms"):
-        services["dlms"] = await dlms_meter.serve(chosen, clock, port=ports["dlms"])
+        services["dlms"] = await dlms_meter.serve(
+            chosen, clock, port=ports["dlms"], serial_folder=serial_folder
+        )
     if chosen := of_protocol(meters, "modbus"):
         services["modbus"] = await modbus_meter.serve(chosen, clock, port=ports["modbus"])
     if broker and (chosen := of_protocol(meters, "mqtt")):

@@ -142,7 +142,10 @@ async def _sign_on(line: Stream[str], settings: LineSettings) -> None:
             "or the optical head, and the address sign_on="
         )
     meter = mode_e.identified(said)
-    line.send(mode_e.choice(meter))
+    choice = mode_e.choice(meter)
+    line.send(choice)
+    # An adapter may still have what has left the machine.
+    await line.pause(Characters(mode_e.FIRST_BAUD).seconds(len(choice)))
     await line.set_characters(replace(settings.characters, baud=meter.baud))
     # Some meters confirm the choice, at the old rate or the new one, and some do not.
     await line.wait(_REACTION_SECONDS)

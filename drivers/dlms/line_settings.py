@@ -1,4 +1,4 @@
-"""What an endpoint's address says of the line to a DLMS meter (see ``docs/drivers.md``).
+"""What an endpoint's address says of the line to a DLMS meter (see ``docs/formats.md``).
 
 ``framing`` is ``wrapper`` (over TCP), ``udp`` (the wrapper over UDP) or ``hdlc`` (over TCP);
 ``line=/dev/ttyUSB0`` is a serial line with HDLC instead of the network.

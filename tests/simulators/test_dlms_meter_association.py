@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulators import dlms_codec, fleet, keys
+from simulators import dlms_codec, dlms_wrapper, fleet, keys
 from simulators.clock import Clock
-from simulators.dlms_association import Association
+from simulators.dlms_desk import Desk
 from simulators.dlms_model import DlmsModel
 from simulators.dlms_security import Suite, Undecipherable
 from simulators.line import HangUp
@@ -33,7 +33,7 @@ class Talk:
 
     def __init__(self, mrid: str = "M00001", model: DlmsModel | None = None) -> None:
         self.model = model or DlmsModel(FLEET.meter(mrid))
-        self.association = Association(self.model, Clock(FLEET.now))
+        self.association = dlms_wrapper.Talk(Desk([self.model], Clock(FLEET.now)))
 
     def ask(self, apdu: bytes, *, client: int = 1, server: int = 1) -> bytes:
         answer = self.association.receive(frame(apdu, client=client, server=server))
