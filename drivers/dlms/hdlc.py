@@ -24,6 +24,7 @@ LLC_COMMAND: Final = bytes.fromhex("e6e600")
 LLC_RESPONSE: Final = bytes.fromhex("e6e700")
 _LLC: Final = (LLC_COMMAND, LLC_RESPONSE)
 LONGEST_APDU: Final = 0xFFFF
+_DAMAGED: Final = 0
 _ADDRESS_SIZES: Final = (1, 2, 4)
 
 
@@ -120,7 +121,8 @@ class ResilientFrames(Cutter[Frame]):
             if len(buffer) < 3:
                 return None
             end = _end(buffer)
-            if end is None:
+            if end in (None, _DAMAGED):
+                self.damaged += end == _DAMAGED
                 self._drop(1)
                 continue
             if len(buffer) <= end:
@@ -210,7 +212,9 @@ def check_sequence(text: bytes) -> bytes:
 
 
 def _end(buffer: bytearray) -> int | None:
-    """Find where a frame that begins at the first octet ends, None if none begins there.
+    """Find where a frame that begins at the first octet ends.
+
+    None if none begins there, ``_DAMAGED`` if one does and its header is not as it was sent.
 
     The check sequence of the header tells so before the rest has come: a length that a line
     damaged would be waited for. It is the frame's only one where nothing else follows.
@@ -231,7 +235,7 @@ def _end(buffer: bytearray) -> int | None:
     at += 1
     told = buffer[at : at + _CHECK]
     if len(told) == _CHECK and check_sequence(bytes(buffer[1:at])) != told:
-        return None
+        return _DAMAGED
     return 1 + length
 
 

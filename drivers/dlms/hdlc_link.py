@@ -84,7 +84,10 @@ class Link:
                 self._forget()
                 self.agreed = hdlc_parameters.agreed(self._proposed, answer.information)
                 return
-        raise self._silence("no UA answers our SNRM; check the addresses client, server, physical")
+        raise self._silence(
+            "no UA answers our SNRM; check the addresses client, server and physical, and on a "
+            "serial line the baud rate"
+        )
 
     def exchange(self, *apdus: bytes) -> Talk[bytes]:
         """Send APDUs, in as many frames as they take, and give the first that answers them.
@@ -145,7 +148,7 @@ class Link:
         failures, heard = 0, False
         while not self._answers or self._acknowledged < len(self._segments):
             before = self._acknowledged + self._taken
-            heard = yield from self._turn(rest=heard and failures > 0)
+            heard = yield from self._turn(rest=heard and (failures > 0 or self._busy))
             failures = 0 if self._acknowledged + self._taken > before else failures + 1
             if failures > self._retries:
                 raise self._silence("the meter does not answer, though it was asked again")
@@ -158,7 +161,7 @@ class Link:
 
         Parameters
         ----------
-        rest : let it have time first, since it had nothing to give the last time it was asked
+        rest : let it have time first, since it was at work the last time it was asked
         """
         idle = self._acknowledged == len(self._segments) or self._busy
         frame = (yield b"") if rest and idle else None

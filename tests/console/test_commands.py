@@ -183,7 +183,7 @@ def test_a_wrong_command_line_is_told_before_anything_happens(
         (["group", "put", "x", "--select", "colour=red"], "selector 'colour' cannot be used"),
         (["worklist", "accept", "7", "--by", "N", "--reason", "r"], "there is no finding 7"),
         (["worklist", "rerun", "7"], "there is no finding 7"),
-        (["simulate", "registry", "nosuch"], "fleets known by name: collect, demo, lines, small"),
+        (["simulate", "registry", "nosuch"], "fleets known by name: collect, demo, lines"),
         (["decode", "ffff"], "not an APDU that is known"),
     ],
 )

@@ -14,8 +14,9 @@ from drivers.dlms.security import Security
 from drivers.dlms.security_settings import Wanted
 from drivers.dlms.steps import Step
 from schemas.obis import Obis
-from simulators import dlms_association, fleet, keys
+from simulators import dlms_wrapper, fleet, keys
 from simulators.clock import Clock
+from simulators.dlms_desk import Desk
 from simulators.dlms_model import DlmsModel
 from simulators.meter import Meter
 
@@ -87,7 +88,7 @@ class Line:
 
     def connect(self) -> None:
         """Begin a new connection."""
-        self.meter = dlms_association.Association(self.model, Clock(FLEET.now))
+        self.meter = dlms_wrapper.Talk(Desk([self.model], Clock(FLEET.now)))
         self.association = Association(self.security)
 
     @property

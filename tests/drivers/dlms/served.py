@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from drivers.driver import Endpoint
-from simulators import dlms_meter
+from simulators import dlms_meter, line
 from simulators import fleet as fleets
 from simulators.clock import Clock
 from simulators.fleet import Fleet
@@ -61,6 +61,7 @@ class Served:
     fleet: Fleet
     lines: Lines
     clock: Clock
+    serial_folder: Path
 
     @property
     def now(self) -> datetime:
@@ -70,7 +71,9 @@ class Served:
         """Describe a meter as the registry does."""
         row = next(
             row
-            for row in self.fleet.registry(dlms_port=self.lines.port)
+            for row in self.fleet.registry(
+                dlms_port=self.lines.port, serial_folder=self.serial_folder
+            )
             if row["end_device"] == mrid
         )
         keys = self.fleet.keys()
@@ -78,7 +81,7 @@ class Served:
         endpoint = Endpoint(
             end_device=mrid,
             host=row["host"],
-            port=int(row["port"]),
+            port=int(row["port"] or 0),
             profile=row["profile"],
             address=dict(part.split("=") for part in row["address"].split(";") if part),
             interval_seconds=int(row["interval_seconds"]),
@@ -94,12 +97,12 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(fleet: Fleet) -> AsyncIterator[Served]:
+async def serving(fleet: Fleet, serial_folder: Path = line.SERIAL_FOLDER) -> AsyncIterator[Served]:
     """Serve a fleet's DLMS meters for the length of a block."""
     clock = Clock(fleet.now)
     meters = [meter for meter in fleet.meters if meter.protocol == "dlms"]
-    lines = await dlms_meter.serve(meters, clock, port=0)
+    lines = await dlms_meter.serve(meters, clock, port=0, serial_folder=serial_folder)
     try:
-        yield Served(fleet, lines, clock)
+        yield Served(fleet, lines, clock, serial_folder)
     finally:
         await lines.close()
