@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from console import show, store
+from console import control_words, show, store
 from drivers import catalogue
-from headend import jobs, on_demand, overview, scheduler
+from headend import engineering, jobs, on_demand, overview, scheduler
 from headend.capacity import Limits
 from headend.exchange import Progress
 from headend.on_demand import Read
@@ -33,11 +33,16 @@ def meter(
 ) -> None:
     """Tell how a meter is: does it talk, since when not, why, last values, missing periods.
 
+    It also tells where the supply switch stands, what the meter offers, and what was done with it.
+
     Example: miqyas meter M00001
     """
     with store.connection() as connection:
         found = overview.status(connection, name, now=store.now(connection))
+        known = engineering.of_device(connection, found.device.id)
     _verdict(found, arabic=arabic)
+    for line in control_words.engineering(known):
+        show.done(line)
     _values(found.values)
     _missing(found)
     rows = [
@@ -46,6 +51,8 @@ def meter(
     ]
     columns = ["started, UTC", "outcome", "error", "attempts #", "intervals #", "registers #"]
     show.table("Last sessions", columns, rows)
+    if known.controls:
+        control_words.listing("Last controls", known.controls)
 
 
 def read(

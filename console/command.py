@@ -17,6 +17,7 @@ from console import (
     backtest_command,
     bill_commands,
     collection_commands,
+    control_commands,
     decode_command,
     doctor,
     explain_command,
@@ -123,6 +124,7 @@ app.command()(collection_commands.read)
 app.command()(collection_commands.worker)
 app.command("scheduler")(collection_commands.run_scheduler)
 app.command()(listen_command.listen)
+app.add_typer(control_commands.app, name="control")
 app.command()(decode_command.decode)
 app.add_typer(quarantine_commands.app, name="quarantine")
 app.add_typer(probe_command.app, name="probe")

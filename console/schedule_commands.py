@@ -90,8 +90,15 @@ def add_schedule(
     misfire: Annotated[
         str, typer.Option(help=f"What to do with missed times: {', '.join(schedule.MISFIRES)}.")
     ] = "once",
+    keep_clock: Annotated[
+        int | None,
+        typer.Option(metavar="SECONDS", min=1, help="Put clocks right that are further off."),
+    ] = None,
 ) -> None:
     """Add a schedule; it fires from now on.
+
+    --keep-clock wants --read clock. Up to 15 minutes a clock is shifted, up to a day it is set;
+    each is kept as a control.
 
     Example: miqyas schedule add nightly --group cell-7 --read intervals \\
     --read register_history --cron '20 0 * * *' --zone Asia/Kuwait --stagger 900
@@ -110,6 +117,7 @@ def add_schedule(
             time_zone=zone,
             stagger_seconds=stagger,
             misfire=misfire,
+            keep_clock_seconds=keep_clock,
         )
         _preview(made, store.now(connection), 3)
 

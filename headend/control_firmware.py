@@ -35,35 +35,37 @@ async def update_firmware(work: Work) -> Verdict:
         return _done(state, "the answer was lost; the meter had begun to activate the image")
     if not work.claim.may_send:
         return Verdict("failed", _told(state), message="its time is over; nothing more is sent")
-    await _transfer(work, image)
+    await _transfer(work, image, state)
     work.tell("verifying the image")
     state = await work.session.verify_image()
     if state.status != "verification_successful":
         return Verdict("failed", _told(state), message="the meter finds the image damaged")
     if at is None:
         return _done(state, "transferred and verified; not activated")
-    return await _activate(work, datetime.fromisoformat(at))
+    return await _activate(work, None if at == "verified" else datetime.fromisoformat(at))
 
 
-async def _activate(work: Work, at: datetime) -> Verdict:
-    now = work.clock()
-    when = at if at > now else None
-    work.tell(f"activating {f'at {at:%Y-%m-%d %H:%M %Z}' if when else 'now'}")
+async def _activate(work: Work, at: datetime | None) -> Verdict:
+    when = at if at is not None and at > work.clock() else None
+    told = f"{when:%Y-%m-%d %H:%M %Z}" if when else ""
+    work.tell(f"activating at {told}" if told else "activating")
     await work.sent()
     state = await work.session.activate_image(when)
     if state.status == "activation_failed":
         return Verdict("failed", _told(state), message="the meter could not activate the image")
-    return _done(state, f"activates itself at {at:%Y-%m-%d %H:%M %Z}" if when else "activated")
+    return _done(state, f"activates itself at {told}" if told else "activated")
 
 
-async def _transfer(work: Work, image: Image) -> None:
+async def _transfer(work: Work, image: Image, state: ImageState) -> None:
     """Transfer blocks until the meter has all, or its turn is over."""
-    so_far = ImageProgress(0, 0)
+    so_far, total = ImageProgress(0, 0), len(image.content)
 
     def progress(now: ImageProgress) -> None:
         nonlocal so_far
         so_far = now
-        work.tell(f"{now.blocks_taken:,} of {now.blocks:,} blocks")
+        done = min(now.blocks_taken * state.block_size, total)
+        size = f"{done / 1000:,.1f} of {total / 1000:,.1f} kB"
+        work.tell(f"{now.blocks_taken:,} of {now.blocks:,} blocks ({size})")
 
     async def note() -> None:
         while True:

@@ -14,7 +14,7 @@ from datetime import datetime
 
 from drivers.control import KeyChange
 from drivers.errors import LinkError, MeterRefused
-from headend import keys
+from headend import pending_keys
 from headend.control_ledger import Verdict
 from headend.control_work import SessionSpent, Work
 from headend.vault import Vault
@@ -67,7 +67,7 @@ async def change_keys(work: Work) -> Verdict:
     except MeterRefused as error:
         if work.claim.sent_at is None:
             # It said no to the only time that they were sent: nobody has them.
-            await work.stored(lambda c, _: keys.drop_pending(c, work.due.end_device_id, new))
+            await work.stored(lambda c, _: pending_keys.drop(c, work.due.end_device_id, new))
         raise SessionSpent(_refused(error)) from error
     await work.stored(lambda c, now: _keep(c, work, change, now))
     raise SessionSpent(_verdict(change))
@@ -78,7 +78,7 @@ def _new_keys(
 ) -> dict[str, bytes]:
     """Give the keys to be sent, kept before that; none if an earlier attempt brought them in."""
     number, mrid = work.due.end_device_id, work.due.mrid
-    waiting = keys.pending(connection, number, mrid, vault=vault)
+    waiting = pending_keys.opened(connection, number, mrid, vault=vault)
     if work.claim.sent_at is not None:
         return {kind: waiting[kind] for kind in kinds if kind in waiting}
     made = {
@@ -86,17 +86,17 @@ def _new_keys(
         for kind in kinds
         if kind not in waiting
     }
-    keys.put_pending(connection, number, mrid, made, vault=vault, now=now)
+    pending_keys.put(connection, number, mrid, made, vault=vault, now=now)
     return {kind: {**waiting, **made}[kind] for kind in kinds}
 
 
 def _keep(connection: Connection, work: Work, change: KeyChange, now: datetime) -> None:
     number = work.due.end_device_id
     proved = [kind for kind, state in change.in_force.items() if state == "new"]
-    keys.promote(connection, number, proved, now=now)
+    pending_keys.promote(connection, number, proved, now=now)
     refuted = [kind for kind, state in change.in_force.items() if state == "old"]
     if change.answered:
-        keys.drop_pending(connection, number, refuted)
+        pending_keys.drop(connection, number, refuted)
 
 
 def _verdict(change: KeyChange) -> Verdict:

@@ -104,6 +104,10 @@ def _moment(value: Any) -> str:
     return moment.isoformat()
 
 
+def _moment_or_verified(value: Any) -> str:
+    return "verified" if value == "verified" else _moment(value)
+
+
 _TABLE: Final = (
     Kind("read_clock", "clock", "reads", "clock is read"),
     Kind("set_clock", "set_clock", "writes", "clock is set"),
@@ -131,7 +135,8 @@ _TABLE: Final = (
     Kind("change_keys", "keys", "keys", "keys are changed",
          {"kinds": Parameter(_key_kinds)}, timedelta(days=7)),
     Kind("update_firmware", "image", "firmware", "firmware image is transferred",
-         {"image": Parameter(_number), "activate_at": Parameter(_moment, required=False)},
+         {"image": Parameter(_number),
+          "activate_at": Parameter(_moment_or_verified, required=False)},
          timedelta(days=14)),
 )  # fmt: skip
 KINDS: Final[Mapping[str, Kind]] = {kind.name: kind for kind in _TABLE}

@@ -13,7 +13,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from drivers.driver import Driver
-from headend import control_kinds, control_rules
+from headend import control_kinds, control_rules, pending_keys
 from headend.control_kinds import KINDS, RESUMED, ControlError
 from headend.control_rules import Extent, Rules
 from schemas import statements
@@ -265,6 +265,8 @@ def cancel(
     one = find(connection, control_id)
     row = {"id": control_id, "by": by.strip(), "now": now, "note": note.strip() or None}
     if connection.execute(_SQL["cancel"], row).rowcount:
+        if one.kind == "change_keys":
+            pending_keys.drop(connection, one.end_device_id, one.parameters["kinds"])
         return True
     row["note"] = note.strip() or f"not to be sent again, says {by.strip()}"
     if connection.execute(_SQL["send_no_more"], row).rowcount:

@@ -17,7 +17,7 @@ import structlog
 
 from drivers import errors
 from drivers.driver import ClockReading, Driver, Endpoint, Session
-from headend import control_clock, control_steps, keys, resync, retry
+from headend import control_clock, control_steps, pending_keys, resync, retry
 from headend.control_keys import Alternative
 from headend.control_ledger import Due
 from headend.control_work import Means, SessionSpent
@@ -159,7 +159,7 @@ class _Talk:
         device, now = self.result.request.device, self.clock()
         await asyncio.to_thread(
             self.means.ledger.do,
-            lambda c: keys.promote(c, device.id, candidates[place].kinds, now=now),
+            lambda c: pending_keys.promote(c, device.id, candidates[place].kinds, now=now),
         )
         self.endpoint = replace(self.endpoint, secrets=candidates[place].secrets)
         return True

@@ -59,6 +59,7 @@ class Condition:
     error : class of ``drivers.errors`` that its last session ended with, None if it ended well
     clock_deviation : meter minus reference; None if its clock was never read
     held : True if it is not tried again by itself
+    capture_seconds : how often the meter itself says that it stores intervals; None if unknown [s]
     """
 
     last_attempt: datetime | None = None
@@ -70,6 +71,7 @@ class Condition:
     next_attempt: datetime | None = None
     held: bool = False
     clock_deviation: timedelta | None = None
+    capture_seconds: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +124,13 @@ def verdict(condition: Condition, *, now: datetime, interval: timedelta = timede
 
     Parameters
     ----------
-    interval : the length of its intervals; silence is judged by three of them, three days at least
+    interval : the length of its intervals in the registry; silence is judged by three of them,
+        three days at least; zero: unknown
     """
     name, since = _name(condition, now, max(_SILENCE, 3 * interval))
+    captured = condition.capture_seconds
+    if name == "talks" and interval and captured and captured != interval.total_seconds():
+        name = "interval_differs"
     return Verdict(name, table()[name], since, condition.message)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -50,7 +50,9 @@ class _Owner:
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class Key:
+    """A key of an end device as a row gave it, checked."""
+
     end_device_id: int
     name: str
     kind: str
@@ -96,17 +98,20 @@ def import_keys(
         if the master key cannot be used.
     """
     vault = vault or open_vault()
+    found, rejected = checked(connection, rows)
+    done = Counter(_put(connection, one, vault, now) for one in found)
+    return KeyReport(done["added"], done["changed"], done["unchanged"], tuple(rejected))
+
+
+def checked(
+    connection: Connection, rows: Iterable[Mapping[str, str]]
+) -> tuple[list[Key], list[Rejected]]:
+    """Read rows of keys: those that are good, and those that are not, with the reason."""
     numbered = list(enumerate(rows, start=2))
     known = _known(connection, [row.get("end_device") or "" for _, row in numbered])
-    done: Counter[str] = Counter()
-    rejected: list[Rejected] = []
-    for line, row in numbered:
-        read = _read(line, row, known)
-        if isinstance(read, Rejected):
-            rejected.append(read)
-        else:
-            done[_put(connection, read, vault, now)] += 1
-    return KeyReport(done["added"], done["changed"], done["unchanged"], tuple(rejected))
+    read = [_read(line, row, known) for line, row in numbered]
+    good = [one for one in read if isinstance(one, Key)]
+    return good, [one for one in read if isinstance(one, Rejected)]
 
 
 def _known(connection: Connection, mrids: list[str]) -> dict[str, _Owner]:
@@ -114,7 +119,7 @@ def _known(connection: Connection, mrids: list[str]) -> dict[str, _Owner]:
     return {mrid: _Owner(number, security, address) for mrid, number, security, address in rows}
 
 
-def _read(line: int, row: Mapping[str, str], known: Mapping[str, _Owner]) -> _Row | Rejected:
+def _read(line: int, row: Mapping[str, str], known: Mapping[str, _Owner]) -> Key | Rejected:
     texts = {column: (row.get(column) or "").strip() for column in COLUMNS}
     name, kind = texts["end_device"], texts["kind"]
     if name not in known:
@@ -133,10 +138,10 @@ def _read(line: int, row: Mapping[str, str], known: Mapping[str, _Owner]) -> _Ro
         security_settings.check(kind, key, suite)
     except LocalProtocolError as error:
         return Rejected(line, "key_hex", "…", str(error))
-    return _Row(known[name].id, name, kind, key)
+    return Key(known[name].id, name, kind, key)
 
 
-def _put(connection: Connection, row: _Row, vault: Vault, now: datetime) -> str:
+def _put(connection: Connection, row: Key, vault: Vault, now: datetime) -> str:
     name = sealed_name(row.name, row.kind)
     place = {"end_device": row.end_device_id, "kind": row.kind}
     before = connection.execute(_SQL["sealed_key"], place).fetchone()
@@ -153,59 +158,3 @@ def _opens_to(vault: Vault, name: str, sealed: bytes) -> bytes | None:
         return vault.unseal(name, sealed)
     except VaultError:
         return None
-
-
-def put_pending(
-    connection: Connection,
-    end_device_id: int,
-    mrid: str,
-    new: Mapping[str, bytes],
-    *,
-    vault: Vault,
-    now: datetime,
-) -> None:
-    """Keep keys that are about to be sent to a meter, sealed; they are not in force yet."""
-    for kind, key in new.items():
-        row = {
-            "end_device": end_device_id, "kind": kind, "now": now,
-            "sealed": vault.seal(sealed_name(mrid, kind), key),
-        }  # fmt: skip
-        connection.execute(_SQL["put_pending"], row)
-
-
-def pending(
-    connection: Connection, end_device_id: int, mrid: str, *, vault: Vault
-) -> dict[str, bytes]:
-    """Open the keys of a meter that are on their way into it.
-
-    Raises
-    ------
-    VaultError
-    """
-    rows = connection.execute(_SQL["pending"], {"end_device": end_device_id}).fetchall()
-    return {kind: vault.unseal(sealed_name(mrid, kind), sealed) for kind, sealed in rows}
-
-
-def pending_of(
-    connection: Connection, end_device_ids: Sequence[int]
-) -> dict[int, dict[str, bytes]]:
-    """Give keys that are on their way into meters, sealed, by end device and kind."""
-    found: dict[int, dict[str, bytes]] = {}
-    rows = connection.execute(_SQL["pending_of"], {"end_devices": list(end_device_ids)})
-    for number, kind, sealed in rows:
-        found.setdefault(number, {})[kind] = sealed
-    return found
-
-
-def promote(
-    connection: Connection, end_device_id: int, kinds: Iterable[str], *, now: datetime
-) -> None:
-    """Put pending keys in the place of those in use: the meter has proved that it took them."""
-    row = {"end_device": end_device_id, "kinds": list(kinds), "now": now}
-    connection.execute(_SQL["promote"], row)
-
-
-def drop_pending(connection: Connection, end_device_id: int, kinds: Iterable[str]) -> None:
-    """Forget pending keys that the meter certainly does not have."""
-    row = {"end_device": end_device_id, "kinds": list(kinds)}
-    connection.execute(_SQL["drop_pending"], row)

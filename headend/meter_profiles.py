@@ -40,7 +40,8 @@ def store(
     if known is not None and _alike(known.offers, offers):
         connection.execute(_SQL["confirm"], {**row, "read_at": known.read_at})
         return False
-    connection.execute(_SQL["add"], {**row, "offers": Jsonb(kept.dumped(offers))})
+    plain = {"offers": Jsonb(kept.dumped(offers)), "capture_seconds": capture_seconds(offers)}
+    connection.execute(_SQL["add"], {**row, **plain})
     return True
 
 

@@ -12,6 +12,7 @@ UPDATE end_device_profile SET confirmed_at = greatest(confirmed_at, %(now)s)
 WHERE end_device_id = %(end_device)s AND read_at = %(read_at)s
 
 -- name: add
-INSERT INTO end_device_profile (end_device_id, read_at, confirmed_at, offers)
-VALUES (%(end_device)s, %(now)s, %(now)s, %(offers)s)
-ON CONFLICT (end_device_id, read_at) DO UPDATE SET offers = excluded.offers
+INSERT INTO end_device_profile (end_device_id, read_at, confirmed_at, offers, capture_seconds)
+VALUES (%(end_device)s, %(now)s, %(now)s, %(offers)s, %(capture_seconds)s)
+ON CONFLICT (end_device_id, read_at)
+DO UPDATE SET offers = excluded.offers, capture_seconds = excluded.capture_seconds

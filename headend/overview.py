@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from headend import coverage, devices, diagnosis, dispatch
+from headend import coverage, devices, diagnosis, dispatch, meter_profiles
 from headend.devices import Device
 from headend.diagnosis import Condition, Verdict
 from headend.dispatch import Queue
@@ -98,7 +98,7 @@ def status(connection: Connection, mrid: str, *, now: datetime) -> MeterStatus:
     device = devices.named(connection, mrid)
     place = {"id": device.id, "limit": _SESSIONS}
     row = connection.execute(_SQL["condition"], place).fetchone()
-    condition = _condition(row[:9]) if row else Condition()
+    condition = _condition(row[:10]) if row else Condition()
     sessions = [Session(*r) for r in connection.execute(_SQL["last_sessions"], place)]
     events = connection.execute(_SQL["last_events"], {**place, "limit": _EVENTS})
     interval = timedelta(seconds=device.interval_seconds)
@@ -115,13 +115,16 @@ def status(connection: Connection, mrid: str, *, now: datetime) -> MeterStatus:
 
 
 def missing(connection: Connection, mrid: str, *, now: datetime) -> tuple[Period, ...]:
-    """List a meter's missing periods, oldest first.
+    """List a meter's missing periods, oldest first; none of a meter that stores no intervals.
 
     Raises
     ------
     headend.devices.UnknownDevice
     """
     device = devices.named(connection, mrid)
+    known = meter_profiles.newest(connection, device.id)
+    if known is not None and not meter_profiles.has(known.offers, "intervals"):
+        return ()
     return coverage.coverage(connection, [device], now=now)[device.id].missing
 
 
@@ -159,5 +162,5 @@ def _line(row: tuple[Any, ...], now: datetime) -> DeviceLine:
 
 def _condition(row: tuple[Any, ...]) -> Condition:
     deviation = None if row[8] is None else timedelta(seconds=row[8])
-    values = [*row[:8], deviation]
+    values = [*row[:8], deviation, row[9]]
     return Condition(*values)

@@ -1,7 +1,13 @@
 -- name: condition
-SELECT last_attempt, last_ok, failing_since, error, message, consecutive_failures, next_attempt,
-       held, clock_deviation, clock_read_at, identity, backlog
-FROM device_status WHERE end_device_id = %(id)s
+SELECT st.last_attempt, st.last_ok, st.failing_since, st.error, st.message,
+       st.consecutive_failures, st.next_attempt, st.held, st.clock_deviation, p.capture_seconds,
+       st.identity
+FROM device_status st
+LEFT JOIN LATERAL (
+    SELECT capture_seconds FROM end_device_profile
+    WHERE end_device_id = st.end_device_id ORDER BY read_at DESC LIMIT 1
+) p ON true
+WHERE st.end_device_id = %(id)s
 
 -- name: last_sessions
 SELECT started_at, ended_at, reads, outcome, error, message, attempts, intervals, registers, events,
@@ -33,10 +39,14 @@ WHERE end_device_id = %(id)s ORDER BY occurred_at DESC LIMIT %(limit)s
 -- name: conditions
 SELECT d.id, d.mrid, d.protocol, s.code, d.interval_seconds, st.last_attempt, st.last_ok,
        st.failing_since, st.error, st.message, coalesce(st.consecutive_failures, 0), st.next_attempt,
-       coalesce(st.held, false), st.clock_deviation
+       coalesce(st.held, false), st.clock_deviation, p.capture_seconds
 FROM end_device d
 LEFT JOIN network_segment s ON s.id = d.segment_id
 LEFT JOIN device_status st ON st.end_device_id = d.id
+LEFT JOIN LATERAL (
+    SELECT capture_seconds FROM end_device_profile
+    WHERE end_device_id = d.id ORDER BY read_at DESC LIMIT 1
+) p ON true
 WHERE d.protocol <> 'manual'
   AND EXISTS (
       SELECT FROM installation i

@@ -15,6 +15,7 @@ from headend import (
     devices,
     keys,
     meter_profiles,
+    pending_keys,
     requests,
     sessions,
 )
@@ -88,7 +89,7 @@ def prepare(
     ids = [one.id for one in ready]
     offered = meter_profiles.of_devices(connection, ids)
     due = control_ledger.of_devices(connection, ids, now=now, only=order.controls)
-    pending = keys.pending_of(connection, ids)
+    pending = pending_keys.sealed_of(connection, ids)
     connection.commit()
     wanted = [
         _with_controls(

@@ -14,7 +14,7 @@ from console.pages import interval_chart
 from console.pages.interval_chart import Chart
 from console.pages.language import Language
 from console.pages.showing import Reader
-from headend import overview
+from headend import engineering, overview
 from headend.overview import MeterStatus
 from mdm import bill, places, readings, usage_points, worklist
 from mdm.places import Place
@@ -67,6 +67,7 @@ def content(connection: Connection, mrid: str, language: Language) -> tuple[Read
         "in_use": place is not None and (place.ends_at is None or place.ends_at > now),
         "values": _values(status),
         "gaps": _gaps(status),
+        "known": engineering.of_device(connection, status.device.id),
         **(_of_usage_point(connection, place, reader) if place else _NOTHING),
     }
 

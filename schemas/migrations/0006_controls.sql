@@ -142,8 +142,11 @@ CREATE TABLE end_device_profile (
     read_at timestamptz NOT NULL,
     confirmed_at timestamptz NOT NULL CHECK (confirmed_at >= read_at),
     offers jsonb NOT NULL CHECK (jsonb_typeof(offers) = 'object'),
+    capture_seconds integer CHECK (capture_seconds > 0),
     PRIMARY KEY (end_device_id, read_at)
 );
+COMMENT ON COLUMN end_device_profile.capture_seconds IS
+    'how often the meter stores its intervals [s]; NULL: it does not say, or stores none';
 
 -- Controls are brought to meters by batches of their own where no reading is due.
 ALTER TABLE collection_batch DROP CONSTRAINT collection_batch_reason_check;

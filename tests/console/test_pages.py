@@ -13,6 +13,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from html import unescape
 from pathlib import Path
+from typing import get_args
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
@@ -22,7 +23,8 @@ import pytest
 
 from console.pages import headers, interval_chart, language, showing
 from console.pages.showing import Reader
-from headend import diagnosis, read_rate, talking
+from drivers.control import ImageStatus, SwitchPosition
+from headend import control_kinds, controls, diagnosis, read_rate, talking
 from headend.diagnosis import Condition
 from mdm import tariff
 from schemas import database, quality, reading_type, statements
@@ -313,6 +315,10 @@ def test_every_word_stands_in_both_languages() -> None:
         *(f"class:{each.name.lower()}" for each in quality.QualityClass),
         *(f"severity:{name}" for name in ("info", "issue", "terminate")),
         *(f"outcome:{name}" for name in ("ok", "partial", "failed")),
+        *(f"control:{name}" for name in control_kinds.KINDS),
+        *(f"control_state:{name}" for name in (*controls.OPEN, "waits", "done", "failed")),
+        *(f"image:{name}" for name in get_args(ImageStatus)),
+        *(f"switch:{name}" for name in get_args(SwitchPosition)),
     ]
     assert [key for key in wanted if key not in english] == []
 

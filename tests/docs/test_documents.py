@@ -33,7 +33,7 @@ def named(text: str) -> set[str]:
 def test_every_command_stands_in_operations_with_an_example() -> None:
     rows = dict(
         re.findall(
-            r"^\| `miqyas ([a-z ]+)` \| .* \| `miqyas ([^`]+)` \|$", OPERATIONS, re.MULTILINE
+            r"^\| `miqyas ([a-z -]+)` \| .* \| `miqyas ([^`]+)` \|$", OPERATIONS, re.MULTILINE
         )
     )
     assert set(rows) == COMMANDS
