@@ -141,6 +141,7 @@ class Association:
 
     def _associate(self, asked: Aarq) -> bytes:
         """Answer a request for an association."""
+        self._model.enter()
         self._check_mechanism(asked)
         data, protection = asked.initiate, None
         if asked.context in (dlms_apdu.LN_CIPHERED, dlms_apdu.SN_CIPHERED):

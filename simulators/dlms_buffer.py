@@ -136,6 +136,14 @@ def unsigned_column(name: bytes, values: NDArray[np.int64], class_id: int = 1) -
     return Column(class_id, name, tagged)
 
 
+def long_column(name: bytes, values: NDArray[np.int64], class_id: int = 3) -> Column:
+    """Make a column of numbers of 16 bits without sign."""
+    tagged = np.empty((len(values), 3), dtype=np.uint8)
+    tagged[:, 0] = 0x12
+    tagged[:, 1:] = values.astype(">u2").view(np.uint8).reshape(-1, 2)
+    return Column(class_id, name, tagged)
+
+
 def double_long_column(name: bytes, values: NDArray[np.int64], class_id: int = 3) -> Column:
     """Make a column of numbers of 32 bits without sign."""
     tagged = np.empty((len(values), 5), dtype=np.uint8)

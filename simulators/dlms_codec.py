@@ -145,3 +145,20 @@ def double_long_unsigned(value: int) -> bytes:
 def enum(value: int) -> bytes:
     """Write an enum."""
     return struct.pack(">BB", 0x16, value)
+
+
+def boolean(value: bool) -> bytes:  # what it writes
+    """Write a boolean."""
+    return struct.pack(">B?", 0x03, value)
+
+
+def long(value: int) -> bytes:
+    """Write a long (16 bits)."""
+    return struct.pack(">Bh", 0x10, value)
+
+
+def bit_string(bits: list[bool]) -> bytes:
+    """Write a bit-string, the first bit on the left."""
+    size = (len(bits) + 7) // 8
+    number = sum(1 << (size * 8 - 1 - place) for place, bit in enumerate(bits) if bit)
+    return b"\x04" + length(len(bits)) + number.to_bytes(size, "big")

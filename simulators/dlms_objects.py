@@ -8,10 +8,17 @@ from types import MappingProxyType
 from typing import Final
 
 from schemas.obis import Obis
-from simulators import dlms_codec, dlms_object
+from simulators import dlms_codec, dlms_object, dlms_settings, dlms_tariff
 from simulators.dlms_apdu import Access, Attribute, Selection
 from simulators.dlms_buffer import Profile
-from simulators.dlms_model import REGISTERS, DlmsModel
+from simulators.dlms_model import (
+    EVENT_CODE,
+    FRAUD_CODE,
+    QUALITY_CODE,
+    REGISTERS,
+    SWITCH_CODE,
+    DlmsModel,
+)
 from simulators.dlms_object import CosemObject, Key, Read, cosem
 from simulators.meter import ACTIVE, REACTIVE
 
@@ -45,6 +52,7 @@ def answer(
     found = _found(attribute, public=public)
     if isinstance(found, Access):
         return found
+    model.catch_up(now)
     if found.key == ASSOCIATION and attribute.index == 2:
         return object_list(public=public)
     return found.read(model, attribute.index, selection, now)
@@ -59,6 +67,7 @@ def store(
     found = _found(attribute, public=public)
     if isinstance(found, Access):
         return found
+    model.catch_up(now)
     return found.write(model, attribute.index, value, now)
 
 
@@ -71,6 +80,7 @@ def act(
     found = _found(method, public=public)
     if isinstance(found, Access):
         return found
+    model.catch_up(now)
     return found.act(model, method.index, parameters, now)
 
 
@@ -174,8 +184,27 @@ def _profile(of: Callable[[DlmsModel], Profile]) -> dict[int, Read]:
     }
 
 
-def _clock_time(model: DlmsModel, now: int, _selection: Selection | None) -> bytes:
-    return dlms_codec.octets(model.clock(now))
+def _event_code(code: bytes) -> CosemObject:
+    """Make the object that has the last event's code."""
+
+    def last(model: DlmsModel) -> bytes:
+        noted = model.logged.get(code)
+        return dlms_codec.unsigned(noted[-1][1] if noted else 0)
+
+    return cosem(1, str(Obis.from_bytes(code)), _data(last))
+
+
+def _event_log(log: str, code: bytes) -> CosemObject:
+    return cosem(7, log, _profile(lambda m: m.events(code)), version=1)
+
+
+_LOGS: Final = {
+    "0.0.99.98.0.255": EVENT_CODE,
+    "0.0.99.98.1.255": FRAUD_CODE,
+    "0.0.99.98.2.255": SWITCH_CODE,
+    "0.0.99.98.4.255": QUALITY_CODE,
+}
+"""Event logs, and the objects whose codes they capture."""
 
 
 def _device_name(model: DlmsModel) -> bytes:
@@ -199,17 +228,19 @@ OBJECTS: Final[Mapping[Key, CosemObject]] = MappingProxyType(
     {
         one.key: one
         for one in (
-            cosem(8, "0.0.1.0.0.255", {2: _clock_time}),
+            *dlms_settings.OBJECTS,
+            *dlms_tariff.OBJECTS,
             cosem(1, "0.0.96.1.0.255", _data(lambda m: dlms_codec.octets(m.meter.mrid.encode()))),
             cosem(1, "0.0.42.0.0.255", _data(_device_name)),
-            cosem(1, "1.0.0.2.0.255", _data(lambda _: dlms_codec.octets(b"Miqyas 1.0"))),
+            cosem(1, "1.0.0.2.0.255", _data(lambda m: dlms_codec.octets(m.firmware))),
             cosem(
                 1,
                 "0.0.43.1.0.255",
                 _data(lambda m: dlms_codec.double_long_unsigned(m.accepted_counter)),
             ),
             cosem(1, "0.0.96.10.1.255", _data(lambda _: dlms_codec.unsigned(0))),
-            cosem(1, "0.0.96.11.0.255", _data(lambda _: dlms_codec.unsigned(0))),
+            *(_event_code(code) for code in _LOGS.values()),
+            *(_event_log(log, code) for log, code in _LOGS.items()),
             cosem(3, str(Obis.from_bytes(REGISTERS[ACTIVE])), _energy(ACTIVE, _WH)),
             cosem(3, "1.0.2.8.0.255", _no_energy(_WH)),
             cosem(3, str(Obis.from_bytes(REGISTERS[REACTIVE])), _energy(REACTIVE, _VARH)),
@@ -231,8 +262,8 @@ OBJECTS: Final[Mapping[Key, CosemObject]] = MappingProxyType(
                 _present("active_power_import", dlms_codec.double_long_unsigned, 0, _WATT),
             ),
             cosem(7, "1.0.99.1.0.255", _profile(lambda m: m.load_profile), version=1),
-            cosem(7, "1.0.99.2.0.255", _profile(lambda m: m.daily_registers), version=1),
-            cosem(7, "0.0.99.98.0.255", _profile(lambda m: m.events), version=1),
+            cosem(7, "1.0.99.2.0.255", _profile(lambda m: m.load_profile_2), version=1),
+            cosem(7, "0.0.98.1.0.255", _profile(lambda m: m.billing_registers), version=1),
             cosem(15, "0.0.40.0.0.255", {8: _association_status}, version=1),
             # An object of the maker's own, for whoever tries a meter's services: an attribute of
             # any length, and a method that gives back what it got.

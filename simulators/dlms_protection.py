@@ -170,7 +170,7 @@ class Protection:
         if kind == _WRAPPED:
             reader.take(1)
             wrapped = reader.take(reader.length())
-            return keywrap.aes_key_unwrap(keys.of(meter, "master"), wrapped), (kind, 0)
+            return keywrap.aes_key_unwrap(self._model.key("master"), wrapped), (kind, 0)
         scheme = reader.take(reader.length())
         data = reader.take(reader.length())
         own = keys.pair(meter, "meter_agreement")
@@ -203,7 +203,7 @@ class Protection:
             return bytes((_IDENTIFIED, 0)), suite.encryption
         if named[0] == _WRAPPED:
             key = secrets.token_bytes(KEY_BYTES[number])
-            wrapped = keywrap.aes_key_wrap(keys.of(meter, "master"), key)
+            wrapped = keywrap.aes_key_wrap(self._model.key("master"), key)
             return bytes((_WRAPPED, 0)) + dlms_codec.length(len(wrapped)) + wrapped, key
         client = keys.pair(meter, "client_agreement").public
         if named[1] == _STATIC:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -113,6 +114,34 @@ def daily_registers(meter: Meter) -> Rows:
         stamps, captured, {name: meter.register(name, captured) for name in meter.reading_types}
     )
 
+
+def billing_registers(meter: Meter) -> Rows:
+    """Give the registers stored at the beginning of each local month while it is installed.
+
+    Returns
+    -------
+    one column for each of the meter's cumulative reading types [Wh, varh or L]
+    """
+    daily = daily_registers(meter)
+    zone = ZoneInfo(meter.time_zone)
+    local = [datetime.fromtimestamp(stamp, zone) for stamp in daily.stamps.tolist()]
+    first = np.array([at.day == 1 and at.hour == at.minute == 0 for at in local], dtype=np.bool_)
+    values = {name: column[first] for name, column in daily.values.items()}
+    return Rows(daily.stamps[first], daily.captured[first], values)
+
+
+def voltages(meter: Meter, seconds: int) -> Rows:
+    """Give the voltage stored every so many seconds, column ``voltage_l1`` [0.1 V]."""
+    stamps = np.arange(meter.start + seconds, meter.end + 1, seconds, dtype=np.int64)
+    captured = meter.true_time(stamps)
+    values = [meter.present(moment)["voltage_l1"] for moment in captured.tolist()]
+    return Rows(stamps, captured, {"voltage_l1": np.array(values, dtype=np.int64)})
+
+
+NO_EVENTS: Final = Rows(
+    np.zeros(0, np.int64), np.zeros(0, np.int64), {"code": np.zeros(0, np.int64)}
+)
+"""An event log that has nothing."""
 
 POWER_DOWN, POWER_UP, MEMORY_ERROR, MEASUREMENT_ERROR = 1, 2, 14, 16
 """Event codes of the IDIS standard event log."""

@@ -49,7 +49,8 @@ class Connection:
             raise errors.Broken(f"{self._who}: the session failed before; open a new one")
         try:
             return await self._run(step)
-        except (errors.MeterRefused, errors.WrongMeter) as error:
+        except (errors.MeterRefused, errors.WrongMeter, errors.LocalProtocolError) as error:
+            # What is refused, by the meter or by ourselves, leaves nothing unanswered on the line.
             raise type(error)(f"{self._who}: {error}") from error
         except errors.DriverError as error:
             self._usable = False

@@ -94,7 +94,9 @@ def test_object_list_names_every_object(fleet: Fleet, running: Running) -> None:
         assert profile is not None
         for thing in objects:
             if thing.objectType != ObjectType.ASSOCIATION_LOGICAL_NAME:
-                assert reader.ask(reader.client.read(thing, 2)).value is not None
+                reply = reader.ask(reader.client.read(thing, 2))
+                # gurux-dlms gives None for an array without elements.
+                assert reply.value is not None or bytes(reply.data.array()) == b"\x01\x00"
 
 
 def test_several_attributes_in_one_request(fleet: Fleet, running: Running) -> None:
