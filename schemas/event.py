@@ -13,7 +13,7 @@ class EndDeviceEvent:
     Attributes
     ----------
     occurred_at : by the meter's clock, aware, UTC
-    category : power, clock, tamper, configuration, communication, quality, or unknown
+    category : power, clock, tamper, configuration, communication, quality, switch, or unknown
     code : the meter's own number of the event
     description : plain words, English
     """

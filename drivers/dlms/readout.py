@@ -140,9 +140,11 @@ def events(rows: Rows, log: EventLog, period: Period) -> list[EndDeviceEvent]:
     Raises
     ------
     NotOffered
-        if the log has no column of event codes.
+        if the log has no column of event codes, and not a single other one that it could be.
     """
     place = rows.profile.column(log.code)
+    if place is None and len(rows.columns.others) == 1:
+        place = 0
     if place is None:
         raise NotOffered(f"event log {rows.profile.buffer.name} captures no event code")
     clock, codes = _placed(rows.columns), rows.columns.others[place]

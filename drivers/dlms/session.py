@@ -147,7 +147,7 @@ class DlmsSession(Operations):
         return axdr.decode((yield from self._link.association.get(attribute)))[0]
 
     def _invocation_counter(self) -> Step[int]:
-        attribute = self._companion.objects["invocation_counter"]
+        attribute = self._companion.object("invocation_counter")
         value = yield from self._value(attribute)
         if not isinstance(value, int):
             raise RemoteProtocolError(f"{attribute} is {value!r}, which is no invocation counter")
@@ -163,7 +163,7 @@ class DlmsSession(Operations):
 
     def _texts(self, *wanted: str) -> Step[dict[str, str]]:
         """Read identity objects; all but the serial number may be missing."""
-        attributes = [self._companion.objects[what] for what in wanted]
+        attributes = [self._companion.object(what) for what in wanted]
         values = yield from self._link.association.get_all(attributes)
         for what, value in zip(wanted, values, strict=True):
             if isinstance(value, Refusal) and what == "serial":

@@ -31,6 +31,14 @@ from drivers.dlms import (
     wrapper,
 )
 from drivers.dlms.ciphering import Keys
+from drivers.dlms.objects import (
+    calendar,
+    checks,
+    image_transfer,
+    object_list,
+    push_setup,
+    special_days,
+)
 from drivers.files import interval_csv, nem12
 from drivers.files.parsed import Parsed
 from drivers.modbus import answer, register_map
@@ -68,6 +76,23 @@ def _axdr(data: bytes) -> None:
     value, end = axdr.decode(data)
     assert 0 < end <= len(data)
     profile.capture_objects(value)
+
+
+def _objects(data: bytes) -> None:
+    """Decode attributes of the objects that engineers work with; the first octet says which."""
+    which, value = data[0] % 6 if data else 0, axdr.decode(data[1:])[0]
+    if which == 0:
+        object_list.decode(value)
+    elif which == 1:
+        calendar.decode(*(checks.parts(value, "calendar", object, object, object, object)))
+    elif which == 2:
+        special_days.decode(value)
+    elif which == 3:
+        push_setup.decode(0, list(checks.parts(value, "push", *[object] * 6)))
+    elif which == 4:
+        image_transfer._bits(value)
+    else:
+        image_transfer._identifications(value)
 
 
 def _profile_buffer(data: bytes) -> None:
@@ -262,11 +287,26 @@ _CSV: Final = (
     b"M1,active_energy_import_interval,kWh,900,2026-06-01T00:00:00Z,1.25,valid\n"
 )
 
+_OBJECTS: Final = (
+    b"\x00"
+    + bytes.fromhex("0101 0204 120008 1100 09060000010000ff 0202 0101 0203 0f02 1603 00")
+    + bytes.fromhex("0101 0202 0f06 1601"),
+    b"\x01" + bytes.fromhex("0204 090141 0100 0100 0101 0202 1101 0101 0203 090400000000")
+    + bytes.fromhex("090600000a0064ff 120001"),
+    b"\x02" + bytes.fromhex("0101 0203 120001 0905 ffff0219ff 1102"),
+    b"\x03" + bytes.fromhex("0206 0101 0204 120003 09060100010800ff 0f02 120000")
+    + bytes.fromhex("0203 1600 0900 1600")
+    + bytes.fromhex("0100 120000 1100 120000"),
+    b"\x04" + bytes.fromhex("0409ff80"),
+    b"\x05" + bytes.fromhex("0101 0203 06000000ff 09024657 0900"),
+)  # fmt: skip
+
 TARGETS: Final[Mapping[str, Target]] = {
     "axdr": Target(
         _only(_axdr, errors.ProtocolError),
         (bytes.fromhex("0203060000000109020102170102030404 0408f0"), *_COMPACT),
     ),
+    "objects": Target(_only(_objects, errors.ProtocolError), _OBJECTS),
     "profile_buffer": Target(_only(_profile_buffer, errors.ProtocolError), tuple(_buffers())),
     "clock_time": Target(_only(_clock, errors.ProtocolError), (_TIME,)),
     "push": Target(
