@@ -65,10 +65,11 @@ _ALL: Final = (
         profiles=lambda: list(payloads.FORMATS),
         make=None,
         tested_against=(
-            "mosquitto 2.0",
+            "mosquitto 2.0 with and without TLS",
             "amqtt 0.12",
-            "a smartmeter-datacollector capture",
-            "a wmbusmeters telegram",
+            "captures of smartmeter-datacollector, wmbusmeters, Zigbee2MQTT and The Things Stack",
+            "examples of the LoRaWAN Device Repository's decoders",
+            "payloads of npm sparkplug-payload 1.0.3",
         ),
     ),
 )

@@ -17,8 +17,10 @@ from drivers.errors import DriverError
 from drivers.mqtt import broker as brokers
 from drivers.mqtt import payloads
 from drivers.mqtt.broker import Broker
+from drivers.mqtt.formats import sparkplug_wire
 from drivers.mqtt.subscriber import Batch, Subscriber
-from headend import publishers
+from headend import edges, publishers
+from headend.edges import Edges
 from headend.publishers import Directory
 from schemas import database
 from schemas.database import Connection
@@ -29,7 +31,7 @@ _LONGEST_PAUSE = 30.0
 # The registry is looked at this often; sooner, but not for every stray message, for a new name.
 _DIRECTORY_SECONDS = 60.0
 _STRANGER_SECONDS = 1.0
-TOPICS = tuple(one.topic for one in payloads.FORMATS.values())
+TOPICS = tuple(topic for one in payloads.FORMATS.values() for topic in one.topics)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,8 @@ class Listener:
         self._directory = Directory(())
         self._loaded = -math.inf
         self._troubles: set[str] = set()
+        self._edges = Edges()
+        self._asked_at: dict[str, float] = {}
         self._inbound: Subscriber | None = None
         self._failure: BaseException | None = None
 
@@ -156,15 +160,30 @@ class Listener:
                 with database.connect(self._url) as connection:
                     directory = self._known(connection, batch)
                     now = self._clock()
-                    heard = publishers.land(connection, batch.messages, directory, now=now)
+                    # Told again if this does not commit.
+                    known = self._edges.copy()
+                    heard = publishers.land(
+                        connection, batch.messages, directory, now=now, known=known
+                    )
             except psycopg.OperationalError as error:
                 _log.warning("listener.database.away", reason=str(error).strip())
                 self._stopping.wait(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
             else:
+                self._edges = known
+                self._ask(known)
                 self._count(len(batch), heard)
                 return True
         return False
+
+    def _ask(self, known: Edges) -> None:
+        """Ask Sparkplug's edge nodes for the birth certificates that are missing."""
+        now = time.monotonic()
+        for topic in edges.unasked(known.asked, self._asked_at, now):
+            _log.info("listener.rebirth.asked", topic=topic)
+            if self._inbound is not None:
+                milliseconds = int(self._clock().timestamp() * 1000)
+                self._inbound.publish(topic, sparkplug_wire.rebirth(milliseconds))
 
     def _known(self, connection: Connection, batch: Batch) -> Directory:
         """Load the directory again when it is old, or does not know a topic."""

@@ -1,6 +1,6 @@
 -- name: listening_devices
 SELECT d.id, d.mrid, d.profile, d.interval_seconds, d.address ->> 'topic', d.address ->> 'serial',
-       coalesce(p.time_zone, 'UTC')
+       coalesce(p.time_zone, 'UTC'), d.address ->> 'mapping'
 FROM end_device d
 LEFT JOIN LATERAL (
     SELECT usage_point_id FROM installation WHERE end_device_id = d.id

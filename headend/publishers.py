@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from drivers.mqtt import payloads
+from drivers.mqtt import mapping, payloads
+from drivers.mqtt.mapping import BadMapping, FieldMap
 from drivers.mqtt.payload import Delivery, Message, Rejected
-from headend import landing, quarantine, sampling
+from drivers.mqtt.setting import Known, Setting
+from headend import edges, landing, quarantine, sampling
+from headend.edges import Edges
 from headend.landing import Answer
 from headend.quarantine import Aside, Outcome, Row
 from schemas import reading_type, statements
 from schemas.database import Connection
 from schemas.reading import RegisterReading
+from schemas.settings import Settings
 
 _SQL = statements.load("headend", "listener.sql")
 
@@ -41,13 +46,45 @@ class _Publisher:
     topic: str | None
     serial: str | None
     time_zone: str
+    mapping: str | None
+
+    def setting(self, mappings: Mappings) -> Setting:
+        """Tell how its messages are to be read.
+
+        Raises
+        ------
+        drivers.mqtt.mapping.BadMapping
+        """
+        mapping = mappings.named(self.mapping) if self.mapping else None
+        return Setting(ZoneInfo(self.time_zone), mapping)
+
+
+class Mappings:
+    """Mappings by name, each read once; those of a folder of one's own come first."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+        self._read: dict[str, FieldMap] = {}
+
+    def named(self, name: str) -> FieldMap:
+        """Find a mapping.
+
+        Raises
+        ------
+        drivers.mqtt.mapping.BadMapping
+        """
+        if name not in self._read:
+            self._read[name] = mapping.named(name, self._folder)
+        return self._read[name]
 
 
 class Directory:
     """Publishers by each name that a topic or a payload may call them."""
 
-    def __init__(self, publishers: Iterable[_Publisher]) -> None:
+    def __init__(self, publishers: Iterable[_Publisher], folder: Path | None = None) -> None:
         every = list(publishers)
+        self._mappings = Mappings(folder)
+        self._settings: dict[int, Setting | Rejected] = {}
         # Meters' numbers are written in hexadecimal, in either case.
         self._serials = {one.serial.casefold(): one for one in every if one.serial}
         # The registry's topic is written last: it is what somebody chose.
@@ -58,7 +95,8 @@ class Directory:
     @classmethod
     def load(cls, connection: Connection) -> Directory:
         """Load the end devices of the registry that publish."""
-        return cls(_Publisher(*row) for row in connection.execute(_SQL["listening_devices"]))
+        found = [_Publisher(*row) for row in connection.execute(_SQL["listening_devices"])]
+        return cls(found, Settings().mappings)
 
     def of_topic(self, topic: str) -> _Publisher | None:
         """Find who publishes under a topic: by the whole of it, or by one of its levels."""
@@ -67,7 +105,9 @@ class Directory:
 
     def of(self, delivery: Delivery, topic: str) -> _Publisher | Rejected:
         """Find whose readings a delivery has, or why it cannot be told."""
+        last = delivery.identity.rpartition("/")[2]
         found = self._names.get(topic) or self._names.get(delivery.identity)
+        found = found or self._names.get(last)
         told = self._of_serial(delivery.serial)
         found = found or told
         if found is None:
@@ -91,23 +131,43 @@ class Directory:
             )
         return found
 
+    def setting(self, publisher: _Publisher) -> Setting | Rejected:
+        """Tell how a publisher's messages are to be read, or why they cannot be."""
+        if publisher.id not in self._settings:
+            try:
+                self._settings[publisher.id] = publisher.setting(self._mappings)
+            except BadMapping as error:
+                self._settings[publisher.id] = Rejected(f"{publisher.mrid}: {error}")
+        return self._settings[publisher.id]
+
     def _of_serial(self, serial: str) -> _Publisher | None:
         return self._serials.get(serial.casefold()) or self._names.get(serial)
 
 
 def land(
-    connection: Connection, messages: Sequence[Message], directory: Directory, *, now: datetime
+    connection: Connection,
+    messages: Sequence[Message],
+    directory: Directory,
+    *,
+    now: datetime,
+    known: Edges | None = None,
 ) -> Heard:
     """Land what messages say; what cannot be read or placed goes to the quarantine.
 
     The caller owns the transaction; messages that come again change nothing.
+
+    Parameters
+    ----------
+    known : Sparkplug's edge nodes as they were before; changed by what the messages say
     """
+    known = known or Edges()
     readings: dict[int, list[RegisterReading]] = defaultdict(list)
     asides: list[Aside] = []
     for message in messages:
-        read = _read(message, directory)
+        aliases = known.hear(message)
+        read = _read(message, directory, aliases)
         if isinstance(read, Rejected):
-            asides.append(_aside(message, read))
+            asides.append(_aside(message, read, aliases))
         elif read is not None:
             readings[read.publisher.id] += read.readings
     answers = [Answer(device, registers=found) for device, found in sorted(readings.items())]
@@ -123,8 +183,14 @@ def replay(connection: Connection, rows: Sequence[Row], now: datetime) -> dict[i
     What is new lands as if it had just been received; each row's own share of it is told.
     """
     directory = Directory.load(connection)
-    messages = {row.id: Message(row.subject, row.payload, row.received_at) for row in rows}
-    read = {number: _read(message, directory) for number, message in messages.items()}
+    read = {
+        row.id: _read(
+            Message(row.subject, row.payload, row.received_at),
+            directory,
+            edges.aliases(row.context),
+        )
+        for row in rows
+    }
     found = {number: one for number, one in read.items() if isinstance(one, _Read)}
     fresh = _fresh(connection, found)
     answers = [Answer(one.publisher.id, registers=one.readings) for one in found.values()]
@@ -163,10 +229,11 @@ def _key(device: int, one: RegisterReading) -> tuple[int, int, datetime, int, in
     return (device, reading_type.named(one.reading_type).id, one.read_at, one.value, one.quality)
 
 
-def _aside(message: Message, rejected: Rejected) -> Aside:
+def _aside(message: Message, rejected: Rejected, aliases: Mapping[int, Known]) -> Aside:
     return Aside(
-        KIND, message.topic, message.payload, rejected.reason, message.received_at, kind=KIND
-    )
+        KIND, message.topic, message.payload, rejected.reason, message.received_at, kind=KIND,
+        context=edges.context(message, aliases),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,25 +242,54 @@ class _Read:
     readings: Sequence[RegisterReading]
 
 
-def _read(message: Message, directory: Directory) -> _Read | Rejected | None:
+def _read(
+    message: Message, directory: Directory, aliases: Mapping[int, Known]
+) -> _Read | Rejected | None:
     """Decode a message and find whose it is; None where it has nothing for anybody."""
     known = directory.of_topic(message.topic)
-    delivery = _decoded(message, known)
+    delivery = _decoded(message, directory, known, aliases)
     if isinstance(delivery, Rejected):
         return delivery
-    if not delivery.readings:
+    if not delivery.readings and not delivery.unmapped:
         return None
     publisher = directory.of(delivery, message.topic)
     if isinstance(publisher, Rejected):
         return publisher
     if publisher is not known:
         # Only the payload told whose it is, and so how it is to be read.
-        delivery = _decoded(message, publisher)
+        delivery = _decoded(message, directory, publisher, aliases)
         if isinstance(delivery, Rejected):
             return delivery
+    return _checked(message, delivery, publisher)
+
+
+def _checked(
+    message: Message, delivery: Delivery, publisher: _Publisher
+) -> _Read | Rejected | None:
+    """Compare what the registry says of the publisher with what came."""
+    convention = payloads.of_topic(message.topic)
+    if convention is None or convention.name != publisher.profile:
+        return Rejected(
+            f"{publisher.mrid} has the profile {publisher.profile!r} in the registry, and this"
+            f" topic is of {convention.name if convention else 'none'!r}; correct one of them"
+        )
+    if delivery.unmapped:
+        return Rejected(
+            f"{publisher.mrid} needs mapping=NAME in its address: which fields are which readings;"
+            f" there are {', '.join(mapping.names())}, or a file of your own (docs/formats.md)"
+        )
+    if not delivery.readings:
+        return None
     return _Read(publisher, sampling.place(delivery.readings, publisher.interval_seconds))
 
 
-def _decoded(message: Message, publisher: _Publisher | None) -> Delivery | Rejected:
-    zone = ZoneInfo(publisher.time_zone if publisher else "UTC")
-    return payloads.decode(message, zone=zone)
+def _decoded(
+    message: Message,
+    directory: Directory,
+    publisher: _Publisher | None,
+    aliases: Mapping[int, Known],
+) -> Delivery | Rejected:
+    setting = directory.setting(publisher) if publisher else Setting()
+    if isinstance(setting, Rejected):
+        return setting
+    return payloads.decode(message, replace(setting, aliases=aliases) if aliases else setting)

@@ -36,6 +36,9 @@ class Settings(BaseSettings):
         default=None, description="PEM file of our certificate for the broker"
     )
     broker_key_file: Path | None = Field(default=None, description="PEM file of its key")
+    mappings: Path | None = Field(
+        default=None, description="folder of mappings of one's own for MQTT payloads"
+    )
     shared: Path = Field(
         default=Path("../shared"), description="folder of data used by some tests only"
     )

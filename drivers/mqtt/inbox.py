@@ -14,7 +14,7 @@ from drivers.mqtt.payload import Message
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message, and what is needed to acknowledge it."""
+    """A message, and what is needed to acknowledge it; packet id 0 wants no acknowledgement."""
 
     message: Message
     packet_id: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
 from functools import cache
 from typing import Any, Final, NoReturn
@@ -17,6 +17,8 @@ from schemas.reading import RegisterReading
 LARGEST: Final = 65_536
 """Longest payload that is looked into [bytes]."""
 
+# Half of the shortest step that clocks go back by is how late a message may be and still be told.
+_FRESH: Final = timedelta(minutes=15)
 _EARLIEST: Final = 946_684_800  # 2000-01-01, before any of these gateways
 _LATEST: Final = 4_102_444_800  # 2100-01-01
 
@@ -39,11 +41,13 @@ class Delivery:
     identity : the meter's name in the topic: how the registry knows it
     serial : the meter's own number in the payload, empty where it is not there
     readings : may be none, where the quantity is known and has no reading type
+    unmapped : the registry must name a mapping before there can be readings
     """
 
     identity: str
     serial: str
     readings: tuple[RegisterReading, ...]
+    unmapped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,11 @@ def text(fields: Mapping[str, Any], name: str) -> str:
     return value.strip()
 
 
+def optional_text(fields: Mapping[str, Any], name: str) -> str:
+    """Take a text that may be left out or empty: then the empty text."""
+    return text(fields, name) if fields.get(name) else ""
+
+
 def number(fields: Mapping[str, Any], name: str) -> Decimal:
     """Take a number, which must be there."""
     value = fields.get(name)
@@ -136,12 +145,27 @@ def moment(written: str, zone: tzinfo, near: datetime) -> datetime:
     -------
     aware, UTC
     """
+    return min(_meanings(written, zone), key=lambda meant: abs(meant - near))
+
+
+def is_sure(written: str, zone: tzinfo, near: datetime) -> bool:
+    """Tell whether a time means one moment: also in the hour that comes twice, if it is fresh.
+
+    Parameters
+    ----------
+    near : when it was received
+    """
+    meanings = _meanings(written, zone)
+    return len(meanings) == 1 or any(abs(meant - near) < _FRESH for meant in meanings)
+
+
+def _meanings(written: str, zone: tzinfo) -> set[datetime]:
     try:
         read = datetime.fromisoformat(written)
+        both = [read]
         if read.tzinfo is None:
-            both = [read.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)]
-            read = min(both, key=lambda meant: abs(meant - near))
-        return epoch(Decimal(int(read.timestamp())))
+            both = [read.replace(tzinfo=zone, fold=fold) for fold in (0, 1)]
+        return {epoch(Decimal(int(one.timestamp()))) for one in both}
     except (ValueError, OverflowError) as error:
         raise Malformed(f"time {written[:40]!r}: {error}") from error
 

@@ -7,11 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, tzinfo
 from typing import Final
 
-from drivers.mqtt.formats import smartmeter, tasmota_sml, wmbusmeters
+from drivers.mqtt.formats import (
+    chirpstack,
+    smartmeter,
+    sparkplug,
+    tasmota_sml,
+    things_stack,
+    wmbusmeters,
+    zigbee2mqtt,
+)
 from drivers.mqtt.payload import Delivery, Malformed, Message, Rejected
+from drivers.mqtt.setting import Setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,40 +29,49 @@ class Format:
     Attributes
     ----------
     name : the profile in the registry
-    topic : filter of its topics; the first ``+`` stands for the meter's name
+    topics : filters of its topics; a ``+`` stands for any one level
     decode : raises Malformed
     """
 
     name: str
-    topic: str
-    decode: Callable[[Message, tzinfo], Delivery]
+    topics: tuple[str, ...]
+    decode: Callable[[Message, Setting], Delivery]
 
 
 _ALL: Final = (
-    Format("smartmeter", "smartmeter/+/+", lambda message, _: smartmeter.decode(message)),
-    Format("wmbusmeters", "wmbusmeters/+", lambda message, _: wmbusmeters.decode(message)),
-    Format("tasmota-sml", "tele/+/SENSOR", tasmota_sml.decode),
+    Format("smartmeter", ("smartmeter/+/+",), lambda message, _: smartmeter.decode(message)),
+    Format("wmbusmeters", ("wmbusmeters/+",), lambda message, _: wmbusmeters.decode(message)),
+    Format("tasmota-sml", ("tele/+/SENSOR",), tasmota_sml.decode),
+    Format("things-stack", ("v3/+/devices/+/up",), things_stack.decode),
+    Format("chirpstack", ("application/+/device/+/event/up",), chirpstack.decode),
+    Format("zigbee2mqtt", ("zigbee2mqtt/+",), zigbee2mqtt.decode),
+    Format("sparkplug-b", ("spBv1.0/+/+/+", "spBv1.0/+/+/+/+"), sparkplug.decode),
 )
 
 FORMATS: Final[dict[str, Format]] = {one.name: one for one in _ALL}
 
 
-def decode(message: Message, *, zone: tzinfo = UTC) -> Delivery | Rejected:
+def of_topic(topic: str) -> Format | None:
+    """Find the convention that a topic belongs to."""
+    return next((one for one in _ALL if any(matches(wanted, topic) for wanted in one.topics)), None)
+
+
+def decode(message: Message, setting: Setting = Setting()) -> Delivery | Rejected:  # noqa: B008
     """Decode a message by its topic.
 
     Parameters
     ----------
-    zone : of devices that send local times without one
+    setting : what the registry says of the meter
 
     Returns
     -------
     what it says, or why nothing can be made of it; never an exception
     """
-    found = next((one for one in _ALL if matches(one.topic, message.topic)), None)
+    found = of_topic(message.topic)
     if found is None or not message.topic.isprintable():
         return Rejected("no payload convention has this topic")
     try:
-        return found.decode(message, zone)
+        return found.decode(message, setting)
     except Malformed as error:
         return Rejected(f"{found.name}: {error}")
 

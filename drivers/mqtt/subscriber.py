@@ -139,6 +139,11 @@ class Subscriber:
     async def __aexit__(self, *_: object) -> None:
         await asyncio.to_thread(self._close)
 
+    def publish(self, topic: str, payload: bytes) -> None:
+        """Send a message once, if the broker can be reached now (QoS 0)."""
+        if self._client is not None:
+            self._client.publish(topic, payload, qos=0)
+
     def take(self, *, size: int = 500, wait: float = 1.0, linger: float = 0.05) -> Batch | None:
         """Take what has come.
 
@@ -190,8 +195,10 @@ class Subscriber:
         """Acknowledge in the order of arrival (MQTT 3.1.1, §4.6)."""
         with self._lock:
             for one in received:
-                # A packet id means another message on another connection.
-                if self._client is not None and one.connection == self._connection:
+                # A packet id means another message on another connection; QoS 0 has none, and a
+                # broker hangs up on who acknowledges packet 0.
+                current = one.packet_id and one.connection == self._connection
+                if self._client is not None and current:
                     self._client.ack(one.packet_id, 1)
 
     def _open(self) -> None:
@@ -313,7 +320,8 @@ class Subscriber:
 
     def _on_message(self, _: Client, __: object, arrived: MQTTMessage) -> None:
         message = Message(_topic(arrived), bytes(arrived.payload), self._clock())
-        self._inbox.put(Received(message, arrived.mid, self._connection))
+        packet_id = arrived.mid if arrived.qos else 0
+        self._inbox.put(Received(message, packet_id, self._connection))
 
     def _on_disconnect(
         self, client: Client, __: object, ___: DisconnectFlags, reason: ReasonCode, *____: object

@@ -154,6 +154,23 @@ def test_a_process_killed_between_landing_and_acknowledging_loses_nothing(
     assert 0 < len(again) <= 50, "the batch that landed unacknowledged comes again, no other"
 
 
+def test_messages_without_acknowledgement_do_not_cost_the_connection(
+    broker: brokers.Broker,
+) -> None:
+    gateway = Client(CallbackAPIVersion.VERSION2)
+    gateway.connect(broker.host, broker.port)
+    gateway.loop_start()
+    with subscriber(broker.url) as inbound:
+        for qos in (0, 1, 0):
+            gateway.publish("smartmeter/M/ACTIVE_ENERGY_P", str(qos), qos=qos).wait_for_publish(5)
+        assert sorted(drain(inbound, 3)) == ["0", "0", "1"]
+        inbound.publish("smartmeter/M/ACTIVE_ENERGY_P", b"ours")
+        assert drain(inbound, 1) == ["ours"]
+        assert inbound.connected
+    gateway.disconnect()
+    gateway.loop_stop()
+
+
 def test_memory_is_bounded_while_nobody_takes(broker: brokers.Broker) -> None:
     with subscriber(broker.url, limit=20) as inbound:
         publish(broker, numbers(500))
