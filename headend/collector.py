@@ -13,7 +13,7 @@ import structlog
 
 from drivers import catalogue
 from drivers.driver import Driver
-from headend import control_steps, conversation, keys, preparation, sessions
+from headend import control_steps, conversation, keys, preparation, sessions, shared_lines
 from headend.capacity import Capacity, Limits
 from headend.control_kinds import KINDS
 from headend.control_ledger import Ledger
@@ -56,15 +56,22 @@ class Collected:
             self.events += one.landed.events
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Round:
-    """What one call of ``collect`` works with."""
+    """What one call of ``collect`` works with; ``results`` are not written yet."""
 
     order: Order
     clock: Clock
     listener: Listener | None
     connection: Connection
     done: Collected
+    results: list[Result] = field(default_factory=list)
+    busy: list[int] = field(default_factory=list)
+
+    def taken(self) -> list[Result]:
+        """Take the results that are there."""
+        taken, self.results = self.results, []
+        return taken
 
 
 class Collector:
@@ -80,7 +87,7 @@ class Collector:
         self._leases = leases
         self._counters = source
         self._means = means
-        self._capacity = Capacity(limits.sessions)
+        self._capacity = Capacity(limits.sessions, limits.waiting, limits.patience)
 
     async def collect(
         self,
@@ -130,47 +137,52 @@ class Collector:
 
     async def _read_all(self, this: _Round, asking: Sequence[Asking]) -> None:
         """Talk to all at the same time; write results in groups as they come."""
-        pending = {asyncio.create_task(self._read(this, one)) for one in asking}
-        results: list[Result] = []
-        busy: list[int] = []
+        groups = shared_lines.groups(asking, dict(self._drivers))
+        pending = {asyncio.create_task(self._read_line(this, group)) for group in groups}
         flushed = time.monotonic()
         try:
             while pending:
                 finished, pending = await asyncio.wait(
                     pending, timeout=self._limits.flush_seconds, return_when=asyncio.FIRST_COMPLETED
                 )
-                for device_id, result in (task.result() for task in finished):
-                    if result is None:
-                        busy.append(device_id)
-                    else:
-                        results.append(result)
+                for task in finished:
+                    task.result()
                 late = time.monotonic() - flushed >= self._limits.flush_seconds
-                if not pending or late or len(results) >= self._limits.flush:
-                    await self._write(this, results)
-                    results, flushed = [], time.monotonic()
-            await self._put_off_busy(this, busy)
+                if not pending or late or len(this.results) >= self._limits.flush:
+                    await self._write(this, this.taken())
+                    flushed = time.monotonic()
+            await self._put_off_busy(this, this.busy)
         finally:
             for task in pending:
                 task.cancel()
             await asyncio.gather(*pending, return_exceptions=True)
             await self._leases.give_back(one.request.device.id for one in asking)
 
-    async def _read(self, this: _Round, asking: Asking) -> tuple[int, Result | None]:
-        """Talk to one meter when there is a place for it; None while somebody else does.
+    async def _read_line(self, this: _Round, group: Sequence[Asking]) -> None:
+        """Talk to the meters of one line, one after the other, when there is a place for it."""
+        device = group[0].request.device
+        async with self._capacity.slot(device):
+            with shared_lines.holding(group, self._drivers[device.protocol]):
+                for one in group:
+                    await self._read(this, one)
+
+    async def _read(self, this: _Round, asking: Asking) -> None:
+        """Talk to one meter, unless somebody else does.
 
         The lease is given back only when the result is written: who comes next knows of it.
         """
         device = asking.request.device
-        async with self._capacity.slot(device):
-            if not await self._leases.take(device.id, wait=self._limits.lease_wait):
-                return device.id, None
-            result = await conversation.converse(
-                self._drivers[device.protocol], asking.endpoint, asking.request,
-                clock=this.clock, budget=self._budget(asking), means=self._means,
-                counters=asking.counters, alternatives=asking.alternatives, listener=this.listener,
-            )  # fmt: skip
-            await self._conclude(this, result)
-            return device.id, result
+        if not await self._leases.take(device.id, wait=self._limits.lease_wait):
+            this.busy.append(device.id)
+            return
+        result = await conversation.converse(
+            self._drivers[device.protocol], asking.endpoint, asking.request,
+            clock=this.clock, budget=self._budget(asking), means=self._means,
+            counters=asking.counters, alternatives=asking.alternatives, listener=this.listener,
+            on_time=self._limits.on_time,
+        )  # fmt: skip
+        await self._conclude(this, result)
+        this.results.append(result)
 
     def _budget(self, asking: Asking) -> timedelta:
         effects = {KINDS[due.kind].effect for due in asking.request.controls}

@@ -17,7 +17,7 @@ import structlog
 
 from drivers import errors
 from drivers.driver import ClockReading, Driver, Endpoint, Session
-from headend import control_clock, control_steps, pending_keys, resync, retry
+from headend import control_clock, control_steps, pending_keys, resync, retry, sampling
 from headend.control_keys import Alternative
 from headend.control_ledger import Due
 from headend.control_work import Means, SessionSpent
@@ -41,6 +41,7 @@ async def converse(
     counters: Run | None = None,
     alternatives: Sequence[Alternative] = (),
     listener: Listener | None = None,
+    on_time: timedelta = sampling.ON_TIME,
 ) -> Result:
     """Read one meter; a failure is part of the result, never an exception.
 
@@ -52,11 +53,12 @@ async def converse(
     counters : the endpoint's source of invocation counters, to be set right if the meter asks
     alternatives : secrets that the meter may have instead, while a change of keys is open
     listener : is told of every step
+    on_time : how far from its grid point a sample counts as taken there
     """
     begun, at = time.monotonic(), clock()
     result = Result(request, at, at)
     talk = _Talk(driver, endpoint, result, clock, means, counters, alternatives, listener)
-    talk.plan(memory="intervals" in driver.offers)
+    talk.plan(on_time=None if "intervals" in driver.offers else on_time)
     try:
         async with asyncio.timeout(budget.total_seconds()):
             await talk.attempts()
@@ -83,10 +85,10 @@ class _Talk:
     total: int = 0
     taken: int = 0
 
-    def plan(self, *, memory: bool) -> None:
+    def plan(self, *, on_time: timedelta | None) -> None:
         """List the steps of this conversation."""
         request, result = self.result.request, self.result
-        reading = steps(request, result, self.clock, memory=memory)
+        reading = steps(request, result, self.clock, on_time=on_time)
         self.steps = with_controls(reading, request, result, self._do, self._keep_clock)
         self.total = len(self.steps)
 

@@ -22,11 +22,12 @@ _SQL = statements.load("headend", "dispatch.sql")
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """A batch whose time has come."""
+    """A batch whose time has come; ``failing`` if its meters failed last time."""
 
     batch_id: int
     reason: str
     segment_id: int | None
+    failing: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,16 @@ class Queue:
     released: int
     end_devices: int
     oldest: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """An end device that is due; ``line`` is what it may share with others."""
+
+    device: int
+    segment: int | None
+    failing: bool
+    line: str | None
 
 
 def advance(connection: Connection, now: datetime) -> list[Released]:
@@ -106,7 +117,7 @@ def _fire(connection: Connection, one: Schedule, due_at: datetime, now: datetime
     members = connection.execute(
         _SQL["members_due"], {"schedule": one.id, "due_at": due_at}
     ).fetchall()
-    fresh = [(device, segment) for device, segment, queued in members if not queued]
+    fresh = [_Member(*row[:-1]) for row in members if not row[-1]]
     left = len(members) - len(fresh)
     if not _record_fire(
         connection, one, due_at, now=now, outcome="batched", end_devices=len(fresh),
@@ -116,8 +127,16 @@ def _fire(connection: Connection, one: Schedule, due_at: datetime, now: datetime
     if left:
         _log.warning("schedule.overload", schedule=one.name, still_queued=left, due_at=due_at)
     stagger = timedelta(seconds=one.stagger_seconds)
-    made = plan.batches(fresh, due_at, stagger=stagger)
-    _add(connection, made, reason="schedule", reads=one.reads, due_at=due_at, schedule_id=one.id)
+    for failing in (False, True):
+        chosen = [member for member in fresh if member.failing == failing]
+        made = plan.batches(
+            ((member.device, member.segment) for member in chosen), due_at, stagger=stagger,
+            lines={member.device: member.line for member in chosen if member.line},
+        )  # fmt: skip
+        _add(
+            connection, made, reason="schedule", reads=one.reads, due_at=due_at,
+            schedule_id=one.id, failing=failing,
+        )  # fmt: skip
 
 
 def _record_fire(
@@ -165,12 +184,13 @@ def _add(
     reads: Iterable[str],
     due_at: datetime,
     schedule_id: int | None = None,
+    failing: bool = False,
 ) -> None:
     rows = [
         {
             "reason": reason, "schedule": schedule_id, "segment": batch.segment_id,
             "end_devices": list(batch.end_device_ids), "reads": list(reads), "due_at": due_at,
-            "not_before": batch.not_before,
+            "not_before": batch.not_before, "failing": failing,
         }
         for batch in batches
     ]  # fmt: skip

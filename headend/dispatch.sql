@@ -13,7 +13,11 @@ FOR UPDATE OF s
 UPDATE read_schedule SET decided_until = %(now)s WHERE id = ANY (%(schedules)s::integer[])
 
 -- name: members_due
-SELECT m.end_device_id, d.segment_id,
+SELECT m.end_device_id, d.segment_id, coalesce(st.consecutive_failures, 0) > 0,
+       -- What several meters may share: a serial line, a gateway's address.
+       coalesce(
+           d.address ->> 'line',
+           CASE WHEN d.protocol = 'modbus' THEN d.host || ':' || coalesce(d.port, 0) END),
        EXISTS (
            SELECT FROM collection_batch b
            WHERE b.schedule_id = %(schedule)s AND b.finished_at IS NULL
@@ -22,6 +26,7 @@ SELECT m.end_device_id, d.segment_id,
 FROM read_schedule s
 JOIN end_device_group_membership m ON m.group_id = s.group_id
 JOIN end_device d ON d.id = m.end_device_id
+LEFT JOIN device_status st ON st.end_device_id = d.id
 WHERE s.id = %(schedule)s AND d.protocol IN ('dlms', 'modbus')
   AND EXISTS (
       SELECT FROM installation i
@@ -70,15 +75,15 @@ ORDER BY 1
 
 -- name: add_batch
 INSERT INTO collection_batch (
-    reason, schedule_id, segment_id, end_device_ids, reads, due_at, not_before)
+    reason, schedule_id, segment_id, end_device_ids, reads, due_at, not_before, failing)
 VALUES (
     %(reason)s, %(schedule)s, %(segment)s, %(end_devices)s::integer[], %(reads)s::text[], %(due_at)s,
-    %(not_before)s)
+    %(not_before)s, %(failing)s)
 
 -- name: release_batches
 UPDATE collection_batch SET released_at = %(now)s
 WHERE released_at IS NULL AND not_before <= %(now)s
-RETURNING id, reason, segment_id
+RETURNING id, reason, segment_id, failing
 
 -- name: batch
 SELECT b.id, b.reason, b.end_device_ids, b.reads, s.keep_clock_seconds, s.name

@@ -36,8 +36,11 @@ _PRIORITIES = {"control": 5, "schedule": 0, "retry": -5, "backlog": -10}
 _MOST_ATTEMPTS = 5
 _LONGEST_PAUSE = 600
 _LOCKED_PAUSE = 0.05
-# One batch holds as many conversations as its process may; a second fills its gaps.
-_CONCURRENT_BATCHES = 2
+# A batch lasts as long as its slowest meter: others must not wait for that. Conversations are
+# bounded by the process's capacity, however many batches there are.
+_CONCURRENT_BATCHES = 8
+# Whoever failed last time comes after those who did not.
+_FAILING = -3
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +115,8 @@ def hand_over(connection: Connection, now: datetime) -> int:
         # Whatever the number of workers, a segment's limit is kept by one of them at a time.
         lock = None if batch.segment_id is None else f"segment {batch.segment_id}"
         app.configure_task(
-            _TASK, queue=QUEUE, lock=lock, priority=_PRIORITIES[batch.reason],
-            connection=connection,
+            _TASK, queue=QUEUE, lock=lock, connection=connection,
+            priority=_PRIORITIES[batch.reason] + (_FAILING if batch.failing else 0),
         ).defer(batch_id=batch.batch_id)  # fmt: skip
     return len(released)
 

@@ -4,28 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from schemas import quality
 from schemas.period import floor
 from schemas.reading import RegisterReading
 
 # A poll of many meters takes some time; a minute of a house's load is nothing of an hour's.
-_ON_TIME = timedelta(seconds=60)
+ON_TIME = timedelta(seconds=60)
+# Of a short interval no more than this part, whatever is asked for.
+_SHORTEST_PART = 20
 
 
-def place(readings: Iterable[RegisterReading], interval_seconds: int) -> list[RegisterReading]:
+def place(
+    readings: Iterable[RegisterReading], interval_seconds: int, *, on_time: timedelta = ON_TIME
+) -> list[RegisterReading]:
     """Put each sample on the nearest grid point, where it is near enough.
 
-    Within a minute (or a twentieth of a short interval) it is on time; up to half an interval late
-    it is placed and marked ``LATE_SAMPLE``; any other keeps its own time.
+    Within ``on_time`` it is on time; up to half an interval late it is placed and marked
+    ``LATE_SAMPLE``; any other keeps its own time.
 
     Parameters
     ----------
     interval_seconds : distance of grid points [s]; the grid has 00:00 UTC
+    on_time : the tolerance, before and after; a twentieth of the interval at most
     """
-    on_time = min(_ON_TIME, timedelta(seconds=interval_seconds / 20))
-    return [_place(reading, interval_seconds, on_time) for reading in readings]
+    tolerance = min(on_time, timedelta(seconds=interval_seconds / _SHORTEST_PART))
+    return [_place(reading, interval_seconds, tolerance) for reading in readings]
+
+
+def taken(readings: Iterable[RegisterReading], at: datetime) -> list[RegisterReading]:
+    """Give samples the moment at which they were taken."""
+    return [replace(reading, read_at=at) for reading in readings]
 
 
 def _place(reading: RegisterReading, interval_seconds: int, on_time: timedelta) -> RegisterReading:

@@ -37,12 +37,14 @@ class Step:
     halves: Callable[[], list[Step]] = list
 
 
-def steps(request: Request, result: Result, clock: Clock, *, memory: bool) -> deque[Step]:
+def steps(
+    request: Request, result: Result, clock: Clock, *, on_time: timedelta | None
+) -> deque[Step]:
     """List what to read, quick things first: a broken line then still leaves them.
 
     Parameters
     ----------
-    memory : whether the meter stores its intervals
+    on_time : see ``headend.sampling``; None for meters with a memory, which need no samples
     """
 
     async def read_clock(session: Session) -> None:
@@ -50,8 +52,11 @@ def steps(request: Request, result: Result, clock: Clock, *, memory: bool) -> de
 
     async def read_registers(session: Session) -> None:
         found = await session.read_registers(request.registers, now=clock())
-        interval = request.device.interval_seconds
-        result.registers += found if memory else sampling.place(found, interval)
+        if on_time is not None:
+            # Nobody knows when a meter that answers late looked: at the latest when it answered.
+            found = sampling.taken(found, clock())
+            found = sampling.place(found, request.device.interval_seconds, on_time=on_time)
+        result.registers += found
 
     async def read_history(session: Session) -> None:
         if request.history:

@@ -1,0 +1,44 @@
+"""Meters that share a line: units behind one gateway, meters of one bus. Read one after the other.
+
+A line that several conversations wait for would cost each of them its time, and its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol, runtime_checkable
+
+from drivers.driver import Driver, Endpoint
+from headend.preparation import Asking
+
+
+@runtime_checkable
+class SharesLines(Protocol):
+    """A driver whose meters may be on one line."""
+
+    def line_of(self, endpoint: Endpoint) -> Hashable:
+        """Tell which line a meter is on; None if that is not known."""
+
+    def holding(self, endpoint: Endpoint) -> AbstractContextManager[None]:
+        """Keep a meter's line open between the sessions of its units."""
+
+
+def groups(asking: Iterable[Asking], driver_of: dict[str, Driver]) -> list[list[Asking]]:
+    """Put meters of one line and segment together, those that failed last at the end."""
+    made: dict[Hashable, list[Asking]] = {}
+    for one in asking:
+        device = one.request.device
+        driver = driver_of[device.protocol]
+        line = driver.line_of(one.endpoint) if isinstance(driver, SharesLines) else None
+        alone = ("meter", device.id)
+        key = (device.protocol, device.segment_id, line) if line is not None else alone
+        made.setdefault(key, []).append(one)
+    return [sorted(group, key=lambda one: one.request.device.failures) for group in made.values()]
+
+
+def holding(group: Sequence[Asking], driver: Driver) -> AbstractContextManager[None]:
+    """Keep a group's line open until all of it is read."""
+    if len(group) > 1 and isinstance(driver, SharesLines):
+        return driver.holding(group[0].endpoint)
+    return nullcontext()
