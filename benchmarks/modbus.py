@@ -50,6 +50,7 @@ _SLOW_SECONDS: Final = 4.0
 _READING: Final = "active_energy_import"
 # After the last grid point, for what is still under way.
 _LAST_WAIT: Final = 5.0
+_MIQYAS: Final = "from console.command import main; main()"
 _CLOCK_TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
@@ -155,11 +156,11 @@ def _register(connection: Connection, fleet: Fleet, port: int, interval: int) ->
 def _worker(url: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run the head-end's one process."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "console.command", "worker", "--with-scheduler"],
+        [sys.executable, "-c", _MIQYAS, "worker", "--with-scheduler"],
         cwd=Path(__file__).parents[1],
         env={**os.environ, "MIQYAS_DATABASE_URL": url},
-        stderr=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
         yield process
@@ -247,8 +248,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = Args(**vars(parser.parse_args(arguments)))
     with described(given.meters) as (well, ill):
         fleet = fleets.load(ill)
-        dead = {meter.mrid for meter in fleet.meters if meter.having("dead_line")}
-        slow = {meter.mrid for meter in fleet.meters if meter.having("slow_line")}
+        dead = {meter.mrid for meter in fleet.meters if any(meter.having("dead_line"))}
+        slow = {meter.mrid for meter in fleet.meters if any(meter.having("slow_line"))}
         live = {meter.mrid for meter in fleet.meters} - dead - slow
         without = sampled("well", well, live, slow, given)
         print(f"all well: {without.reads} samples, {without.late} late, p99 {without.p99:.2f} s")

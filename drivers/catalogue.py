@@ -13,7 +13,7 @@ from typing import Final
 from drivers.dlms import companion
 from drivers.dlms.session import DlmsDriver
 from drivers.driver import Driver, Feature
-from drivers.modbus import register_map
+from drivers.modbus import profiles as modbus_profiles
 from drivers.modbus.session import ModbusDriver
 from drivers.mqtt import payloads
 
@@ -52,10 +52,12 @@ _ALL: Final = (
     Entry(
         name="modbus",
         offers=ModbusDriver.offers,
-        profiles=register_map.names,
+        profiles=modbus_profiles.names,
         make=ModbusDriver,
         tested_against=(
             "pyModbusTCP 0.3.1",
+            "pymodbus 3.16",
+            "pysunspec2 1.3",
             "register values printed in the vendors' protocol documents",
         ),
     ),

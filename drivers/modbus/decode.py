@@ -72,11 +72,13 @@ def text(words: Sequence[int], field: Field) -> str:
 
 def is_there(memory: Mapping[tuple[int, int], int], register: Register) -> bool:
     """Tell whether all words of a register were read."""
-    return all(
-        (field.span.function, address) in memory
-        for field in register.fields
-        for address in range(field.span.address, field.span.end)
-    )
+    return all(has(memory, field) for field in register.fields)
+
+
+def has(memory: Mapping[tuple[int, int], int], field: Field) -> bool:
+    """Tell whether all words of a field were read."""
+    span = field.span
+    return all((span.function, address) in memory for address in range(span.address, span.end))
 
 
 def reading(memory: Mapping[tuple[int, int], int], register: Register) -> int | None:

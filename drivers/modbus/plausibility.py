@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from drivers.modbus import decode
-from drivers.modbus.register_map import Field, RegisterMap
+from drivers.modbus.register_map import RegisterMap
 from schemas import reading_type
 
 Memory = Mapping[tuple[int, int], int]
@@ -79,6 +79,7 @@ def judge(meter: RegisterMap, first: Memory, later: Memory) -> Candidate:
         *_load(values),
         *_energies(values, after),
     ]
+    clues += _product(meter, first)
     if serial:
         clues.append(Clue(1, f"serial number {serial}"))
     return Candidate(meter, serial, tuple(clues))
@@ -89,21 +90,26 @@ def _values(meter: RegisterMap, memory: Memory) -> dict[str, int | None]:
     return {
         kind: decode.reading(memory, register)
         for kind, register in meter.registers.items()
-        if all(_there(field, memory) for field in register.fields)
+        if decode.is_there(memory, register)
     }
-
-
-def _there(field: Field, memory: Memory) -> bool:
-    span = field.span
-    return all((span.function, address) in memory for address in range(span.address, span.end))
 
 
 def _serial(meter: RegisterMap, memory: Memory) -> str:
     field = meter.identity.get("serial")
-    if field is None or not _there(field, memory):
+    if field is None or not decode.has(memory, field):
         return ""
     said = decode.text(decode.pick(memory, field), field)
     return said if said.isascii() and said.isalnum() and said.strip("0") else ""
+
+
+def _product(meter: RegisterMap, memory: Memory) -> Iterator[Clue]:
+    """Weigh the name that a meter gives itself, where its maker has several maps."""
+    if meter.product is None or not decode.has(memory, meter.product.field):
+        return
+    said = decode.text(decode.pick(memory, meter.product.field), meter.product.field)
+    if said:
+        right = said.lower().startswith(meter.product.names)
+        yield Clue(4 if right else _CONTRADICTED, f"it calls itself {said}")
 
 
 def _refused(count: int) -> Iterator[Clue]:

@@ -60,6 +60,7 @@ async def _rank(line: Line, unit: int, seconds: float, pause: float) -> list[Can
 
 def _everything(meter: RegisterMap) -> list[Span]:
     spans = [field.span for register in meter.registers.values() for field in register.fields]
+    spans += [meter.product.field.span] if meter.product else []
     return spans + [field.span for field in meter.identity.values()]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cache
 from importlib import resources
@@ -146,6 +146,22 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Product:
+    """How a meter that has this map names itself, among the other meters of its family.
+
+    Attributes
+    ----------
+    family : a profile that finds out which of its maps is right
+    field : where the name is
+    names : what it may begin with, in small letters
+    """
+
+    family: str
+    field: Field
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RegisterMap:
     """All that is known about one meter model's registers.
 
@@ -155,6 +171,8 @@ class RegisterMap:
     source : where the facts come from
     registers : by reading type
     identity : serial, model, firmware, manufacturer, where the meter has them
+    product : how the meter names itself, where its maker has several maps
+    proof : words that a meter with this map has, where the map was found by asking
     """
 
     name: str
@@ -164,6 +182,8 @@ class RegisterMap:
     limits: Limits
     registers: Mapping[str, Register]
     identity: Mapping[str, Field]
+    product: Product | None = None
+    proof: Mapping[Span, tuple[int, ...]] = field(default_factory=dict)
 
 
 def names() -> list[str]:
@@ -187,6 +207,11 @@ def named(name: str) -> RegisterMap:
         raise KeyError(f"no Modbus register map {name!r}; known: {', '.join(names())}")
     folder = resources.files("drivers.modbus").joinpath("maps")
     return parse(name, folder.joinpath(f"{name}.toml").read_text(encoding="utf-8"))
+
+
+def proven(found: RegisterMap, proof: Mapping[Span, tuple[int, ...]]) -> RegisterMap:
+    """Give a map with words that prove it."""
+    return replace(found, proof=proof)
 
 
 def parse(name: str, text: str) -> RegisterMap:
@@ -215,6 +240,7 @@ def parse(name: str, text: str) -> RegisterMap:
                 what: _field({**defaults, **entry})
                 for what, entry in table.get("identity", {}).items()
             },
+            product=_product({**defaults, **table["product"]}) if "product" in table else None,
         )
     except (KeyError, TypeError, ValueError, ArithmeticError) as error:
         raise MapError(f"register map {name}: {error}") from error
@@ -234,6 +260,11 @@ def _register(entry: Mapping[str, Any]) -> Register:
     )
     quantity.factor(register.unit, kind)
     return register
+
+
+def _product(entry: Mapping[str, Any]) -> Product:
+    field = _field({**entry, "type": "ascii"})
+    return Product(entry["family"], field, tuple(name.lower() for name in entry["names"]))
 
 
 def _field(entry: Mapping[str, Any]) -> Field:

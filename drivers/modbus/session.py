@@ -10,7 +10,7 @@ from typing import Final, NoReturn
 from drivers import errors
 from drivers.bare import BareSession
 from drivers.driver import Endpoint, Feature, Identity
-from drivers.modbus import decode, place, planner, register_map
+from drivers.modbus import decode, place, planner, profiles, register_map, search
 from drivers.modbus.line import Line, Lines
 from drivers.modbus.place import Place
 from drivers.modbus.register_map import RegisterMap, Span
@@ -19,15 +19,24 @@ from schemas.reading import RegisterReading
 # A meter on a bus answers within tenths of a second; the time that the characters take is added.
 _BUS_SECONDS: Final = 1.0
 _LONGEST_SECONDS: Final = 60.0
+# Maps that were found are remembered; so many meters one process never has.
+_MOST_FOUND: Final = 50_000
+
+Key = tuple[Place, int, str]
+"""A meter: its line, its unit, its profile."""
 
 
 class ModbusSession(BareSession):
-    """One conversation with one meter. Modbus meters have registers and, here, nothing else."""
+    """One conversation with one meter. Modbus meters have registers and, here, nothing else.
 
-    def __init__(self, line: Line, endpoint: Endpoint, meter: RegisterMap) -> None:
-        super().__init__(f"{endpoint.end_device}: a {meter.name} meter")
-        self._line, self._endpoint, self._map = line, endpoint, meter
+    ``found`` remembers by unit which map a meter was found to have.
+    """
+
+    def __init__(self, line: Line, endpoint: Endpoint, found: dict[Key, RegisterMap]) -> None:
+        super().__init__(f"{endpoint.end_device}: a {endpoint.profile} meter")
+        self._line, self._endpoint, self._found = line, endpoint, found
         self._unit, self._seconds = _unit(endpoint), _seconds(endpoint)
+        self._key = (line.place, self._unit, endpoint.profile)
 
     async def identify(self) -> Identity:
         """Ask for the serial number, where the map has its registers.
@@ -37,19 +46,20 @@ class ModbusSession(BareSession):
         NotOffered
             if the map has none.
         """
-        fields = self._map.identity
+        meter = await self._map()
+        fields = meter.identity
         if "serial" not in fields:
             self._lacks("a serial number in its register map")
-        memory = await self._read([field.span for field in fields.values()])
+        memory = await self._read(meter, [field.span for field in fields.values()])
         said = {
             what: decode.text(decode.pick(memory, field), field)
             for what, field in fields.items()
-            if (field.span.function, field.span.address) in memory
+            if decode.has(memory, field)
         }
         return Identity(
             serial=said.get("serial", ""),
-            manufacturer=said.get("manufacturer", self._map.manufacturer),
-            model=said.get("model", self._map.model),
+            manufacturer=said.get("manufacturer", meter.manufacturer),
+            model=said.get("model", meter.model),
             firmware=said.get("firmware", ""),
         )
 
@@ -66,17 +76,62 @@ class ModbusSession(BareSession):
         reading_types : names in ``reading_types.csv``
         now : the moment that the values belong to, since the meter has no clock to ask
         """
-        known = [self._map.registers[kind] for kind in reading_types if kind in self._map.registers]
-        memory = await self._read([field.span for one in known for field in one.fields])
-        there = [one for one in known if decode.is_there(memory, one)]
-        values = [decode.reading(memory, one) for one in there]
+        meter, memory = await self._memory(reading_types)
         return [
-            RegisterReading(register.reading_type, now, value, modulus=register.modulus)
-            for register, value in zip(there, values, strict=True)
-            if value is not None
+            RegisterReading(kind, now, value, modulus=register.modulus)
+            for kind, register in meter.registers.items()
+            if kind in reading_types
+            and decode.is_there(memory, register)
+            and (value := decode.reading(memory, register)) is not None
         ]
 
-    async def _read(self, spans: Sequence[Span]) -> dict[tuple[int, int], int]:
+    async def _memory(
+        self, reading_types: Sequence[str]
+    ) -> tuple[RegisterMap, dict[tuple[int, int], int]]:
+        """Read the words of registers, and with them those that prove the map."""
+        for _ in range(2):
+            meter = await self._map()
+            known = [one for kind, one in meter.registers.items() if kind in reading_types]
+            spans = [field.span for one in known for field in one.fields]
+            memory = await self._read(meter, [*spans, *(meter.proof if spans else ())])
+            if not spans or search.holds(meter, memory):
+                return meter, memory
+            # Another meter is there now, or this one has new settings.
+            self._found.pop(self._key, None)
+        raise errors.RemoteProtocolError(
+            f"{self._endpoint.end_device}: it says another model or scale each time it is asked"
+        )
+
+    async def _map(self) -> RegisterMap:
+        """Give the meter's map; ask the meter where that is not known."""
+        if self._endpoint.profile not in profiles.FAMILIES:
+            return register_map.named(self._endpoint.profile)
+        if self._key not in self._found:
+            if len(self._found) >= _MOST_FOUND:
+                self._found.clear()
+            self._found[self._key] = await self._search()
+        return self._found[self._key]
+
+    async def _search(self) -> RegisterMap:
+        """Answer what the search for the map asks, from the meter."""
+        asking = profiles.FAMILIES[self._endpoint.profile]()
+        try:
+            span = next(asking)
+            while True:
+                span = asking.send(await self._ask_if_there(span))
+        except StopIteration as end:
+            found: RegisterMap | None = end.value
+        if found is None:
+            self._lacks("any model that this profile knows")
+        return found
+
+    async def _ask_if_there(self, span: Span) -> Sequence[int] | None:
+        try:
+            return await self._ask(span)
+        except errors.MeterRefused:
+            return None
+
+    async def _read(self, meter: RegisterMap, spans: Sequence[Span]) -> dict[tuple[int, int], int]:
         """Read words, by function code and address, without those that the meter does not have.
 
         Raises
@@ -86,25 +141,29 @@ class ModbusSession(BareSession):
         """
         memory: dict[tuple[int, int], int] = {}
         refusal: errors.NotOffered | None = None
-        for request in planner.plan(spans, self._map.limits):
+        for request in planner.plan(spans, meter.limits):
             try:
                 _keep(memory, request, await self._ask(request))
             except errors.NotOffered as error:
                 refusal = error
-                await self._read_singly(memory, request, spans)
+                await self._read_singly(memory, request, spans, meter)
         if refusal is not None and not memory:
             raise refusal
         return memory
 
     async def _read_singly(
-        self, memory: dict[tuple[int, int], int], refused: Span, spans: Sequence[Span]
+        self,
+        memory: dict[tuple[int, int], int],
+        refused: Span,
+        spans: Sequence[Span],
+        meter: RegisterMap,
     ) -> None:
         """Read each value of a refused request alone: one that is not there hides the others."""
         inside = {span for span in spans if _is_inside(span, refused)}
         if len(inside) == 1:
             return
         for span in sorted(inside, key=lambda one: (one.address, one.count)):
-            for request in planner.plan([span], self._map.limits):
+            for request in planner.plan([span], meter.limits):
                 try:
                     _keep(memory, request, await self._ask(request))
                 except errors.NotOffered:
@@ -125,6 +184,7 @@ class ModbusDriver:
 
     def __init__(self) -> None:
         self._lines: Final = Lines()
+        self._found: Final[dict[Key, RegisterMap]] = {}
 
     def line_of(self, endpoint: Endpoint) -> Hashable:
         """Tell which line a meter is on: meters on the same one are read one after the other."""
@@ -151,14 +211,14 @@ class ModbusDriver:
         drivers.errors.DriverError
             by what the caller should do; LocalProtocolError if the endpoint is not a Modbus one.
         """
-        meter, where = _meter(endpoint), _place(endpoint)
-        _unit(endpoint)
+        where = _place(endpoint)
+        _check(endpoint)
         with self._lines.line(where) as line:
             try:
                 await line.connect(_seconds(endpoint))
             except errors.DriverError as error:
                 raise type(error)(f"{endpoint.end_device}: {error}") from error
-            yield ModbusSession(line, endpoint, meter)
+            yield ModbusSession(line, endpoint, self._found)
 
     async def keys_in_force(
         self, endpoint: Endpoint, candidates: Sequence[Mapping[str, bytes]]
@@ -179,11 +239,11 @@ def _is_inside(span: Span, request: Span) -> bool:
     return span.function == request.function and starts_inside
 
 
-def _meter(endpoint: Endpoint) -> RegisterMap:
-    try:
-        return register_map.named(endpoint.profile)
-    except KeyError as error:
-        _wrong(endpoint, f"{error.args[0]}")
+def _check(endpoint: Endpoint) -> None:
+    _unit(endpoint)
+    if endpoint.profile not in profiles.names():
+        known = ", ".join(profiles.names())
+        _wrong(endpoint, f"no Modbus register map {endpoint.profile!r}; known: {known}")
 
 
 def _place(endpoint: Endpoint) -> Place:

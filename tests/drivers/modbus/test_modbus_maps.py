@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from drivers.driver import Endpoint
-from drivers.modbus import register_map
+from drivers.modbus import profiles, register_map
+from drivers.modbus.register_map import Register
 from drivers.modbus.session import ModbusDriver
 from tests.drivers.modbus.bank import Bank, serving
 
@@ -168,6 +169,81 @@ IMAGES: Mapping[str, tuple[Bank, Mapping[str, int]]] = {
             "active_power_export": 1234,
         },
     ),
+    # 23000 x 0.01 V, 5250 mA, -123 x 10 W, 5000 x 0.01 Hz, 123456 x 10 Wh; "Countis E24".
+    "socomec-countis-e24": (
+        {
+            (3, 0xC38A): (0x436F, 0x756E, 0x7469, 0x7320, 0x4532, 0x3400, 0, 0),
+            (3, 0xC558): (0, 0x59D8, 0, 0x59D9, 0, 0x59DA),
+            (3, 0xC55E): (0, 0x1388),
+            (3, 0xC560): (0, 0x1482, 0, 0x1483, 0, 0x1484),
+            (3, 0xC568): (0xFFFF, 0xFF85),
+            (3, 0xC65C): (0, 0x0007),
+            (3, 0xC702): (0x0001, 0xE240),
+            (3, 0xC708): (0, 0x0064),
+        },
+        {
+            "active_energy_import": 1_234_560,
+            "active_energy_export": 1000,
+            "voltage_l1": 2300,
+            "voltage_l2": 2300,
+            "voltage_l3": 2300,
+            "current_l1": 5250,
+            "current_l2": 5251,
+            "current_l3": 5252,
+            "active_power_import": 0,
+            "active_power_export": 1230,
+            "frequency": 50_000,
+        },
+    ),
+    # The same, but for whole kWh in another place; "DIRIS A10".
+    "socomec-diris-a10": (
+        {
+            (3, 0xC38A): (0x4449, 0x5249, 0x5320, 0x4131, 0x3000, 0, 0, 0),
+            (3, 0xC558): (0, 0x59D8, 0, 0x59D8, 0, 0x59D8),
+            (3, 0xC55E): (0, 0x1388),
+            (3, 0xC560): (0, 0x1482, 0, 0x1482, 0, 0x1482),
+            (3, 0xC568): (0, 0x007B),
+            (3, 0xC65C): (0x0001, 0xE240),
+            (3, 0xC662): (0, 0x0001),
+            (3, 0xC702): (0, 0x0007),
+        },
+        {
+            "active_energy_import": 123_456_000,
+            "active_energy_export": 1000,
+            "voltage_l1": 2300,
+            "voltage_l2": 2300,
+            "voltage_l3": 2300,
+            "current_l1": 5250,
+            "current_l2": 5250,
+            "current_l3": 5250,
+            "active_power_import": 1230,
+            "active_power_export": 0,
+            "frequency": 50_000,
+        },
+    ),
+    # Power in W; "DIRIS B30".
+    "socomec-diris-b30": (
+        {
+            (3, 0xC38A): (0x4449, 0x5249, 0x5320, 0x4233, 0x3000, 0, 0, 0),
+            (3, 0x480C): (0, 0x59D8, 0, 0x59D8, 0, 0x59D8),
+            (3, 0x481A): (0, 0x1482, 0, 0x1482, 0, 0x1482),
+            (3, 0x482C): (0, 0x04D2),
+            (3, 0x4D83): (0x0001, 0xE240),
+            (3, 0x4D86): (0, 0x0001),
+        },
+        {
+            "active_energy_import": 123_456_000,
+            "active_energy_export": 1000,
+            "voltage_l1": 2300,
+            "voltage_l2": 2300,
+            "voltage_l3": 2300,
+            "current_l1": 5250,
+            "current_l2": 5250,
+            "current_l3": 5250,
+            "active_power_import": 1234,
+            "active_power_export": 0,
+        },
+    ),
     # "LSW -> MSW"; at 0x0034 and 0x0033 stand things that an EM340 would have there.
     "carlo-gavazzi-em24": (
         {
@@ -206,11 +282,20 @@ async def test_an_image_is_read_as_what_it_stands_for(profile: str) -> None:
 def test_the_pages_name_every_map_and_no_other() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
     (row,) = [line for line in readme.splitlines() if line.startswith("| `modbus` |")]
-    assert re.findall(r"`([\w-]+)`", row.split("|")[3]) == register_map.names()
+    assert re.findall(r"`([\w-]+)`", row.split("|")[3]) == profiles.names()
     formats = (ROOT / "docs/formats.md").read_text("utf-8")
     table = formats.split("# Register maps of Modbus meters")[1].split("\n# ")[0]
-    named = dict(re.findall(r"^\| `([\w-]+)` \| ([^|]+) \|", table, re.MULTILINE))
-    assert sorted(named) == register_map.names()
-    for name, meters in named.items():
-        meter = register_map.named(name)
-        assert meters == f"{meter.manufacturer} {meter.model}"
+    rows = re.findall(r"^\| `([\w-]+)` \| ([^|]+) \|.*\| ([^|]+) \|$", table, re.MULTILINE)
+    assert sorted(name for name, _, _ in rows) == profiles.names()
+    for name, meters, wraps in rows:
+        if name in register_map.names():
+            meter = register_map.named(name)
+            assert meters == f"{meter.manufacturer} {meter.model}"
+            assert wraps == _told(meter.registers["active_energy_import"])
+
+
+def _told(register: Register) -> str:
+    """How the page says where a register starts again from 0."""
+    if register.modulus is not None:
+        return f"{register.modulus:,} Wh"
+    return "registry" if "float" in register.field.data_type else "cannot be reached"

@@ -86,6 +86,10 @@ def test_a_value_beyond_the_limit_is_refused() -> None:
         ("inepro-pro380", (), 2),
         ("janitza-umg96", (), 1),
         ("lovato-dmg610", (), 2),
+        ("socomec-countis-e24", ("active_energy_import", "active_energy_export"), 1),
+        ("socomec-countis-e24", (), 2),
+        ("socomec-diris-a10", (), 2),
+        ("socomec-diris-b30", (), 2),
         # Four registers of energy, two in each reading.
         ("siemens-pac3200", ("active_energy_import", "active_energy_export"), 1),
         ("siemens-pac3200", (), 2),
