@@ -125,7 +125,8 @@ def test_verdicts(condition: Condition, name: str) -> None:
 
 def test_every_verdict_has_words_in_both_languages() -> None:
     table = diagnosis.table()
-    used = {*diagnosis._ERRORS.values(), "never_read", "talks", "stale", "limited", "clock_off"}
+    conditions = {"never_read", "talks", "stale", "limited", "clock_off", "interval_differs"}
+    used = {*diagnosis._ERRORS.values(), *conditions}
     assert set(table) == used
     for words in table.values():
         assert words.level in ("good", "warning", "bad", "unknown")
