@@ -177,9 +177,10 @@ def _endpoint(
     device: Device, vault: Vault | VaultError | None, run: Run | None, timeout: float
 ) -> Endpoint:
     """Make an endpoint; what the registry or the key store lacks is an error of its class."""
-    if not device.host:
+    if not device.host and "line" not in device.address:
         raise errors.Unreachable(
-            f"{device.mrid}: the registry has no host for it; import it with host and port"
+            f"{device.mrid}: the registry has no host for it; import it with host and port, or with"
+            " line= in its address"
         )
     if lacking := _lacking(device):
         raise errors.WrongKey(

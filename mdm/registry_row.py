@@ -90,9 +90,14 @@ def parse(line: int, cells: Mapping[str, str | None]) -> RegistryRow | Rejected:
 
 def _together(row: RegistryRow) -> Rejected | None:
     """Check what columns must be to each other."""
-    if row.protocol in ("dlms", "modbus") and not (row.host and row.port):
+    reached = (row.host and row.port) or "line" in row.address
+    if row.protocol in ("dlms", "modbus") and not reached:
         return Rejected(
-            row.line, "host", row.host or "", f"a {row.protocol} meter needs a host and a port"
+            row.line,
+            "host",
+            row.host or "",
+            f"a {row.protocol} meter needs a host and a port, or line= in its address for a serial"
+            " port",
         )
     if row.security != "none" and row.protocol != "dlms":
         return Rejected(row.line, "security", row.security, "only DLMS meters have security")

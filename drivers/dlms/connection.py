@@ -68,9 +68,10 @@ class Connection:
             await self._link.leave()
 
     def abandon(self) -> None:
-        """Leave the association without waiting for an answer, if the line still stands."""
+        """Leave the association and the line without waiting, if the line still stands."""
         self._usable = False
         self._link.abandon(association.RELEASE)
+        self._link.close()
 
     async def _run(self, step: Step[T]) -> T:
         try:

@@ -1,15 +1,15 @@
-"""Conversations with DLMS meters over the TCP wrapper: what the domain asks, in COSEM objects."""
+"""Conversations with DLMS meters: what the domain asks, in COSEM objects."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, MutableMapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Hashable, Iterable, Mapping, MutableMapping, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from drivers.control import KeyChange
-from drivers.dlms import axdr, key_change, meter_view, profile, readout
+from drivers.dlms import axdr, key_change, meter_view, profile, readout, turns
 from drivers.dlms.apdu import Attribute
 from drivers.dlms.connection import Connection, connection
 from drivers.dlms.operations import Operations
@@ -19,6 +19,7 @@ from drivers.dlms.refusals import Refusal
 from drivers.dlms.scaling import Scale, scale
 from drivers.dlms.settings import Settings
 from drivers.dlms.steps import Step
+from drivers.dlms.turns import Turns
 from drivers.driver import METHODS, Endpoint, Feature, Identity
 from drivers.errors import (
     AccessDenied,
@@ -312,17 +313,28 @@ class DlmsSession(Operations):
 
 
 class DlmsDriver:
-    """DLMS meters over the TCP wrapper."""
+    """DLMS meters, over whatever line their address names (``drivers.dlms.line_settings``)."""
 
     name: str = "dlms"
     offers: frozenset[Feature] = frozenset(METHODS)
 
     def __init__(self) -> None:
         self.captured: Captured = {}
+        self._turns = Turns()
+
+    def line_of(self, endpoint: Endpoint) -> Hashable:
+        """Tell which line a meter is on: meters on the same one are read one after the other."""
+        return turns.line_of(endpoint)
+
+    def holding(self, endpoint: Endpoint) -> AbstractContextManager[None]:
+        """Keep nothing between the sessions of a line's meters: each has its own connection."""
+        return nullcontext()
 
     @asynccontextmanager
     async def session(self, endpoint: Endpoint) -> AsyncIterator[DlmsSession]:
         """Open a conversation with a meter; leaving it releases the association.
+
+        Meters behind one endpoint, or on one bus, take turns: most take one client at a time.
 
         Raises
         ------
@@ -330,7 +342,7 @@ class DlmsDriver:
             by what the caller should do; LocalProtocolError if the endpoint is not a DLMS one.
         """
         settings = Settings.of(endpoint)
-        async with connection(endpoint, settings) as link:
+        async with self._turns.turn(endpoint), connection(endpoint, settings) as link:
             session = DlmsSession(link, endpoint, settings, self.captured)
             if settings.serial is not None:
                 await session.check_serial(settings.serial)
@@ -346,7 +358,8 @@ class DlmsDriver:
         drivers.errors.DriverError
             if that cannot be told, since the line failed.
         """
-        return await key_change.in_force(endpoint, candidates)
+        async with self._turns.turn(endpoint):
+            return await key_change.in_force(endpoint, candidates)
 
 
 def _interval_seconds(layout: Profile, otherwise: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -93,6 +94,35 @@ async def test_a_hdlc_connection_is_left_even_if_the_association_is_refused(
         # On the same bus the first meter would still be connected with that client.
         await read_a_day(served, served.endpoint("M00017"))
         await read_a_day(served, endpoint)
+
+
+@pytest.mark.parametrize("group", ["bus", "concentrator", "gateway", "serial"])
+async def test_meters_behind_one_endpoint_take_turns(group: str, tmp_path: Path) -> None:
+    async with serving(FLEET, tmp_path) as served:
+        behind = [served.endpoint(one.mrid) for one in FLEET.meters if one.group == group]
+        driver = DlmsDriver()
+        assert len({driver.line_of(one) for one in behind}) == 1
+
+        async def read(endpoint: Endpoint) -> str:
+            async with driver.session(endpoint) as session:
+                return (await session.identify()).serial
+
+        serials = await asyncio.gather(*map(read, behind))
+        assert serials == [one.end_device for one in behind]
+        assert served.lines.turned_away == 0
+
+
+async def test_a_place_in_the_line_is_free_again_after_a_failure(tmp_path: Path) -> None:
+    async with serving(FLEET, tmp_path) as served:
+        driver, good = DlmsDriver(), served.endpoint("M00011")
+        wrong = replace(served.endpoint("M00012"), secrets=good.secrets)
+        for _ in range(2):
+            with pytest.raises(DriverError):
+                async with driver.session(wrong):
+                    pass
+            async with driver.session(good) as session:
+                await session.identify()
+        assert not driver._turns._lines
 
 
 async def test_another_client_s_connection_is_named(tmp_path: Path) -> None:
