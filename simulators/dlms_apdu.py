@@ -32,6 +32,7 @@ _MECHANISM: Final = bytes.fromhex("60857405080200")[:-1]
 class Access(IntEnum):
     """Results of data access (Green Book, Data-Access-Result)."""
 
+    TEMPORARY_FAILURE = 2
     DENIED = 3
     UNDEFINED = 4
     TYPE_UNMATCHED = 12

@@ -45,6 +45,7 @@ class DlmsModel:
     image : the firmware image that is being brought, or waits
     firmware : version that runs
     due : what happens at a time by the meter's own clock [Unix s], by name
+    answers_lost : key transfers whose connection was cut by option
     logged : what was noted in the event logs since the start, by the log's code object
     """
 
@@ -58,6 +59,7 @@ class DlmsModel:
     firmware: bytes = b"Miqyas 1.0"
     due: dict[str, tuple[int, Callable[[DlmsModel, int], None]]] = field(default_factory=dict)
     logged: dict[bytes, list[tuple[int, int]]] = field(default_factory=dict)
+    answers_lost: int = 0
     _new_keys: dict[str, bytes] = field(default_factory=dict, repr=False)
     _event_logs: dict[bytes, tuple[int, Profile]] = field(default_factory=dict, repr=False)
     _changed_keys: dict[str, bytes] = field(default_factory=dict, repr=False)

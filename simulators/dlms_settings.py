@@ -103,12 +103,16 @@ def _transfer_keys(model: DlmsModel, now: int, parameters: bytes | None) -> None
     """Take wrapped keys, all or none.
 
     Option ``key_answer``: with ``"lost"`` they are taken and the connection is cut without an
-    answer, with ``"request_lost"`` it is cut before they are.
+    answer, with ``"request_lost"`` it is cut before they are; option ``key_answers_lost`` says how
+    often, once if it is not there.
     """
     entries = dlms_codec.whole(parameters or dlms_codec.NULL)
     if not isinstance(entries, list) or not entries:
         raise Malformed("keys come in an array")
-    lost = model.meter.options.get("key_answer")
+    lost = None
+    if model.answers_lost < int(model.meter.options.get("key_answers_lost", 1)):
+        lost = model.meter.options.get("key_answer")
+        model.answers_lost += 1
     if lost == "request_lost":
         raise HangUp("the request is lost")
     new = dict(_unwrapped(model, now, entry) for entry in entries)
@@ -165,8 +169,12 @@ def _two(parameters: bytes | None) -> tuple[Data, Data]:
 
 
 def _verify(model: DlmsModel, now: int, _parameters: bytes | None) -> None:
+    """Check the image; option ``image_verify = 3`` needs as many looks at the status for that."""
     if model.image.status == dlms_state.NOT_INITIATED:
         raise Refused(Access.OTHER)
+    if looks := int(model.meter.options.get("image_verify", 0)):
+        model.image.status, model.image.looks = dlms_state.VERIFYING, looks
+        raise Refused(Access.TEMPORARY_FAILURE)
     if not model.image.verify():
         model.log(EVENT_CODE, FIRMWARE_WRONG, now)
         raise Refused(Access.OTHER)
@@ -174,9 +182,12 @@ def _verify(model: DlmsModel, now: int, _parameters: bytes | None) -> None:
 
 
 def _activate(model: DlmsModel, now: int, _parameters: bytes | None) -> None:
+    """Run the image; option ``image_activation = "restart"`` cuts the connection by that."""
     if model.image.status != dlms_state.VERIFIED:
         raise Refused(Access.OTHER)
     activate_image(model, now)
+    if model.meter.options.get("image_activation") == "restart":
+        raise HangUp("the meter restarts")
 
 
 def activate_image(model: DlmsModel, now: int) -> None:
@@ -253,7 +264,7 @@ OBJECTS: Final[tuple[CosemObject, ...]] = (
             3: shown(lambda model: dlms_codec.bit_string(model.image.taken)),
             4: shown(_first_missing),
             5: shown(lambda model: dlms_codec.boolean(model.image.enabled)),
-            6: shown(lambda model: dlms_codec.enum(model.image.status)),
+            6: shown(lambda model: dlms_codec.enum(model.image.look())),
             7: shown(_to_activate),
         },
         writes={5: _set_enabled},

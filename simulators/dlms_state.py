@@ -50,7 +50,7 @@ class Switch:
         return True
 
 
-NOT_INITIATED, INITIATED, VERIFIED, WRONG, ACTIVATED = 0, 1, 3, 4, 6
+NOT_INITIATED, INITIATED, VERIFYING, VERIFIED, WRONG, ACTIVATED = 0, 1, 2, 3, 4, 6
 """Statuses of an image transfer that meters here have."""
 
 
@@ -58,7 +58,8 @@ NOT_INITIATED, INITIATED, VERIFIED, WRONG, ACTIVATED = 0, 1, 3, 4, 6
 class Image:
     """A firmware image on its way: blocks by number, and what it is to be.
 
-    An image ends with the CRC-32 of all before, most significant octet first.
+    An image ends with the CRC-32 of all before, most significant octet first. ``looks`` is how
+    often its status is read before a verification that takes long is done.
     """
 
     enabled: bool = True
@@ -67,6 +68,7 @@ class Image:
     size: int = 0
     block_size: int = 256
     blocks: dict[int, bytes] = field(default_factory=dict, repr=False)
+    looks: int = 0
 
     @property
     def count(self) -> int:
@@ -82,6 +84,14 @@ class Image:
         """Begin with another image; what there was is forgotten."""
         self.identifier, self.size, self.blocks = identifier, size, {}
         self.status = INITIATED
+
+    def look(self) -> int:
+        """Give the status; a verification that takes long goes on by each look at it."""
+        if self.status == VERIFYING:
+            self.looks -= 1
+            if self.looks <= 0:
+                self.verify()
+        return self.status
 
     def verify(self) -> bool:
         """Check that the image is whole, and what its maker made."""

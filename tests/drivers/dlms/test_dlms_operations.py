@@ -318,6 +318,30 @@ async def test_the_keys_in_force_are_found_out_when_the_answer_is_lost(
     assert holds == (0 if state == "new" else 1)
 
 
+@pytest.mark.parametrize(
+    ("fault", "times", "name", "state"),
+    [
+        ("lost", 1, "master", "new"),
+        ("lost", 1, "broadcast", "new"),
+        ("request_lost", 1, "master", "old"),
+        ("request_lost", 1, "broadcast", "new"),
+        ("lost", 9, "master", "unknown"),
+        ("request_lost", 9, "broadcast", "unknown"),
+    ],
+)
+async def test_keys_that_no_association_shows_are_given_once_more(
+    tmp_path: Path, fault: str, times: int, name: str, state: str
+) -> None:
+    """Where the line breaks again, nobody knows, and both keys have to be kept."""
+    async with (
+        serving(fleet(tmp_path, key_answer=fault, key_answers_lost=times)) as one,
+        DlmsDriver().session(endpoint(one)) as session,
+    ):
+        outcome = await session.change_keys({name: bytes(range(50, 66))})
+    assert outcome.in_force == {name: state}
+    assert not outcome.answered
+
+
 async def test_keys_of_the_wrong_size_or_kind_are_not_sent(served: Served) -> None:
     async with DlmsDriver().session(endpoint(served)) as session:
         for new, message in (
@@ -382,6 +406,28 @@ async def test_an_image_is_activated_at_its_time(served: Served) -> None:
         served.clock.seconds += 3 * 3600
         assert (await session.read_image_state()).status == "activation_successful"
         assert (await session.identify()).firmware == IDENTIFIER
+
+
+async def test_a_verification_that_takes_long_is_awaited(tmp_path: Path) -> None:
+    async with (
+        serving(fleet(tmp_path, image_verify=3)) as one,
+        DlmsDriver().session(endpoint(one)) as session,
+    ):
+        session.verify_pause = 0.01
+        await session.transfer_image(IMAGE, IDENTIFIER)
+        assert (await session.verify_image()).status == "verification_successful"
+
+
+async def test_a_meter_that_restarts_to_activate_tells_later(tmp_path: Path) -> None:
+    async with serving(fleet(tmp_path, image_activation="restart")) as one:
+        async with DlmsDriver().session(endpoint(one)) as session:
+            await session.transfer_image(IMAGE, IDENTIFIER)
+            await session.verify_image()
+            assert (await session.activate_image()).status == "activation_initiated"
+        later = endpoint(one, reserve_counters=counters(500))
+        async with DlmsDriver().session(later) as session:
+            assert (await session.read_image_state()).status == "activation_successful"
+            assert (await session.identify()).firmware == IDENTIFIER
 
 
 async def test_a_wrong_image_is_not_verified(served: Served) -> None:
