@@ -2,7 +2,8 @@
 
 References
 ----------
-IEC 62056-5-3:2017, clause 8 (DataNotification, EventNotificationRequest, General-Glo-Ciphering).
+IEC 62056-5-3:2017, clause 8 (DataNotification, EventNotificationRequest, General-Glo-Ciphering,
+General-Ciphering).
 """
 
 from __future__ import annotations
@@ -18,7 +19,11 @@ from drivers.dlms import axdr, clock_time, push_lists, readout, scaling
 from drivers.dlms.apdu import Attribute
 from drivers.dlms.ciphering import Header, Keys
 from drivers.dlms.clock_time import ClockTime
+from drivers.dlms.general import GENERAL_CIPHERING, Envelope
+from drivers.dlms.general import GENERAL_GLO as GENERAL_GLO_CIPHERING
+from drivers.dlms.message_keys import MessageKeys
 from drivers.dlms.push_lists import PushList, ScalerUnit
+from drivers.dlms.security import Security
 from drivers.errors import RemoteProtocolError, WrongKey
 from schemas import reading_type
 from schemas.obis import Obis
@@ -28,7 +33,6 @@ from schemas.reading_type import ReadingType
 DATA_NOTIFICATION: Final = 0x0F
 EVENT_NOTIFICATION: Final = 0xC2
 GLO_EVENT_NOTIFICATION: Final = 0xCA
-GENERAL_GLO_CIPHERING: Final = 0xDB
 _ELECTRICITY: Final = 1
 _CLOCK: Final = (1, 0)
 
@@ -82,12 +86,13 @@ class Pushed:
         return Decimal(str(value)).scaleb(self.scale[0])
 
 
-def decode(apdu: bytes, keys: Keys | None = None, title: bytes = b"") -> Notification:
+def decode(apdu: bytes, keys: Keys | Security | None = None, title: bytes = b"") -> Notification:
     """Read a notification.
 
     Parameters
     ----------
-    keys : the sender's keys, if it protects what it sends
+    keys : the sender's keys, if it protects what it sends; its security, if no less protection
+        than agreed is to be taken, or the message names its own key
     title : the sender's system title, where the APDU does not bring it
 
     Raises
@@ -95,19 +100,23 @@ def decode(apdu: bytes, keys: Keys | None = None, title: bytes = b"") -> Notific
     WrongKey
         if it is protected and no key is given, or the key does not fit.
     RemoteProtocolError
-        if the bytes are no notification.
+        if the bytes are no notification, or protected less than the sender's security says.
     """
     tag = apdu[0] if apdu else -1
-    if tag == GENERAL_GLO_CIPHERING:
-        title, at = axdr.octets(apdu, 1)
-        return _unprotected(apdu, at, title, keys)
-    if tag == GLO_EVENT_NOTIFICATION:
-        return _unprotected(apdu, 1, title, keys)
+    sender = Security(keys=keys, policy=0, suite=keys.suite) if isinstance(keys, Keys) else keys
+    if tag in (GENERAL_GLO_CIPHERING, GENERAL_CIPHERING, GLO_EVENT_NOTIFICATION):
+        return _unprotected(apdu, sender, title)
+    if sender is not None and sender.ciphered and sender.policy:
+        raise RemoteProtocolError(
+            "the notification is unprotected, and its sender protects what it sends"
+        )
     return _plain(apdu, title, None)
 
 
 def system_title(apdu: bytes) -> bytes:
     """Give the sender's system title, which says whose keys are needed; empty if there is none."""
+    if apdu[:1] == bytes((GENERAL_CIPHERING,)):
+        return Envelope.parse(apdu).sender
     if apdu[:1] != bytes((GENERAL_GLO_CIPHERING,)):
         return b""
     return axdr.octets(apdu, 1)[0]
@@ -155,11 +164,22 @@ def registers(
     return readings
 
 
-def _unprotected(apdu: bytes, at: int, title: bytes, keys: Keys | None) -> Notification:
-    text, _ = axdr.octets(apdu, at)
-    if keys is None:
+def _unprotected(apdu: bytes, sender: Security | None, title: bytes) -> Notification:
+    if sender is None or sender.keys is None:
         raise WrongKey("the notification is ciphered and the sender's keys are not known")
-    plain, header = keys.unprotect(text, title)
+    if apdu[0] == GENERAL_CIPHERING:
+        envelope = Envelope.parse(apdu)
+        title, keys = envelope.sender, MessageKeys(sender).incoming(envelope)
+        plain, header = keys.unprotect(envelope.content, title, envelope.header)
+    else:
+        at = 1
+        if apdu[0] == GENERAL_GLO_CIPHERING:
+            title, at = axdr.octets(apdu, 1)
+        plain, header = sender.keys.unprotect(axdr.octets(apdu, at)[0], title)
+    if header.control & sender.policy != sender.policy:
+        raise RemoteProtocolError(
+            f"the notification is protected too weakly: security control 0x{header.control:02x}"
+        )
     try:
         return _plain(plain, title, header)
     except RemoteProtocolError as error:

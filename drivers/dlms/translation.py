@@ -6,14 +6,20 @@ second opinion on them.
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from gurux_dlms import GXDLMSTranslator
 
 from drivers.dlms import hdlc, wrapper
 from drivers.errors import RemoteProtocolError
 
+# A password of low-level security, and a key for one association where it is not ciphered.
+_SECRET: Final = re.compile(r'(<(?:CallingAuthentication|DedicatedKey) Value=")[^"]*(")')
+
 
 def as_xml(frame: bytes) -> str:
-    """Translate a frame to XML.
+    """Translate a frame to XML; passwords and keys in it are not shown.
 
     Parameters
     ----------
@@ -33,7 +39,7 @@ def as_xml(frame: bytes) -> str:
     # What it does not know it gives back as plain data.
     if not xml.strip() or xml.startswith("<Data="):
         raise RemoteProtocolError(f"no DLMS in {frame[:16].hex(' ')}…: not an APDU that is known")
-    return xml.strip()
+    return _SECRET.sub(r"\1…\2", xml.strip())
 
 
 def _apdu(frame: bytes) -> bytes:

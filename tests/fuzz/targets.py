@@ -12,7 +12,7 @@ import io
 import struct
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -31,6 +31,7 @@ from drivers.dlms import (
     push,
     wrapper,
 )
+from drivers.dlms.association import Mechanism
 from drivers.dlms.ciphering import Keys
 from drivers.dlms.objects import (
     calendar,
@@ -40,6 +41,12 @@ from drivers.dlms.objects import (
     push_setup,
     special_days,
 )
+from drivers.dlms.elliptic import PrivateKey, PublicKey
+from drivers.dlms.general import Envelope, KeyInfo, KeyKind
+from drivers.dlms.message_keys import MessageKeys
+from drivers.dlms.proof import Proof
+from drivers.dlms.protection import Protection
+from drivers.dlms.security import Ciphering, Pairs, Security
 from drivers.files import interval_csv, nem12
 from drivers.files.parsed import Parsed
 from drivers.modbus import answer, register_map
@@ -51,6 +58,15 @@ from drivers.mqtt.setting import Setting
 NOW: Final = datetime(2026, 7, 1, tzinfo=UTC)
 _KEYS: Final = Keys(bytes(range(16)), bytes(range(16, 32)))
 _TITLE: Final = b"FUZ\x00\x00\x00\x00\x01"
+_PAIR: Final = PrivateKey(1, bytes(range(32)))
+_PUBLIC: Final = PublicKey(1, _PAIR.public)
+_SENDER: Final = Security(
+    keys=Keys(bytes(range(16)), bytes(range(16, 32)), suite=1),
+    suite=1,
+    master=bytes(range(16)),
+    pairs=Pairs(_PAIR, _PAIR, _PUBLIC, _PUBLIC),
+)
+_REFUSED: Final = (errors.RemoteProtocolError, errors.MeterRefused)
 _ZONE: Final = ZoneInfo("Europe/Berlin")
 _TOPICS: Final = {
     "wmbusmeters/cellar": "",
@@ -130,6 +146,39 @@ def _push(data: bytes) -> None:
         assert one.amount is None or one.scale is not None
     for reading in push.registers(notification, NOW, deviation=-60):
         assert abs(reading.value) < 2**63
+
+
+def _general(data: bytes) -> None:
+    envelope = Envelope.parse(b"\xdd" + data)
+    assert Envelope.parse(bytes(envelope)) == envelope
+    MessageKeys(_SENDER).incoming(envelope)
+
+
+def _answers(data: bytes) -> None:
+    """A meter with the right keys, or none, answers anything, in any form."""
+    for ciphering in Ciphering:
+        protection = Protection(replace(_SENDER, ciphering=ciphering))
+        protection.title = _TITLE
+        if data[:1] == b"\x01":
+            protection.established()
+        _allowing(lambda p=protection: p.unprotect(data[1:]), *_REFUSED)  # type: ignore[misc]
+        for tag in (0xCC, 0xD4, 0x2C):
+            sealed = bytes((tag,)) + axdr.encode_octets(_KEYS.protect(data[1:], _TITLE, 1))
+            _allowing(lambda p=protection, s=sealed: p.unprotect(s), *_REFUSED)  # type: ignore[misc]
+
+
+def _aare(data: bytes) -> None:
+    answer = association.Answer.parse(data)
+    for ciphering in (Ciphering.NONE, Ciphering.GLOBAL, Ciphering.GENERAL_DEDICATED):
+        protection = Protection(replace(_SENDER, ciphering=ciphering))
+        _allowing(lambda p=protection: p.granted(answer), *_REFUSED)  # type: ignore[misc]
+    for mechanism in Mechanism:
+        asking = replace(_SENDER, mechanism=mechanism, password=b"12345678")
+        _allowing(
+            lambda a=asking: Proof.of(a, bytes(16), answer).check(data),  # type: ignore[misc]
+            *_REFUSED,
+            errors.LocalProtocolError,
+        )
 
 
 def _hdlc(data: bytes) -> None:
@@ -343,6 +392,25 @@ _OBJECTS: Final = (
     b"\x05" + bytes.fromhex("0101 0203 06000000ff 09024657 0900"),
 )  # fmt: skip
 
+_ENVELOPES: Final = tuple(
+    bytes(Envelope(bytes(8), _TITLE, b"MIQ\x00\x00\x00\x00\x01", key=key, content=bytes(30)))[1:]
+    for key in (
+        None,
+        KeyInfo(KeyKind.IDENTIFIED, 0),
+        KeyInfo(KeyKind.WRAPPED, 0, bytes(24)),
+        KeyInfo(KeyKind.AGREED, 1, _PAIR.public + _PAIR.sign(_PAIR.public)),
+        KeyInfo(KeyKind.AGREED, 2),
+    )
+)
+_SECURED_AARE: Final = b"\x61" + axdr.encode_octets(
+    bytes.fromhex("a109060760857405080103a203020100a305a10302010ea40a0408")
+    + _TITLE
+    + bytes.fromhex("88020780890760857405080205aa0a8008")
+    + bytes(8)
+    + b"\xbe\x25\x04\x23\x28\x21"
+    + _KEYS.protect(_INITIATE, _TITLE, 1)[:33]
+)
+
 TARGETS: Final[Mapping[str, Target]] = {
     "axdr": Target(
         _only(_axdr, errors.ProtocolError),
@@ -365,6 +433,11 @@ TARGETS: Final[Mapping[str, Target]] = {
     "apdu": Target(
         _apdu, (b"\xc4\x01\xc1\x00\x11\x05", b"\xc7\x01\xc1\x00\x01\x00\x00", b"\x01\x00\x00")
     ),
+    "general": Target(_only(_general, *_REFUSED), _ENVELOPES),
+    "answers": Target(
+        _answers, (b"\x01\xc4\x01\xc1\x00\x11\x05", *(b"\x01\xdd" + one for one in _ENVELOPES))
+    ),
+    "secured_association": Target(_only(_aare, *_REFUSED), (_SECURED_AARE, _AARE)),
     "mbus": Target(
         _only(_mbus, errors.ProtocolError),
         (bytes.fromhex("6806066853ff100167 00ca16"), b"\x53\xff\x10\x01\x67\x0f"),

@@ -1,6 +1,7 @@
 import pytest
 
-from drivers.dlms import translation, wrapper
+from drivers.dlms import association, translation, wrapper
+from drivers.dlms.association import Conformance, Mechanism, Request
 from drivers.errors import RemoteProtocolError
 
 GET = bytes.fromhex("c001c100010000010000ff0200")
@@ -10,6 +11,17 @@ def test_a_request_is_told_as_xml() -> None:
     xml = translation.as_xml(GET)
     assert "<GetRequestNormal>" in xml
     assert '<InstanceId Value="0000010000FF" />' in xml
+
+
+def test_passwords_and_keys_are_not_shown() -> None:
+    password, key = b"s3cret-1", bytes(range(16))
+    request = association.initiate_request(Conformance.GET, 0xFFFF, key)
+    aarq = bytes(Request(request, mechanism=Mechanism.LOW, secret=password))
+    xml = translation.as_xml(aarq)
+    assert '<CallingAuthentication Value="…" />' in xml
+    assert '<DedicatedKey Value="…" />' in xml
+    assert password.hex() not in xml.lower()
+    assert key.hex() not in xml.lower()
 
 
 def test_a_wrapper_is_taken_off_first() -> None:
