@@ -247,9 +247,18 @@ class Association:
         meter, suite = self._model.meter, self._model.suite
         if not dlms_proof.is_right(meter, suite, self._exchange, answer):
             return Access.SCOPE_VIOLATED
+        if meter.security == "hls-gmac" and self._protection is None:
+            self._take_counter(int.from_bytes(answer[1:5], "big"))
         self._proving, self._open = False, True
         proof = dlms_proof.given(meter, suite, self._exchange, self._model.next_counter())
         return dlms_codec.octets(proof)
+
+    def _take_counter(self, counter: int) -> None:
+        """Refuse a proof under a counter that was used already; ciphering has its own check."""
+        last = self._model.accepted_counter
+        if counter <= last:
+            raise Answered(dlms_apdu.exception(ServiceError.COUNTER, last + 1))
+        self._model.accepted_counter = counter
 
     @property
     def _public(self) -> bool:

@@ -1,8 +1,8 @@
 """Simulated DLMS meters on every line: an own server, because no DLMS server runs in Python.
 
 What is spoken: the wrapper over TCP and UDP, HDLC over TCP and serial lines, the gateway protocol;
-logical names; no security, LLS, HLS5-GMAC with suite 0; GET normal, with list and with blocks;
-selective access by range and by entry.
+logical names; every mechanism but 2, suites 0 to 2, global, dedicated and general ciphering; GET
+normal, with list and with blocks; selective access by range and by entry.
 """
 
 from __future__ import annotations
