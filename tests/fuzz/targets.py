@@ -33,6 +33,9 @@ from drivers.dlms import (
 )
 from drivers.dlms.association import Mechanism
 from drivers.dlms.ciphering import Keys
+from drivers.dlms.elliptic import PrivateKey, PublicKey
+from drivers.dlms.general import Envelope, KeyInfo, KeyKind
+from drivers.dlms.message_keys import MessageKeys
 from drivers.dlms.objects import (
     calendar,
     checks,
@@ -41,9 +44,6 @@ from drivers.dlms.objects import (
     push_setup,
     special_days,
 )
-from drivers.dlms.elliptic import PrivateKey, PublicKey
-from drivers.dlms.general import Envelope, KeyInfo, KeyKind
-from drivers.dlms.message_keys import MessageKeys
 from drivers.dlms.proof import Proof
 from drivers.dlms.protection import Protection
 from drivers.dlms.security import Ciphering, Pairs, Security
@@ -407,8 +407,8 @@ _SECURED_AARE: Final = b"\x61" + axdr.encode_octets(
     + _TITLE
     + bytes.fromhex("88020780890760857405080205aa0a8008")
     + bytes(8)
-    + b"\xbe\x25\x04\x23\x28\x21"
-    + _KEYS.protect(_INITIATE, _TITLE, 1)[:33]
+    + b"\xbe\x23\x04\x21\x28\x1f"
+    + Keys(bytes(range(16)), bytes(range(16, 32)), suite=1).protect(_INITIATE, _TITLE, 1)
 )
 
 TARGETS: Final[Mapping[str, Target]] = {
