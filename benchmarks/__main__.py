@@ -67,7 +67,10 @@ TARGETS: Final[Mapping[str, Sequence[Target]]] = {
         Target("ratio_out", "×", 10),
         Target("ratio_bytes", "×", 6),
     ),
-    "collect": (Target("ratio", "×", 8),),
+    "collect": (
+        Target("ratio", "×", 15),
+        Target("flat", "×", _FLAT, most=True),
+    ),
     "decode": (
         Target("months", "×", 50, of=decoded("month_normal", "month_compact")),
         Target("days", "×", 50, aim=True, of=decoded("day_normal", "day_compact")),

@@ -4,14 +4,19 @@ A simulated fleet in a process of its own (HLS5-GMAC, suite 0, every message aut
 encrypted) is read by both, in turns, a day of 96 quarter-hours in two channels at a time: connect,
 associate, capture objects, scalers, the rows by range, release. Both must read the same energy.
 CPU time is this process's own, user and system. The driver keeps many sessions open at once, as
-the head-end does; gurux-dlms has no asyncio and reads one meter after the other.
+the head-end does; gurux-dlms has no asyncio and reads one meter after the other. The driver reads
+200, 1,000 and 5,000 meters of the fleet, so that one sees whether a meter costs the same in a large
+fleet; and holds a thousand associations open at once, to see what memory one takes.
 
 The last line is one JSON object::
 
-    {"ratio": …,                      meter-days per CPU-second, driver ÷ gurux-dlms
+    {"ratio": …,                      meter-days per CPU-second, driver ÷ gurux-dlms; the smallest
      "meter_days_per_cpu_s": …, "gurux_meter_days_per_cpu_s": …,
      "cpu_ms_per_meter_day": …, "gurux_cpu_ms_per_meter_day": …,
-     "meters": …, "sessions_at_once": …}
+     "cpu_ms_by_meters": {meters: …}, "ratio_by_meters": {meters: …},
+     "flat": …,                       a meter of the largest fleet ÷ one of the smallest
+     "kb_per_session": …,             resident memory of an open association
+     "sessions_at_once": …}
 """
 
 from __future__ import annotations
@@ -37,8 +42,10 @@ from schemas.period import Period
 from simulators import control
 from simulators import fleet as fleets
 
-_ROUNDS: Final = 5
+# Rounds by meters read: a round of a small fleet is soon disturbed by others on the machine.
+_SIZES: Final = {200: 5, 1000: 3, 5000: 2}
 _GURUX_METERS: Final = 12
+_HELD_OPEN: Final = 1000
 _AT_ONCE: Final = 50
 _INTERVAL: Final = timedelta(minutes=15)
 _COLUMNS: Final = {"active_energy_import_interval": 2, "reactive_energy_import_interval": 3}
@@ -145,38 +152,72 @@ def _days(now: datetime, count: int) -> list[Period]:
     ]
 
 
+async def _held_open(meters: Sequence[Endpoint]) -> float:
+    """Associate with all meters at once; give the memory that each takes [kB]."""
+    driver = DlmsDriver()
+    async with contextlib.AsyncExitStack() as stack:
+        before = _resident()
+        for endpoint in meters:
+            await stack.enter_async_context(driver.session(endpoint))
+        return (_resident() - before) / len(meters)
+
+
+def _resident() -> float:
+    """Give this process's resident memory [kB]."""
+    pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1024
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure both clients in turns and print the figures."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.collect", description=__doc__)
-    parser.add_argument("--meters", type=int, default=200, help="meters in the fleet")
-    given = parser.parse_args(arguments)
-    fleet = fleets.load("collect", meters=given.meters)
-    ours, theirs = [], []
-    with control.running("collect", meters=given.meters) as served:
+    parser.add_argument("--meters", type=int, default=max(_SIZES), help="meters in the fleet")
+    most = parser.parse_args(arguments).meters
+    sizes = {meters: rounds for meters, rounds in _SIZES.items() if meters <= most} or {most: 5}
+    fleet = fleets.load("collect", meters=most)
+    found: dict[int, list[tuple[float, float]]] = {}
+    with control.running("collect", meters=most) as served:
         meters = endpoints(fleet, served.dlms_port)
         by_driver(meters[:5], _days(fleet.period.end, 1)[0])
-        for day in _days(fleet.period.end, _ROUNDS):
-            ours.append(by_driver(meters, day))
-            theirs.append(by_gurux(meters[:_GURUX_METERS], day))
-            _compare(ours[-1], theirs[-1])
-            print(
-                f"{day}: driver {ours[-1].cpu_per_meter * 1e3:6.2f} ms, "
-                f"gurux-dlms {theirs[-1].cpu_per_meter * 1e3:6.2f} ms of CPU a meter-day"
-            )
-    print(json.dumps(_figures(ours, theirs, given.meters)))
+        # First: later, memory that is free again would hide what a session takes.
+        held = asyncio.run(_held_open(meters[:_HELD_OPEN]))
+        for size, rounds in sizes.items():
+            days = _days(fleet.period.end, rounds)
+            found[size] = [_round(meters[:size], day) for day in days]
+    print(json.dumps(_figures(found) | {"kb_per_session": round(held, 1)}))
     return 0
 
 
-def _figures(ours: list[Measured], theirs: list[Measured], meters: int) -> dict[str, float]:
-    own = statistics.median(one.cpu_per_meter for one in ours)
-    other = statistics.median(one.cpu_per_meter for one in theirs)
+def _round(meters: Sequence[Endpoint], day: Period) -> tuple[float, float]:
+    """Read a day by both; give the CPU time of a meter-day [s], the driver's first."""
+    ours, theirs = by_driver(meters, day), by_gurux(meters[:_GURUX_METERS], day)
+    _compare(ours, theirs)
+    print(
+        f"{len(meters):5,} meters, {day}: driver {ours.cpu_per_meter * 1e3:6.2f} ms, "
+        f"gurux-dlms {theirs.cpu_per_meter * 1e3:6.2f} ms of CPU a meter-day",
+        flush=True,
+    )
+    return ours.cpu_per_meter, theirs.cpu_per_meter
+
+
+def _figures(found: dict[int, list[tuple[float, float]]]) -> dict[str, object]:
+    """Give the figures; of a size's rounds the median counts."""
+    own = {size: statistics.median(one for one, _ in rounds) for size, rounds in found.items()}
+    ratios = {
+        size: round(statistics.median(other for _, other in rounds) / own[size], 1)
+        for size, rounds in found.items()
+    }
+    other = statistics.median(other for rounds in found.values() for _, other in rounds)
+    worst = min(ratios, key=lambda size: ratios[size])
     return {
-        "ratio": round(other / own, 1),
-        "meter_days_per_cpu_s": round(1 / own, 1),
+        "ratio": ratios[worst],
+        "meter_days_per_cpu_s": round(1 / own[worst], 1),
         "gurux_meter_days_per_cpu_s": round(1 / other, 1),
-        "cpu_ms_per_meter_day": round(own * 1e3, 3),
+        "cpu_ms_per_meter_day": round(own[worst] * 1e3, 3),
         "gurux_cpu_ms_per_meter_day": round(other * 1e3, 3),
-        "meters": meters,
+        "cpu_ms_by_meters": {str(size): round(cost * 1e3, 3) for size, cost in own.items()},
+        "ratio_by_meters": {str(size): ratio for size, ratio in ratios.items()},
+        "flat": round(own[max(own)] / own[min(own)], 2),
         "sessions_at_once": _AT_ONCE,
     }
 
