@@ -51,7 +51,8 @@ def backtest_rules(
 ) -> None:
     """Run changed rules over past days without touching anything, and show what would differ.
 
-    Example: miqyas vee backtest --rules NEW.toml --from 2026-06-01 --to 2026-07-01
+    Example: miqyas vee backtest --rules NEW.toml \\
+    --from 2026-06-01 --to 2026-07-01
     """  # fmt: skip
     changed = [ruleset.read(path) for path in rules]
     # What is not named again stays as it is in force.

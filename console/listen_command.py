@@ -50,7 +50,7 @@ def listen(
     What has landed is acknowledged, nothing before. Passwords come from MIQYAS_BROKER_PASSWORD or
     a file, never from the command line.
 
-    Example: miqyas listen mqtts://miqyas@broker.example --ca-file ca.pem --password-file password
+    Example: miqyas listen mqtts://miqyas@broker.example --ca-file ca.pem
     """
     found = _broker(broker, Settings(), Tls(ca, certificate, key), password_file)
     show.log_events()

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
+import hypothesis
 import psycopg
 import pytest
 from psycopg import sql
@@ -34,6 +35,9 @@ _numbers = itertools.count(1)
 
 def pytest_configure(config: pytest.Config) -> None:
     """Name our marker, and keep the tests away from the server and the folder that people use."""
+    # How long an example takes says how busy the machine is; time is what benchmarks look at.
+    hypothesis.settings.register_profile("miqyas", deadline=None)
+    hypothesis.settings.load_profile("miqyas")
     config.addinivalue_line("markers", "storage: run on TimescaleDB and on the embedded PostgreSQL")
     for name in ("MIQYAS_DATABASE_URL", "MIQYAS_HOME", "MIQYAS_MASTER_KEY_FILE"):
         os.environ.pop(name, None)

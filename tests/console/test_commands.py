@@ -252,7 +252,7 @@ def test_keys_are_taken_once_and_never_shown(town: Town, tmp_path: Path) -> None
     bad.write_text(f"end_device,kind,key_hex\nM00007,encryption,{secret}\nNOBODY,password,3132\n")
     said = town.run("import", "keys", bad)
     assert said.status == 1
-    assert "line 2, key_hex '…': has 15 bytes; a key of encryption has 16 bytes" in said.err
+    assert "line 2, key_hex '…': the encryption key has 15 bytes; security suite 0" in said.err
     assert "line 3, end_device 'NOBODY'" in said.err
     assert secret not in said.out + said.err
 
