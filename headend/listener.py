@@ -19,7 +19,7 @@ from drivers.mqtt import payloads
 from drivers.mqtt.broker import Broker
 from drivers.mqtt.formats import sparkplug_wire
 from drivers.mqtt.subscriber import Batch, Subscriber
-from headend import edges, publishers
+from headend import edges, publishers, quarantine
 from headend.edges import Edges
 from headend.publishers import Directory
 from schemas import database
@@ -27,10 +27,14 @@ from schemas.database import Connection
 
 _log = structlog.get_logger(__name__)
 _WAIT_SECONDS = 0.5
+# Half of what the broker may send ahead: while these land, the next come in.
+_AT_ONCE = 1000
 _LONGEST_PAUSE = 30.0
 # The registry is looked at this often; sooner, but not for every stray message, for a new name.
 _DIRECTORY_SECONDS = 60.0
 _STRANGER_SECONDS = 1.0
+_FIRST_PRUNE_SECONDS = 3600.0
+_DAY_SECONDS = 86_400.0
 TOPICS = tuple(topic for one in payloads.FORMATS.values() for topic in one.topics)
 
 
@@ -76,6 +80,8 @@ class Listener:
         self._loaded = -math.inf
         self._troubles: set[str] = set()
         self._edges = Edges()
+        # A listener that only starts over and over does not delete.
+        self._prune_at = time.monotonic() + _FIRST_PRUNE_SECONDS
         self._asked_at: dict[str, float] = {}
         self._inbound: Subscriber | None = None
         self._failure: BaseException | None = None
@@ -136,8 +142,9 @@ class Listener:
             _log.info("listener.started", broker=str(self._broker))
             self._subscribed.set()
             while not self._stopping.is_set():
-                batch = inbound.take(wait=_WAIT_SECONDS)
+                batch = inbound.take(size=_AT_ONCE, wait=_WAIT_SECONDS)
                 self._watch(inbound)
+                self._prune()
                 if batch is not None and self._land(batch):
                     batch.acknowledge()
         _log.info("listener.stopped", messages=self._counts.messages)
@@ -151,6 +158,19 @@ class Listener:
         elif self._troubles and not trouble:
             self._troubles.clear()
             _log.info("listener.broker.back", broker=str(self._broker))
+
+    def _prune(self) -> None:
+        """Delete what is old in the quarantine, once a day; if the database is away, next time."""
+        if time.monotonic() < self._prune_at:
+            return
+        self._prune_at = time.monotonic() + _DAY_SECONDS
+        try:
+            with database.connect(self._url) as connection:
+                gone = quarantine.prune(connection, now=self._clock())
+        except psycopg.OperationalError as error:
+            _log.warning("listener.database.away", reason=str(error).strip())
+        else:
+            _log.info("listener.quarantine.pruned", rows=gone)
 
     def _land(self, batch: Batch) -> bool:
         """Commit a batch, however long the database is away; False if stopped before that."""

@@ -29,6 +29,9 @@ KIND: Final = "mqtt"
 """The source of what lands, and the kind of what is put aside."""
 
 
+_MOST_TOPICS: Final = 100_000
+
+
 @dataclass(frozen=True, slots=True)
 class Heard:
     """What a batch of messages came to: new register readings, and messages put aside."""
@@ -85,6 +88,7 @@ class Directory:
         every = list(publishers)
         self._mappings = Mappings(folder)
         self._settings: dict[int, Setting | Rejected] = {}
+        self._topics: dict[str, _Publisher] = {}
         # Meters' numbers are written in hexadecimal, in either case.
         self._serials = {one.serial.casefold(): one for one in every if one.serial}
         # The registry's topic is written last: it is what somebody chose.
@@ -100,8 +104,12 @@ class Directory:
 
     def of_topic(self, topic: str) -> _Publisher | None:
         """Find who publishes under a topic: by the whole of it, or by one of its levels."""
-        names = (topic, *topic.split("/"))
-        return next((self._names[name] for name in names if name in self._names), None)
+        known = self._names.get(topic) or self._topics.get(topic)
+        if known is None:
+            known = next(filter(None, map(self._names.get, topic.split("/"))), None)
+            if known is not None and len(self._topics) < _MOST_TOPICS:
+                self._topics[topic] = known
+        return known
 
     def of(self, delivery: Delivery, topic: str) -> _Publisher | Rejected:
         """Find whose readings a delivery has, or why it cannot be told."""

@@ -44,6 +44,8 @@ def _place(reading: RegisterReading, interval_seconds: int, on_time: timedelta) 
     if after - reading.read_at <= on_time:
         return replace(reading, read_at=after)
     late = reading.read_at - before
+    if not late:
+        return reading
     if late <= on_time:
         return replace(reading, read_at=before)
     if late <= timedelta(seconds=interval_seconds / 2):

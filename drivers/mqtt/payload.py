@@ -72,7 +72,7 @@ def document(payload: bytes) -> Mapping[str, Any]:
     if len(payload) > LARGEST:
         raise Malformed(f"{len(payload)} bytes are more than {LARGEST}")
     try:
-        read = json.loads(payload, parse_float=Decimal, parse_int=Decimal, parse_constant=_constant)
+        read = _DECODER.decode(payload.decode())
     except (ValueError, RecursionError, ArithmeticError) as error:
         raise Malformed(f"not JSON: {error}") from error
     if not isinstance(read, dict):
@@ -177,3 +177,7 @@ def _scale(kind: str, unit: str) -> Decimal:
 
 def _constant(name: str) -> NoReturn:
     raise Malformed(f"{name} is not a number")
+
+
+# Made once: json.loads makes one for each text.
+_DECODER: Final = json.JSONDecoder(parse_float=Decimal, parse_int=Decimal, parse_constant=_constant)

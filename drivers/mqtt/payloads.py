@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from drivers.mqtt.formats import (
@@ -51,6 +52,7 @@ _ALL: Final = (
 FORMATS: Final[dict[str, Format]] = {one.name: one for one in _ALL}
 
 
+@lru_cache(maxsize=20_000)
 def of_topic(topic: str) -> Format | None:
     """Find the convention that a topic belongs to."""
     return next((one for one in _ALL if any(matches(wanted, topic) for wanted in one.topics)), None)

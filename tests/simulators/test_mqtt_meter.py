@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from drivers.mqtt import broker as urls
-from drivers.mqtt import payloads
+from drivers.mqtt import mapping, payloads
 from drivers.mqtt.payload import Delivery, Message
+from drivers.mqtt.setting import Setting
 from drivers.mqtt.subscriber import Subscriber
 from simulators import broker as brokers
 from simulators import fleet, mqtt_meter, serving
@@ -85,6 +86,42 @@ def test_what_is_sent_is_the_register(tmp_path: Path) -> None:
         ]
     moments = [delivery.readings[0].read_at for delivery in deliveries]
     assert moments == sorted(moments)
+
+
+LORAWAN = """
+[[group]]
+name = "lorawan"
+protocol = "mqtt"
+count = 2
+profile = "chirpstack"
+commodity = "water"
+interval = 3600
+register_modulus = 100000000
+prefix = "L"
+address = { topic = "application/simulated/device/{number:016x}/event/up", mapping = "water-total" }
+"""
+
+
+def test_uplinks_of_lorawan_meters_are_read_by_the_mapping_that_the_registry_names(
+    tmp_path: Path,
+) -> None:
+    made = loaded(tmp_path, LORAWAN)
+    meters = [meter for meter in made.meters if meter.profile == "chirpstack"]
+    assert [meter.address["topic"] for meter in meters] == [
+        f"application/simulated/device/{number:016x}/event/up" for number in (6, 7)
+    ]
+    chosen = Setting(mapping=mapping.named(str(meters[0].address["mapping"])))
+    sent_by_them = list(mqtt_meter.due(meters, seconds(0) - 1, seconds(24)))
+    assert len(sent_by_them) == 50
+    for at, (topic, text) in enumerate(sent_by_them):
+        meter, hour = meters[at % 2], at // 2
+        read = payloads.decode(Message(topic, text.encode(), START), chosen)
+        assert isinstance(read, Delivery), read
+        assert read.serial == topic.split("/")[3]
+        [one] = read.readings
+        assert one.value == meter.register_at(WATER, seconds(hour))
+        # The network has an uplink two seconds after it was sent.
+        assert one.read_at == START + timedelta(hours=hour, seconds=2)
 
 
 def test_a_message_is_sent_once_however_the_clock_moves(tmp_path: Path) -> None:
