@@ -109,6 +109,9 @@ class Association:
     def _answers(self, apdu: bytes) -> list[bytes]:
         """Answer an APDU: in parts if it is agreed and needed, not at all if none is wanted."""
         parts = self._parts
+        each = self._model.meter.options.get("protection_of_parts") == "each"
+        if each and parts is not None and self._protection is not None and apdu[0] in _CIPHERED:
+            return self._sealed_parts(apdu, parts, self._protection)
         whole: bytes | None = apdu
         if parts is None:
             answer = self._answer(apdu)
@@ -123,6 +126,21 @@ class Association:
         if len(answer) > self._limit or apdu is not whole:
             return parts.send(answer, self._limit)
         return [answer] if answer else []
+
+    def _sealed_parts(self, apdu: bytes, parts: Parts, protection: Protection) -> list[bytes]:
+        """Answer an APDU where parts are protected one by one, not what they are parts of."""
+        plain = protection.opened(apdu)
+        whole: bytes | None = plain
+        if plain[:1] == bytes((dlms_parts.TAG,)):
+            whole, sent = parts.take(plain)
+            if whole is None:
+                return [protection.sealed(one) for one in sent]
+        else:
+            parts.clear()
+        answer, size = self._served(whole or b""), self._limit - protection.overhead
+        if len(answer) <= size:
+            return [protection.sealed(answer)]
+        return [protection.sealed(one) for one in parts.send(answer, size)]
 
     def _answer(self, apdu: bytes) -> bytes:
         tag = apdu[0] if apdu else 0

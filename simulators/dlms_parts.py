@@ -39,6 +39,7 @@ class Parts:
         """Forget the exchange; the next one begins with part 1."""
         self._came: dict[int, bytes] = {}
         self._got = 0
+        self._said = 0
         self._end = 0
         self._complete = False
         self._pieces: list[bytes] = []
@@ -101,7 +102,9 @@ class Parts:
         return written
 
     def _acknowledgement(self) -> bytes:
-        self._number += 1
+        """Say up to where all parts came; the same again has the same number again."""
+        if self._got != self._said:
+            self._number, self._said = self._number + 1, self._got
         return self._part(self._window, self._number, b"")
 
     def _part(self, control: int, number: int, data: bytes) -> bytes:

@@ -230,7 +230,11 @@ def _parse_block(apdu: bytes) -> Block | Refusal:
 
 def result(apdu: bytes, at: int) -> bytes | Refusal:
     """Read one result that ends an APDU: the value's bytes, or why there is none."""
-    return apdu[at + 1 :] if apdu[at : at + 1] == b"\x00" else _refusal(apdu, at)
+    if apdu[at : at + 1] != b"\x00":
+        return _refusal(apdu, at)
+    if at + 1 == len(apdu):
+        raise RemoteProtocolError("a result is a value, and the value is cut off")
+    return apdu[at + 1 :]
 
 
 def _refusal(data: bytes, at: int) -> Refusal:

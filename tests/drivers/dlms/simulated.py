@@ -16,6 +16,7 @@ from schemas.obis import Obis
 from simulators import dlms_association, fleet, keys
 from simulators.clock import Clock
 from simulators.dlms_model import DlmsModel
+from simulators.meter import Meter
 
 T = TypeVar("T")
 
@@ -32,26 +33,27 @@ ECHO = Attribute(32768, Obis(0, 0, 128, 0, 0), 1)
 class Talk:
     """An association with one simulated meter, opened, over a line that a test may spoil.
 
-    ``options`` are the meter's; ``settings`` the client's association's.
+    ``options`` are the meter's; ``settings`` the client's association's. ``security`` names a
+    kind, or is a meter of another fleet with the security that fits it.
     """
 
     def __init__(
         self,
-        security: str = "none",
+        security: str | tuple[Meter, Security] = "none",
         *,
         client: int = 1,
         options: dict[str, Any] | None = None,
         **settings: Any,
     ) -> None:
-        meter = FLEET.meter(SECURITY[security])
+        kind = security if isinstance(security, str) else ""
+        meter = FLEET.meter(SECURITY[kind]) if kind else security[0]
         self.model = DlmsModel(replace(meter, options={**meter.options, **(options or {})}))
         self.meter = dlms_association.Association(self.model, Clock(FLEET.now))
         self.client = client
         self.sent: list[bytes] = []
         self.coming: list[bytes] = []
-        self.association = Association(
-            self._security("none" if client == 16 else security), **settings
-        )
+        held = self._security("none" if client == 16 else kind) if kind else security[1]
+        self.association = Association(held, **settings)
         self.run(self.association.open())
 
     @property
