@@ -89,6 +89,9 @@ class Parts:
 
     def _go_on(self, part: _Part) -> list[bytes]:
         """Send what the client has not acknowledged, as much as it takes."""
+        if part.number == self._got + 1:
+            # An acknowledgement is a part too, without content.
+            self._got += 1
         return self._written(max(part.acknowledged - self._base, 0), max(part.window, 1))
 
     def _written(self, done: int, window: int) -> list[bytes]:

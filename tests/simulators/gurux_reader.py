@@ -34,11 +34,13 @@ _PROTECTION = {
 }
 
 
-def client(meter: Meter, *, counter: int = 1, **told: bytes) -> GXDLMSSecureClient:
+def client(
+    meter: Meter, *, counter: int = 1, short_names: bool = False, **told: bytes
+) -> GXDLMSSecureClient:
     """Make a client for a meter; ``told`` replaces keys by kind."""
     known = dict(keys.told(meter, right=True)) | told
     made = GXDLMSSecureClient(
-        True, 1, 1, _AUTHENTICATION[meter.security], None, InterfaceType.WRAPPER
+        not short_names, 1, 1, _AUTHENTICATION[meter.security], None, InterfaceType.WRAPPER
     )
     if "password" in known:
         made.password = known["password"]
