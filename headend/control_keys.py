@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from drivers.control import KeyChange
-from drivers.errors import LinkError, MeterRefused
+from drivers.errors import DriverError, LinkError, LocalProtocolError, MeterRefused
 from headend import pending_keys
 from headend.control_ledger import Verdict
 from headend.control_work import SessionSpent, Work
@@ -64,9 +64,9 @@ async def change_keys(work: Work) -> Verdict:
     await work.sent()
     try:
         change = await work.session.change_keys(new)
-    except MeterRefused as error:
+    except (MeterRefused, LocalProtocolError) as error:
         if work.claim.sent_at is None:
-            # It said no to the only time that they were sent: nobody has them.
+            # It said no to the only time that they were sent, or they were not: nobody has them.
             await work.stored(lambda c, _: pending_keys.drop(c, work.due.end_device_id, new))
         raise SessionSpent(_refused(error)) from error
     await work.stored(lambda c, now: _keep(c, work, change, now))
@@ -109,5 +109,5 @@ def _verdict(change: KeyChange) -> Verdict:
     return Verdict("failed", told, message="the meter kept its old keys")
 
 
-def _refused(error: MeterRefused) -> Verdict:
+def _refused(error: DriverError) -> Verdict:
     return Verdict("failed", error=type(error).__name__, message=str(error))

@@ -147,7 +147,9 @@ class _Talk:
 
         It is asked once: meters count wrong keys.
         """
-        if not self.alternatives or not isinstance(error, errors.WrongKey):
+        # Some meters hang up on a wrong key.
+        told = isinstance(error, errors.WrongKey | errors.Broken) and not self.taken
+        if not self.alternatives or not told:
             return False
         candidates, self.alternatives = self.alternatives, ()
         self.tell("rekey", str(error))
