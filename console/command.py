@@ -34,6 +34,7 @@ from console import (
 )
 from drivers.errors import DriverError
 from headend.clock import ClockError
+from headend.control_kinds import ControlError
 from headend.devices import UnknownDevice
 from headend.files import UnknownFormat
 from headend.groups import GroupError
@@ -61,6 +62,7 @@ _REFUSALS = (
     BrokerError,
     Busy,
     ClockError,
+    ControlError,
     CycleError,
     DeliveryError,
     DriverError,

@@ -61,7 +61,13 @@ def kinds(meter: Meter) -> tuple[str, ...]:
     """List the kinds of key that a head-end needs for a meter."""
     needed = list(_OF_MECHANISM.get(MECHANISMS[meter.security], ()))
     if ciphering(meter) != "none":
-        needed += ["encryption", "authentication", *_OF_CIPHERING.get(ciphering(meter), ())]
+        # The master key wraps new keys, whatever the messages are ciphered with.
+        needed += [
+            "encryption",
+            "authentication",
+            "master",
+            *_OF_CIPHERING.get(ciphering(meter), ()),
+        ]
     return tuple(dict.fromkeys(needed))
 
 

@@ -38,7 +38,6 @@ from schemas import database
 from schemas.database import Connection
 from simulators import control
 from simulators import fleet as fleets
-from simulators import keys as simulated_keys
 from simulators.dlms_state import signed
 from simulators.fleet import Fleet
 from tests.headend.registry import count
@@ -65,19 +64,12 @@ def served(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -
     small = fleets.load("small")
     end = small.period.end + timedelta(minutes=10)
     key_file = tmp_path_factory.mktemp("keys") / "master.key"
-    masters = [
-        {"end_device": meter.mrid, "kind": "master",
-         "key_hex": simulated_keys.of(meter, "master").hex()}
-        for meter in small.meters
-        if meter.security == "hls-gmac"
-    ]  # fmt: skip
     vault = keys.Vault.open(key_file)
     with control.running("small", now=end) as running:
         rows = small.registry(dlms_port=running.dlms_port, modbus_port=1, broker="mqtt://none")
         with database.connect(module_database_url) as connection:
             registry.import_rows(connection, rows)
-            given = [*small.keys(), *masters]
-            assert keys.import_keys(connection, given, now=end, vault=vault).rejected == ()
+            assert keys.import_keys(connection, small.keys(), now=end, vault=vault).rejected == ()
             clock.simulate(connection, end)
         yield Stage(module_database_url, small, end, key_file)
 
