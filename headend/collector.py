@@ -172,15 +172,21 @@ class Collector:
         The lease is given back only when the result is written: who comes next knows of it.
         """
         device = asking.request.device
-        if not await self._leases.take(device.id, wait=self._limits.lease_wait):
+        driver = self._drivers[device.protocol]
+        needed = shared_lines.leases(asking, driver)
+        if not await self._leases.take(*needed, wait=self._limits.lease_wait):
             this.busy.append(device.id)
             return
-        result = await conversation.converse(
-            self._drivers[device.protocol], asking.endpoint, asking.request,
-            clock=this.clock, budget=self._budget(asking), means=self._means,
-            counters=asking.counters, alternatives=asking.alternatives, listener=this.listener,
-            on_time=self._limits.on_time,
-        )  # fmt: skip
+        try:
+            result = await conversation.converse(
+                driver, asking.endpoint, asking.request,
+                clock=this.clock, budget=self._budget(asking), means=self._means,
+                counters=asking.counters, alternatives=asking.alternatives,
+                listener=this.listener, on_time=self._limits.on_time,
+            )  # fmt: skip
+        finally:
+            # Who comes next on the line need not wait until the result is written.
+            self._leases.done_with(needed[1:])
         await self._conclude(this, result)
         this.results.append(result)
 

@@ -1,4 +1,4 @@
-"""One conversation with a meter at a time, across all processes.
+"""One conversation with a meter at a time, and on a line that takes one, across all processes.
 
 A lease is an advisory lock of PostgreSQL: it ends with the connection, so a killed process leaves
 none behind.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from schemas import statements
 from schemas.database import AsyncConnection
@@ -21,37 +21,55 @@ class Leases:
     """Leases held over one connection in autocommit mode, which they live and die with.
 
     Whoever asks while a question is on its way is asked for with the others in the next one:
-    hundreds of meters cost a few round trips.
+    hundreds of meters cost a few round trips. A lease's number is an end device's, or a line's,
+    which is negative.
     """
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
         self._held: set[int] = set()
+        self._done_with: set[int] = set()
         self._asked: dict[int, asyncio.Future[bool]] = {}
         self._asking: asyncio.Task[None] | None = None
 
-    async def take(self, end_device_id: int, *, wait: float = 0.0) -> bool:
-        """Try to take a lease, for ``wait`` seconds at most; tell whether it is ours."""
+    async def take(self, *numbers: int, wait: float = 0.0) -> bool:
+        """Try to take leases, for ``wait`` seconds at most; tell whether all of them are ours."""
         deadline = time.monotonic() + wait
-        while not await self._try(end_device_id):
+        while not await self._try_all(numbers):
             if time.monotonic() >= deadline:
                 return False
             await asyncio.sleep(_AGAIN_SECONDS)
         return True
 
-    async def give_back(self, end_device_ids: Iterable[int]) -> None:
-        """End leases that are ours."""
-        ours = sorted(self._held.intersection(end_device_ids))
+    async def give_back(self, numbers: Iterable[int]) -> None:
+        """End leases that are ours, and those that are done with."""
+        ours = sorted(self._held.intersection({*numbers, *self._done_with}))
+        self._done_with.clear()
         if ours:
             await self._connection.execute(_SQL["give_back"], {"ids": ours})
             self._held.difference_update(ours)
 
-    async def _try(self, end_device_id: int) -> bool:
-        # PostgreSQL would give the same connection the same lock again.
-        if end_device_id in self._held or end_device_id in self._asked:
+    def done_with(self, numbers: Iterable[int]) -> None:
+        """Give leases back with the next ones: that is soon, and costs no round trip."""
+        self._done_with.update(self._held.intersection(numbers))
+
+    async def _try_all(self, numbers: Sequence[int]) -> bool:
+        taken = await asyncio.gather(*map(self._try, numbers))
+        if all(taken):
+            return True
+        await self.give_back(one for one, ours in zip(numbers, taken, strict=True) if ours)
+        return False
+
+    async def _try(self, number: int) -> bool:
+        # PostgreSQL would give the same connection the same lock again. One that we are done with
+        # is given back first, and whoever waits for it elsewhere has a chance to take it.
+        if number in self._done_with:
+            await self.give_back(())
+            return False
+        if number in self._held or number in self._asked:
             return False
         answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._asked[end_device_id] = answer
+        self._asked[number] = answer
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._ask())
         return await answer

@@ -5,6 +5,7 @@ A line that several conversations wait for would cost each of them its time, and
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Hashable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol, runtime_checkable
@@ -35,6 +36,25 @@ def groups(asking: Iterable[Asking], driver_of: dict[str, Driver]) -> list[list[
         key = (device.protocol, device.segment_id, line) if line is not None else alone
         made.setdefault(key, []).append(one)
     return [sorted(group, key=lambda one: one.request.device.failures) for group in made.values()]
+
+
+@runtime_checkable
+class TakesTurns(Protocol):
+    """A driver on whose lines one client at a time can talk."""
+
+    def exclusive_line(self, endpoint: Endpoint) -> str:
+        """Name the line that a meter is on, the same in every process of this machine."""
+
+
+def leases(asking: Asking, driver: Driver) -> tuple[int, ...]:
+    """Give the numbers of the leases that a conversation needs: its meter's, and its line's.
+
+    Two lines whose names have the same checksum wait for each other, which does no harm.
+    """
+    device = asking.request.device.id
+    if not isinstance(driver, TakesTurns):
+        return (device,)
+    return device, -1 - (zlib.crc32(driver.exclusive_line(asking.endpoint).encode()) & 0x7FFFFFFE)
 
 
 def holding(group: Sequence[Asking], driver: Driver) -> AbstractContextManager[None]:

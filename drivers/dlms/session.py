@@ -326,6 +326,10 @@ class DlmsDriver:
         """Tell which line a meter is on: meters on the same one are read one after the other."""
         return turns.line_of(endpoint)
 
+    def exclusive_line(self, endpoint: Endpoint) -> str:
+        """Name the line that a meter is on, which one client at a time may use."""
+        return " ".join(map(str, turns.line_of(endpoint)))
+
     def holding(self, endpoint: Endpoint) -> AbstractContextManager[None]:
         """Keep nothing between the sessions of a line's meters: each has its own connection."""
         return nullcontext()

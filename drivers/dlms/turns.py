@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from drivers.driver import Endpoint
 
 
-def line_of(endpoint: Endpoint) -> Hashable:
+def line_of(endpoint: Endpoint) -> tuple[str | int, ...]:
     """Tell which line a meter is on: a serial port, or a host and port of the network."""
     path = str(endpoint.address.get("line", ""))
     return ("serial", path) if path else ("network", endpoint.host, endpoint.port)

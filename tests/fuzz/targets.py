@@ -24,8 +24,11 @@ from drivers.dlms import (
     association,
     axdr,
     clock_time,
+    gateway,
     hdlc,
+    hdlc_link,
     mbus,
+    mode_e,
     profile,
     profile_buffer,
     push,
@@ -35,6 +38,7 @@ from drivers.dlms.association import Mechanism
 from drivers.dlms.ciphering import Keys
 from drivers.dlms.elliptic import PrivateKey, PublicKey
 from drivers.dlms.general import Envelope, KeyInfo, KeyKind
+from drivers.dlms.hdlc_parameters import Parameters
 from drivers.dlms.message_keys import MessageKeys
 from drivers.dlms.objects import (
     calendar,
@@ -189,6 +193,58 @@ def _hdlc(data: bytes) -> None:
     body = head + text
     whole = body + hdlc.check_sequence(body)
     _framed(hdlc.Frames(), hdlc.Apdus(), [b"\x7e" + whole + b"\x7e"])
+
+
+_CLIENT, _SERVER = hdlc.client_address(1), hdlc.server_address(1, 17)
+_MOST_TURNS: Final = 5000
+
+
+def _hdlc_link(data: bytes) -> None:
+    """Let a meter say anything: bytes as they are, and frames whose checks fit."""
+    _linked(_pieces(data[1:]), data[:1])
+    said = [
+        hdlc.encode(hdlc.Frame(_CLIENT, _SERVER, piece[0], bool(piece[1:2] > b"\x7f"), piece[2:]))
+        for piece in _pieces(data[1:])
+    ]
+    _linked(said, data[:1])
+
+
+def _linked(said: list[bytes], first: bytes) -> None:
+    size = first[0] % 7 + 1 if first else 1
+    parameters = Parameters(size * 16, size * 16, size, size)
+    link, left = hdlc_link.Link(_CLIENT, _SERVER, parameters, 2), iter(said)
+    frames = link.frames
+    for talk in (link.connect(), link.exchange(bytes(40), bytes(9)), link.more()):
+        output: bytes | None = next(talk)
+        for turn in range(_MOST_TURNS):
+            if output is None:
+                break
+            frames.feed(next(left, b"") if output else b"")
+            try:
+                output = talk.send(frames.next())
+            except StopIteration:
+                output = None
+            assert turn < _MOST_TURNS - 1, "the link does not come to an end"
+        assert frames.waiting <= 2048 + 4096
+
+
+def _mode_e(data: bytes) -> None:
+    lines = mode_e.Lines()
+    for piece in _pieces(data):
+        lines.feed(piece)
+        while (line := lines.next()) is not None:
+            _allowing(
+                lambda line=line: mode_e.choice(mode_e.identified(line)),  # type: ignore[misc]
+                errors.ProtocolError,
+                errors.NotOffered,
+            )
+        assert lines.waiting <= mode_e.LONGEST_LINE
+
+
+def _gateway(data: bytes) -> None:
+    route = gateway.Route(data[0], data[1:3]) if data else gateway.Route(1, b"\x01")
+    for said in (bytes((gateway.RESPONSE,)) + route.out(data[3:])[1:], data[3:]):
+        assert len(route.back(said)) <= len(said)
 
 
 def _mbus(data: bytes) -> None:
@@ -425,6 +481,21 @@ TARGETS: Final[Mapping[str, Target]] = {
     ),
     "hdlc": Target(
         _only(_hdlc, errors.ProtocolError), (_FRAME, b"\x03\x03\x13\x00\x00\xe6\xe7\x00")
+    ),
+    "hdlc_link": Target(
+        _only(_hdlc_link, errors.LinkError, errors.ProtocolError),
+        (
+            b"\x03"
+            + hdlc.encode(hdlc.Frame(_CLIENT, _SERVER, 0x73, False, b"")).ljust(37, b"\x7e")
+            + hdlc.encode(hdlc.Frame(_CLIENT, _SERVER, 0x30, False, b"\xe6\xe7\x00\xc4")),
+            b"\x01\x73\x00".ljust(38, b"\x00") + b"\x30\x00\xe6\xe7\x00\xc4\x01",
+        ),
+    ),
+    "mode_e": Target(
+        _only(_mode_e), (mode_e.sign_on("1"), b"/ISK5\\2MT372\r\n", b"/ABB4TYPE1\r\n")
+    ),
+    "gateway": Target(
+        _only(_gateway, errors.ProtocolError), (b"\x01\x00\x01\xe7\x01\x02\x00\x01\xc4\x01\xc1",)
     ),
     "wrapper": Target(
         _only(_wrapper, errors.ProtocolError), (wrapper.encode(wrapper.Frame(1, 1, b"\xc4")),)

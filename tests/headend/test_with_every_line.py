@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from console import command
-from headend import clock, groups, jobs, keys, schedules
+from headend import clock, collector, groups, jobs, keys, schedules
 from headend.capacity import Limits
+from headend.exchange import Order
 from mdm import registry
 from schemas.database import Connection
 from simulators import control
@@ -79,3 +81,25 @@ def test_a_meter_of_each_line_is_read_now_by_command(
         said = capsys.readouterr().out
         assert not ended.value.code, said
         assert f"{meter.mrid}: ok after" in said
+
+
+async def test_two_processes_never_talk_on_the_same_line_at_once(
+    stage: Stage, connection: Connection
+) -> None:
+    # These endpoints cut a second connection off; a serial port lets nobody else open it.
+    shared = [one for one in stage.fleet.meters if one.group in ("bus", "gateway", "serial")]
+    ids = dict(connection.execute("SELECT mrid, id FROM end_device").fetchall())
+    limits = replace(LIMITS, lease_wait=60.0)
+    async with (
+        collector.running(stage.url, limits=limits) as one,
+        collector.running(stage.url, limits=limits) as other,
+    ):
+        halves = [tuple(ids[meter.mrid] for meter in shared[at::2]) for at in (0, 1)]
+        orders = [Order(half, ("clock", "intervals"), "on_demand") for half in halves]
+        done = await asyncio.gather(
+            one.collect(orders[0], clock=lambda: stage.end),
+            other.collect(orders[1], clock=lambda: stage.end),
+        )
+    assert sum(half.ok for half in done) == len(shared)
+    results = [recorded.result for half in done for recorded in half.recorded]
+    assert {result.attempts for result in results} == {1}
