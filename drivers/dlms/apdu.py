@@ -14,7 +14,7 @@ from typing import Final
 
 from drivers.dlms import axdr, clock_time
 from drivers.dlms.refusals import Refusal
-from drivers.errors import RemoteProtocolError
+from drivers.errors import OutOfStep, RemoteProtocolError
 from schemas.obis import Obis
 
 GET_REQUEST: Final = 0xC0
@@ -28,6 +28,9 @@ EXCEPTION_RESPONSE: Final = 0xD8
 _NORMAL, _BLOCK, _LIST = 1, 2, 3
 # Confirmed service, high priority.
 _INVOKE: Final = 0xC0
+
+# AARE, RLRE and the answers to GET, SET and ACTION: right in their place, and late in another's.
+_ANSWERS: Final = (b"\x61", b"\x63", b"\xc4", b"\xc5", b"\xc7")
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,14 +194,15 @@ def checked(apdu: bytes, tag: int, invoke: int) -> int:
     Raises
     ------
     RemoteProtocolError
-        if it is none of this service, or answers another request.
+        if it is none of this service.
+    OutOfStep
+        if it answers another request.
     """
     if len(apdu) < 4 or apdu[0] != tag:
-        raise RemoteProtocolError(
-            f"the meter's answer begins 0x{apdu[:1].hex()} where 0x{tag:02x} was expected"
-        )
+        kind = OutOfStep if apdu[:1] in _ANSWERS else RemoteProtocolError
+        raise kind(f"the meter's answer begins 0x{apdu[:1].hex()} where 0x{tag:02x} was expected")
     if apdu[2] & 0x0F != invoke:
-        raise RemoteProtocolError(
+        raise OutOfStep(
             f"the meter answers request {apdu[2] & 0x0F} where {invoke} was asked: "
             "it answered twice or late"
         )
