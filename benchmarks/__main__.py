@@ -77,6 +77,15 @@ TARGETS: Final[Mapping[str, Sequence[Target]]] = {
         Target("months with null-data", "×", 50, aim=True, of=decoded("month_null")),
         Target("days with null-data", "×", 50, aim=True, of=decoded("day_null")),
     ),
+    "modbus": (
+        Target("ratio", "×", 0.98),
+        Target("p99_lateness_s", "s", 3, most=True, aim=True),
+    ),
+    "leak": (
+        Target("files_left", "", 0, most=True),
+        Target("tasks_left", "", 0, most=True),
+        Target("memory_grown_mb", "MB", 8, most=True),
+    ),
     "vee": (
         Target("intervals_per_s", "1/s", 500_000),
         Target("memory, 4 times the meters", "×", _FLAT, most=True, of=growth),
