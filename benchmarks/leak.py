@@ -200,21 +200,25 @@ async def _served(peer: Peer) -> AsyncIterator[int]:
 @asynccontextmanager
 async def _locked() -> AsyncIterator[Endpoint]:
     """Serve a simulated meter, and give an endpoint with keys that are not its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        described = Path(folder, "locked.toml")
-        described.write_text(_FLEET, "utf-8")
-        fleet = fleets.load(described)
+    fleet = _one_meter()
     lines = await dlms_meter.serve(fleet.meters, Clock(fleet.now + 3600), port=0)
-    counters = itertools.count(1)
+    counters = itertools.count(1, 1000)
     host, port = line.endpoint(fleet.meters[0], lines.port)
     try:
         yield Endpoint(
             fleet.meters[0].mrid, host, port, "generic", {}, 900, security="hls-gmac",
             secrets={kind: bytes(16) for kind in _KEYS}, timeout=1.0,
-            reserve_counters=lambda count: [next(counters) for _ in range(count)][0],
+            reserve_counters=lambda _: next(counters),
         )  # fmt: skip
     finally:
         await lines.close()
+
+
+def _one_meter() -> fleets.Fleet:
+    with tempfile.TemporaryDirectory() as folder:
+        described = Path(folder, "locked.toml")
+        described.write_text(_FLEET, "utf-8")
+        return fleets.load(described)
 
 
 def _nobodys_port() -> int:
