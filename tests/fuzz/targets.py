@@ -345,7 +345,7 @@ def _asked(answers: answer.Answers | rtu.Answers, data: bytes) -> None:
                 assert said is None or isinstance(said, errors.DriverError)
             assert answers.progress()
             assert str(answers.silence(1.0))
-            assert answers.waiting <= len(data)
+            assert answers.waiting <= 2 * len(data)
     except errors.DriverError:
         return
 
