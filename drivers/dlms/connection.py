@@ -36,6 +36,7 @@ class Connection:
         self._who = who
         self._link = link
         self._usable = True
+        self._ended = False
 
     async def run(self, step: Step[T]) -> T:
         """Run a step of the engine to its result.
@@ -67,10 +68,17 @@ class Connection:
                 await self.run(self.association.release())
             await self._link.leave()
 
+    async def end(self) -> None:
+        """Leave the association and close the line, before the block that opened it ends."""
+        await self.release()
+        self._usable, self._ended = False, True
+        self._link.close()
+
     def abandon(self) -> None:
         """Leave the association and the line without waiting, if the line still stands."""
         self._usable = False
-        self._link.abandon(association.RELEASE)
+        if not self._ended:
+            self._link.abandon(association.RELEASE)
         self._link.close()
 
     async def _run(self, step: Step[T]) -> T:

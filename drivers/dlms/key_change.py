@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
@@ -15,6 +16,8 @@ from drivers.dlms.settings import Settings
 from drivers.driver import Endpoint
 
 _SIZES: Final = (16, 32)
+_ATTEMPTS: Final = 3
+_PAUSE: Final = 0.5
 # Keys that an association shows to be right or wrong.
 _SHOWN: Final = frozenset({"encryption", "authentication"})
 
@@ -44,7 +47,8 @@ async def change(link: Connection, endpoint: Endpoint, new: Mapping[str, bytes])
     except (errors.LinkError, errors.ProtocolError, errors.WrongKey):
         # Lost, or protected under the new key already: only trying tells.
         answered = False
-    link.abandon()
+    # Most meters take one client at a time.
+    await link.end()
     state = await _state(endpoint, new, answered=answered)
     return KeyChange(dict.fromkeys(sorted(new), state), answered)
 
@@ -75,13 +79,22 @@ async def in_force(endpoint: Endpoint, candidates: Sequence[Mapping[str, bytes]]
 
 async def _state(endpoint: Endpoint, new: Mapping[str, bytes], *, answered: bool) -> KeyState:
     """Find out whether the new keys are in force: all of them are, or none is."""
-    try:
-        if _SHOWN & new.keys() and endpoint.security not in ("none", "lls"):
+    shown = bool(_SHOWN & new.keys()) and endpoint.security not in ("none", "lls")
+    if answered and not shown:
+        return "new"
+    for attempt in range(_ATTEMPTS):
+        # A meter may need a moment to see that the last client has gone.
+        await asyncio.sleep(_PAUSE if attempt else 0)
+        try:
+            if not shown:
+                return await _by_repetition(endpoint, new)
             found = await in_force(endpoint, (new, {}))
             return "unknown" if found is None else ("new", "old")[found]
-        return "new" if answered else await _by_repetition(endpoint, new)
-    except errors.DriverError:
-        return "new" if answered else "unknown"
+        except errors.LinkError:
+            continue
+        except errors.DriverError:
+            break
+    return "new" if answered else "unknown"
 
 
 async def _by_repetition(endpoint: Endpoint, new: Mapping[str, bytes]) -> KeyState:

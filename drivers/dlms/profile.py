@@ -62,8 +62,10 @@ class Profile:
 
 
 def read_layouts(
-    association: Association, wanted: Mapping[Attribute, Sequence[Attribute]]
-) -> Step[dict[Attribute, Profile | MeterRefused]]:
+    association: Association,
+    wanted: Mapping[Attribute, Sequence[Attribute]],
+    beside: Sequence[Attribute] = (),
+) -> Step[tuple[dict[Attribute, Profile | MeterRefused], list[int]]]:
     """Ask a meter how profiles are laid out, all of them at once.
 
     Parameters
@@ -71,20 +73,24 @@ def read_layouts(
     wanted : by each profile's attribute 2, what it may capture. The scalers of these registers are
         asked for at once; where the meter captures something else, it costs another request and
         nothing more.
+    beside : attributes 2 of further profiles, whose capture period alone is asked for
 
     Returns
     -------
     each profile, or why there is none: NotOffered if the meter has no such profile, or one without
-    a clock
+    a clock; and the periods of those beside, 0 where there is none [s]
     """
     asked = [attribute for buffer, guess in wanted.items() for attribute in _asked(buffer, guess)]
-    answers = yield from _answers(association, asked)
+    periods = [replace(buffer, index=_CAPTURE_PERIOD) for buffer in beside]
+    answers = yield from _answers(association, [*asked, *periods])
     captured: dict[Attribute, tuple[Attribute, ...]] = {}
     found: dict[Attribute, Profile | MeterRefused] = {}
     for buffer in wanted:
         objects = answers[replace(buffer, index=_CAPTURE_OBJECTS)]
         if isinstance(objects, Refusal):
             found[buffer] = _refused(objects, replace(buffer, index=_CAPTURE_OBJECTS))
+        elif objects == []:
+            found[buffer] = NotOffered(f"profile {buffer.name} captures nothing")
         else:
             captured[buffer] = capture_objects(objects)
     lacking = {one for columns in captured.values() for one in _scalers(columns)} - answers.keys()
@@ -95,23 +101,8 @@ def read_layouts(
             found[buffer] = _profile(buffer, columns, answers)
         except MeterRefused as error:
             found[buffer] = error
-    return found
-
-
-def read_layout(
-    association: Association, buffer: Attribute, guess: Sequence[Attribute] = ()
-) -> Step[Profile]:
-    """Ask a meter how one profile is laid out.
-
-    Raises
-    ------
-    NotOffered
-        if the meter has no such profile, or one without a clock.
-    """
-    found = (yield from read_layouts(association, {buffer: guess}))[buffer]
-    if isinstance(found, MeterRefused):
-        raise found
-    return found
+    values = (answers[one] for one in periods)
+    return found, [value if isinstance(value, int) else 0 for value in values]
 
 
 def _asked(buffer: Attribute, guess: Sequence[Attribute]) -> list[Attribute]:

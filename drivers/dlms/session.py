@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Hashable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from drivers.control import KeyChange
-from drivers.dlms import axdr, key_change, meter_view, profile, readout, turns
+from drivers.dlms import axdr, key_change, readout, turns
 from drivers.dlms.apdu import Attribute
 from drivers.dlms.connection import Connection, connection
+from drivers.dlms.memory import Captured, Memory
 from drivers.dlms.operations import Operations
-from drivers.dlms.profile import Profile
-from drivers.dlms.readout import Rows
 from drivers.dlms.refusals import Refusal
 from drivers.dlms.scaling import Scale, scale
 from drivers.dlms.settings import Settings
@@ -22,8 +21,6 @@ from drivers.dlms.steps import Step
 from drivers.dlms.turns import Turns
 from drivers.driver import METHODS, Endpoint, Feature, Identity
 from drivers.errors import (
-    AccessDenied,
-    MeterRefused,
     NotOffered,
     RemoteProtocolError,
     WrongMeter,
@@ -35,11 +32,6 @@ from schemas.reading import IntervalBlock, RegisterReading
 
 _REGISTER: Final = 3
 _REGISTERS: Final = (3, 4)
-_DAY: Final = 86_400
-_SECOND: Final = timedelta(seconds=1)
-
-Captured = MutableMapping[tuple[str, Attribute], tuple[Attribute, ...]]
-"""What the last meter captured, by companion profile and profile object."""
 
 
 class DlmsSession(Operations):
@@ -50,9 +42,7 @@ class DlmsSession(Operations):
     ) -> None:
         super().__init__(link, endpoint, settings)
         self._endpoint = endpoint
-        self._interval_seconds = endpoint.interval_seconds
-        self._captured = captured
-        self._layouts: dict[Attribute, Profile | MeterRefused] = {}
+        self._memory = Memory(link.association, endpoint, settings, captured)
         self._scales: dict[Attribute, Scale] = {}
 
     async def identify(self) -> Identity:
@@ -105,22 +95,22 @@ class DlmsSession(Operations):
         The end belongs to it because a period's consumption is the difference of the registers at
         its two ends.
         """
-        return await self._link.run(self._stored_registers(self._companion.registers, period))
+        return await self._link.run(self._memory.registers(self._companion.registers, period))
 
     async def read_intervals(self, period: Period) -> list[IntervalBlock]:
         """Read the load profile's intervals that start in a period, oldest first.
 
         Stamps, which are interval ends, stay as the meter wrote them, on the grid or off it.
         """
-        return await self._link.run(self._intervals(period))
+        return await self._link.run(self._memory.intervals(period))
 
     async def read_events(self, period: Period) -> list[EndDeviceEvent]:
         """Read the event log's entries of a period, oldest first."""
-        return await self._link.run(self._events(period))
+        return await self._link.run(self._memory.events(period))
 
     async def read_billing_registers(self, period: Period) -> list[RegisterReading]:
         """Read registers that the meter stored at the ends of billing periods, oldest first."""
-        return await self._link.run(self._stored_registers(self._companion.billing, period))
+        return await self._link.run(self._memory.registers(self._companion.billing, period))
 
     async def change_keys(self, new: Mapping[str, bytes]) -> KeyChange:
         """Give the meter new keys, wrapped under its master key (secret ``master``).
@@ -191,119 +181,6 @@ class DlmsSession(Operations):
                 self._scales[attribute] = scale(answers[scaler], meaning)
         return {one: answers[one] for one in asked if one in answers and one in self._scales}
 
-    def _stored_registers(
-        self, profiles: Sequence[str], period: Period
-    ) -> Step[list[RegisterReading]]:
-        found: list[RegisterReading] = []
-        lacking: list[MeterRefused] = []
-        for what in profiles:
-            try:
-                rows = yield from self._rows(what, period.start, period.end)
-                found += readout.register_readings(rows, period)
-            except NotOffered as error:
-                lacking.append(error)
-        self._check_some(profiles, lacking)
-        return sorted(found, key=lambda reading: reading.read_at)
-
-    def _intervals(self, period: Period) -> Step[list[IntervalBlock]]:
-        """Read every profile of intervals; a series that several of them have comes from the first.
-
-        The first may be one without a capture period: then the registry's interval counts.
-        """
-        blocks: list[IntervalBlock] = []
-        lacking: list[MeterRefused] = []
-        known: set[str] = set()
-        yield from self._ask_layouts(self._companion.object(w) for w in self._companion.intervals)
-        for what in self._companion.intervals:
-            try:
-                layout = yield from self._layout(what)
-                seconds = _interval_seconds(layout, 0 if known else self._interval_seconds)
-                names = readout.interval_names(layout)
-                if names - known:
-                    found = yield from self._profile_intervals(what, period, seconds)
-                    blocks += [block for block in found if block.reading_type not in known]
-                known |= names
-            except NotOffered as error:
-                lacking.append(error)
-        self._check_some(self._companion.intervals, lacking)
-        return sorted(blocks, key=lambda block: block.start)
-
-    def _profile_intervals(
-        self, what: str, period: Period, seconds: int
-    ) -> Step[list[IntervalBlock]]:
-        layout = yield from self._layout(what)
-        length = timedelta(seconds=seconds)
-        # Stamps are interval ends; a register's first step needs the row at the very start.
-        first = period.start if readout.has_steps(layout) else period.start + length
-        rows = yield from self._rows(what, first, period.end + length - _SECOND)
-        return readout.interval_blocks(rows, period, seconds)
-
-    def _events(self, period: Period) -> Step[list[EndDeviceEvent]]:
-        """Read every event log that the meter has and shows."""
-        found: list[EndDeviceEvent] = []
-        lacking: list[MeterRefused] = []
-        yield from self._ask_layouts(log.buffer for log in self._companion.event_logs)
-        for log in self._companion.event_logs:
-            try:
-                rows = yield from self._buffer_rows(log.buffer, period.start, period.end)
-                found += readout.events(rows, log, period)
-            except (NotOffered, AccessDenied) as error:
-                lacking.append(error)
-        self._check_some(self._companion.event_logs, lacking)
-        return sorted(found, key=lambda event: event.occurred_at)
-
-    @staticmethod
-    def _check_some(asked: Sequence[object], lacking: Sequence[MeterRefused]) -> None:
-        """Raise the first of the refusals if nothing of all that was asked for is there."""
-        if not asked:
-            raise NotOffered("the companion profile names no object for that")
-        if len(lacking) == len(asked):
-            raise lacking[0]
-
-    def _rows(self, what: str, first: datetime, last: datetime) -> Step[Rows]:
-        return (yield from self._buffer_rows(self._companion.object(what), first, last))
-
-    def _buffer_rows(self, buffer: Attribute, first: datetime, last: datetime) -> Step[Rows]:
-        layout = yield from self._buffer_layout(buffer)
-        columns = yield from profile.read_rows(
-            self._link.association, layout, first, last, self._deviation
-        )
-        return Rows(layout, columns, self._companion)
-
-    def _layout(self, what: str) -> Step[Profile]:
-        return (yield from self._buffer_layout(self._companion.object(what)))
-
-    def _buffer_layout(self, buffer: Attribute) -> Step[Profile]:
-        """Give a profile's lay-out, asked for once a session."""
-        yield from self._ask_layouts((buffer,))
-        found = self._layouts[buffer]
-        if isinstance(found, MeterRefused):
-            raise found
-        return found
-
-    def _ask_layouts(self, buffers: Iterable[Attribute]) -> Step[None]:
-        """Ask for lay-outs that are not known yet, all of them at once."""
-        new = {one: self._guess(one) for one in buffers if one not in self._layouts}
-        if not new:
-            return
-        found = yield from profile.read_layouts(self._link.association, new)
-        self._layouts |= found
-        for buffer, layout in found.items():
-            if isinstance(layout, Profile):
-                self._captured[self._companion.name, buffer] = layout.captured
-
-    def _guess(self, buffer: Attribute) -> Sequence[Attribute]:
-        """Guess what a profile captures.
-
-        That is what this meter captured when its association view was read, or else what the last
-        meter captured: most meters of a kind capture the same.
-        """
-        known = self._endpoint.meter_profile
-        stored = known.stored(str(buffer)) if known is not None else None
-        if stored is not None:
-            return meter_view.captured(stored)
-        return self._captured.get((self._companion.name, buffer), ())
-
     def _register(self, name: str) -> Attribute:
         """Give a register's value; its class is a register's, or what the meter's profile says."""
         obis = reading_type.named(name).obis
@@ -364,23 +241,6 @@ class DlmsDriver:
         """
         async with self._turns.turn(endpoint):
             return await key_change.in_force(endpoint, candidates)
-
-
-def _interval_seconds(layout: Profile, otherwise: int) -> int:
-    """Give the length of a profile's intervals; one captured by the day or by events has none.
-
-    Raises
-    ------
-    NotOffered
-        if it has none.
-    """
-    seconds = layout.period_seconds or otherwise
-    if not 0 < seconds < _DAY:
-        raise NotOffered(
-            f"profile {layout.buffer.name} is captured every {layout.period_seconds} s: it has no "
-            "intervals"
-        )
-    return seconds
 
 
 def _is_there(attribute: Attribute, value: axdr.Value) -> bool:

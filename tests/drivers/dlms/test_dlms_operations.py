@@ -318,6 +318,15 @@ async def test_the_keys_in_force_are_found_out_when_the_answer_is_lost(
     assert holds == (0 if state == "new" else 1)
 
 
+async def test_a_meter_that_takes_one_client_at_a_time_is_asked_which_keys_hold(
+    tmp_path: Path,
+) -> None:
+    async with serving(fleet(tmp_path, key_answer="lost", sessions=1)) as one:
+        outcome, holds = await changed(one)
+    assert outcome.done
+    assert holds == 0
+
+
 @pytest.mark.parametrize(
     ("fault", "times", "name", "state"),
     [
