@@ -86,6 +86,11 @@ TARGETS: Final[Mapping[str, Sequence[Target]]] = {
         Target("tasks_left", "", 0, most=True),
         Target("memory_grown_mb", "MB", 8, most=True),
     ),
+    "push": (
+        Target("pushes_per_s", "1/s", 4_950),
+        Target("all_landed", "", 1),
+        Target("grown_mb", "MB", 50, most=True),
+    ),
     "vee": (
         Target("intervals_per_s", "1/s", 500_000),
         Target("memory, 4 times the meters", "×", _FLAT, most=True, of=growth),

@@ -30,6 +30,7 @@ from console import (
     show,
     simulate_commands,
     store,
+    unknown_commands,
     vee_commands,
 )
 from drivers.errors import DriverError
@@ -127,6 +128,7 @@ app.command()(collection_commands.worker)
 app.command("scheduler")(collection_commands.run_scheduler)
 app.command()(listen_command.listen)
 app.add_typer(control_commands.app, name="control")
+app.add_typer(unknown_commands.app, name="unknown")
 app.command()(decode_command.decode)
 app.add_typer(quarantine_commands.app, name="quarantine")
 app.add_typer(probe_command.app, name="probe")

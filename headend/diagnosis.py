@@ -60,6 +60,7 @@ class Condition:
     clock_deviation : meter minus reference; None if its clock was never read
     held : True if it is not tried again by itself
     capture_seconds : how often the meter itself says that it stores intervals; None if unknown [s]
+    power_off_at : when its last gasp came, None if none did
     """
 
     last_attempt: datetime | None = None
@@ -72,6 +73,7 @@ class Condition:
     held: bool = False
     clock_deviation: timedelta | None = None
     capture_seconds: int | None = None
+    power_off_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +129,17 @@ def verdict(condition: Condition, *, now: datetime, interval: timedelta = timede
     interval : the length of its intervals in the registry; silence is judged by three of them,
         three days at least; zero: unknown
     """
-    name, since = _name(condition, now, max(_SILENCE, 3 * interval))
+    judged = _without_power(condition) or _name(condition, now, max(_SILENCE, 3 * interval))
+    name, since = judged
     captured = condition.capture_seconds
     if name == "talks" and interval and captured and captured != interval.total_seconds():
         name = "interval_differs"
     return Verdict(name, table()[name], since, condition.message)
+
+
+def _without_power(condition: Condition) -> tuple[str, datetime] | None:
+    gasp, heard = condition.power_off_at, condition.last_ok
+    return ("power_off", gasp) if gasp and (heard is None or heard < gasp) else None
 
 
 def _name(condition: Condition, now: datetime, silence: timedelta) -> tuple[str, datetime | None]:

@@ -97,3 +97,23 @@ WITH landed AS (
     RETURNING end_device_id
 )
 SELECT end_device_id, count(*)::integer FROM landed GROUP BY end_device_id
+
+-- name: add_registers
+INSERT INTO raw_register_reading (
+    end_device_id, reading_type_id, read_at, value, quality, source, collected_at, session_id)
+SELECT end_device_id, reading_type_id, read_at, value, quality, %(source)s, %(now)s, session_id
+FROM landing_register
+
+-- name: add_blocks
+INSERT INTO raw_interval_block (
+    end_device_id, reading_type_id, starts_at, interval_seconds, digest, source, collected_at,
+    session_id, values, quality, annotation)
+SELECT end_device_id, reading_type_id, starts_at, interval_seconds, digest, %(source)s, %(now)s,
+       session_id, values, quality, annotation
+FROM landing_block
+
+-- name: add_arrivals
+INSERT INTO arrival (end_device_id, starts_at, ends_at, landed_at)
+SELECT device, to_timestamp(starts / 1e6), to_timestamp(ends / 1e6), %(now)s
+FROM unnest(%(devices)s::integer[], %(starts)s::bigint[], %(ends)s::bigint[])
+    AS a (device, starts, ends)

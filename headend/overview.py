@@ -98,7 +98,7 @@ def status(connection: Connection, mrid: str, *, now: datetime) -> MeterStatus:
     device = devices.named(connection, mrid)
     place = {"id": device.id, "limit": _SESSIONS}
     row = connection.execute(_SQL["condition"], place).fetchone()
-    condition = _condition(row[:10]) if row else Condition()
+    condition = _condition(row[:11]) if row else Condition()
     sessions = [Session(*r) for r in connection.execute(_SQL["last_sessions"], place)]
     events = connection.execute(_SQL["last_events"], {**place, "limit": _EVENTS})
     interval = timedelta(seconds=device.interval_seconds)
@@ -106,7 +106,7 @@ def status(connection: Connection, mrid: str, *, now: datetime) -> MeterStatus:
         device=device,
         verdict=diagnosis.verdict(condition, now=now, interval=interval),
         condition=condition,
-        identity=row[10] if row else None,
+        identity=row[11] if row else None,
         missing=missing(connection, mrid, now=now),
         values=last_values(connection, device.id, now=now),
         sessions=tuple(sessions),
@@ -162,5 +162,5 @@ def _line(row: tuple[Any, ...], now: datetime) -> DeviceLine:
 
 def _condition(row: tuple[Any, ...]) -> Condition:
     deviation = None if row[8] is None else timedelta(seconds=row[8])
-    values = [*row[:8], deviation, row[9]]
+    values = [*row[:8], deviation, *row[9:11]]
     return Condition(*values)

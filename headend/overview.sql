@@ -1,7 +1,7 @@
 -- name: condition
 SELECT st.last_attempt, st.last_ok, st.failing_since, st.error, st.message,
        st.consecutive_failures, st.next_attempt, st.held, st.clock_deviation, p.capture_seconds,
-       st.identity
+       st.power_off_at, st.identity
 FROM device_status st
 LEFT JOIN LATERAL (
     SELECT capture_seconds FROM end_device_profile
@@ -39,7 +39,7 @@ WHERE end_device_id = %(id)s ORDER BY occurred_at DESC LIMIT %(limit)s
 -- name: conditions
 SELECT d.id, d.mrid, d.protocol, s.code, d.interval_seconds, st.last_attempt, st.last_ok,
        st.failing_since, st.error, st.message, coalesce(st.consecutive_failures, 0), st.next_attempt,
-       coalesce(st.held, false), st.clock_deviation, p.capture_seconds
+       coalesce(st.held, false), st.clock_deviation, p.capture_seconds, st.power_off_at
 FROM end_device d
 LEFT JOIN network_segment s ON s.id = d.segment_id
 LEFT JOIN device_status st ON st.end_device_id = d.id

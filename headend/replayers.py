@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from headend import publishers, quarantine
+from headend import publishers, push_replay, pushes, quarantine
 from headend.quarantine import Fate, Outcome, Row
 from schemas import database
 from schemas.database import Connection
@@ -22,6 +22,7 @@ Replayer = Callable[[Connection, Sequence[Row], datetime], Mapping[int, Outcome]
 
 REPLAYERS: Final[Mapping[str, Replayer]] = {
     publishers.KIND: publishers.replay,
+    pushes.KIND: push_replay.replay,
 }
 
 _AT_ONCE: Final = 500

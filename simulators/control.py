@@ -75,6 +75,7 @@ def run(
     ports: Mapping[str, int],
     broker: str | None,
     serial_folder: Path = line.SERIAL_FOLDER,
+    push: str | None = None,
 ) -> None:
     """Serve meters until SIGTERM or SIGINT; print one JSON line when all is ready.
 
@@ -84,13 +85,14 @@ def run(
     ports : of ``control``, ``dlms`` and ``modbus``; 0 takes a free one
     broker : URL of the MQTT broker; without it MQTT meters stay silent
     serial_folder : where serial ports appear
+    push : where DLMS meters push to, tcp:// or udp://; without it none does
 
     Raises
     ------
     OSError
         if a port is taken.
     """
-    asyncio.run(_serve(meters, now, ports, broker, serial_folder))
+    asyncio.run(_serve(meters, now, ports, broker, serial_folder, push=push))
 
 
 def application(served: Serving) -> Starlette:
@@ -121,6 +123,7 @@ def running(
     fleet: str | Path,
     *,
     broker: str | None = None,
+    push: str | None = None,
     dlms_port: int = 0,
     modbus_port: int = 0,
     control_port: int = 0,
@@ -133,6 +136,7 @@ def running(
     Parameters
     ----------
     fleet : TOML file or name, as ``simulators.fleet.load`` takes it
+    push : where DLMS meters push to, tcp:// or udp://
     dlms_port, modbus_port, control_port : 0 takes free ones
     now : where the clock stands first, instead of the file's
     meters : how many meters the first group has
@@ -147,6 +151,7 @@ def running(
     command += ["--control", str(control_port), "--serial-folder", str(serial_folder)]
     command += ["--port", str(dlms_port), "--modbus-port", str(modbus_port)]
     command += ["--broker", broker] if broker else []
+    command += ["--push", push] if push else []
     command += ["--now", now.isoformat()] if now else []
     command += ["--meters", str(meters)] if meters is not None else []
     process = leash.start(command, stdout=subprocess.PIPE, text=True)
@@ -162,12 +167,14 @@ async def _serve(
     ports: Mapping[str, int],
     broker: str | None,
     serial_folder: Path,
+    *,
+    push: str | None,
 ) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     served = await serving.start(
-        meters, Clock(now), ports=ports, broker=broker, serial_folder=serial_folder
+        meters, Clock(now), ports=ports, broker=broker, serial_folder=serial_folder, push=push
     )
     try:
         await _controlled(served, ports["control"], stop)

@@ -24,7 +24,8 @@ clock_drift         the clock gains ``seconds`` (negative:       the same again:
                     loses) evenly, and then stays off            the meter's clock
 dead_line           ``mode`` ``silent``: connects, never         everything, after the end;
                     answers; ``reset``: connection is cut at     Modbus and MQTT meters have no
-                    once; ``refused``: nobody listens            memory: their samples are lost
+                    once; ``refused``: nobody listens;           memory: their samples are lost
+                    ``power``: as reset, with a last gasp
 slow_line           every answer waits ``latency`` s, and comes  everything, slowly
                     in pieces of ``chunk`` bytes
 wrong_key           has other keys than the register of keys     nothing, until the key is right

@@ -16,7 +16,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from schemas.period import Period
-from simulators import composition, control, fleet_file, keys, line
+from simulators import composition, control, dlms_push, fleet_file, keys, line
+from simulators.dlms_model import DlmsModel
 from simulators.meter import Meter
 
 DEFAULT_PORTS: Final = {"dlms": 4059, "modbus": 5020}
@@ -123,13 +124,19 @@ def _registry_row(
         *(meter.usage_point, meter.commodity, meter.sector, meter.time_zone, meter.tariff),
         *(meter.billing_group, meter.segment, meter.mrid, meter.manufacturer, meter.model),
         *(meter.protocol, meter.profile, *endpoint),
-        ";".join(f"{name}={value}" for name, value in address.items()),
+        ";".join(f"{name}={value}" for name, value in {**address, **_title(meter)}.items()),
         *(meter.security, str(meter.interval_seconds), str(meter.register_modulus)),
         str(meter.multiplier),
         _iso(meter.start),
         _iso(meter.end) if exchanged_out else "",
     )
     return dict(zip(REGISTRY_COLUMNS, values, strict=True))
+
+
+def _title(meter: Meter) -> dict[str, str]:
+    """Give the system title that a listener knows a meter's ciphered pushes by."""
+    pushes = dlms_push.pushes(meter) and meter.security == "hls-gmac"
+    return {"system_title": DlmsModel(meter).title.hex()} if pushes else {}
 
 
 def _endpoint(meter: Meter, ports: dict[str, int], broker: str) -> tuple[str, str]:
@@ -157,6 +164,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("fleet", help="TOML file, or a name such as demo, small or collect")
     parser.add_argument("--control", type=int, default=0, help="port of the control API; 0: free")
     parser.add_argument("--broker", default=None, help="MQTT broker, mqtt://127.0.0.1:1883")
+    parser.add_argument("--push", default=None, help="where meters push, tcp://127.0.0.1:4059")
     parser.add_argument("--port", type=int, default=DEFAULT_PORTS["dlms"], help="DLMS port")
     parser.add_argument("--modbus-port", type=int, default=DEFAULT_PORTS["modbus"])
     parser.add_argument("--now", type=datetime.fromisoformat, help="where the clock stands first")
@@ -179,6 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ports={"control": given.control, "dlms": given.port, "modbus": given.modbus_port},
             broker=given.broker,
             serial_folder=given.serial_folder,
+            push=given.push,
         )
     except OSError as taken:
         print(f"{given.fleet}: {taken}; choose other ports or 0", file=sys.stderr)  # noqa: T201

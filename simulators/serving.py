@@ -14,8 +14,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from simulators import dlms_meter, line, modbus_meter, mqtt_meter
+from simulators import dlms_meter, dlms_push, line, modbus_meter, mqtt_meter
 from simulators.clock import Clock
+from simulators.dlms_pusher import Pusher
 from simulators.meter import Meter
 
 
@@ -109,6 +110,7 @@ async def start(
     ports: Mapping[str, int],
     broker: str | None,
     serial_folder: Path = line.SERIAL_FOLDER,
+    push: str | None = None,
 ) -> Serving:
     """Start the meters of every protocol that the fleet has.
 
@@ -117,6 +119,7 @@ async def start(
     ports : by protocol, for ``dlms`` and ``modbus``; 0 takes a free one
     broker : URL of the MQTT broker; without it MQTT meters stay silent
     serial_folder : where serial ports appear
+    push : where DLMS meters push to, tcp:// or udp://; without it none does
 
     Raises
     ------
@@ -128,6 +131,8 @@ async def start(
         services["dlms"] = await dlms_meter.serve(
             chosen, clock, port=ports["dlms"], serial_folder=serial_folder
         )
+    if push and (chosen := [meter for meter in meters if dlms_push.pushes(meter)]):
+        services["push"] = Pusher(chosen, clock, push)
     if chosen := of_protocol(meters, "modbus"):
         services["modbus"] = await modbus_meter.serve(chosen, clock, port=ports["modbus"])
     if broker and (chosen := of_protocol(meters, "mqtt")):

@@ -13,7 +13,7 @@ from console import store
 from console.pages.language import Language
 from console.pages.recent import Recent
 from console.pages.showing import Reader
-from headend import overview, quarantine, read_rate, talking
+from headend import overview, quarantine, read_rate, talking, unknown_devices
 from headend.diagnosis import Verdict
 from headend.overview import Fleet
 from headend.read_rate import ReadRate
@@ -29,6 +29,7 @@ KINDS: Final = ("all", "silent", "warning", "talking", "unread", "by_hand")
 _PAGE = 25
 _FIRST_SILENT = 12
 _CYCLES = 4
+_STRANGERS = 8
 _RATE_DAYS = 7
 
 
@@ -87,6 +88,8 @@ def content(
         "rate": rates.answer(days, lambda: read_rate.read_rate(connection, days)),
         "findings": _findings(connection),
         "quarantined": quarantine.count_open(connection),
+        "unknown": unknown_devices.count(connection),
+        "strangers": unknown_devices.awaiting(connection, limit=_STRANGERS),
         "cycles": _cycles(connection),
         "silent": _silent(rows)[:_FIRST_SILENT],
         "listing": _listing(rows, query),

@@ -19,7 +19,7 @@ from drivers.dlms import axdr, clock_time, push_lists, readout, scaling
 from drivers.dlms.apdu import Attribute
 from drivers.dlms.ciphering import Header, Keys
 from drivers.dlms.clock_time import ClockTime
-from drivers.dlms.general import GENERAL_CIPHERING, Envelope
+from drivers.dlms.general import GENERAL_CIPHERING, Envelope, KeyKind
 from drivers.dlms.general import GENERAL_GLO as GENERAL_GLO_CIPHERING
 from drivers.dlms.message_keys import MessageKeys
 from drivers.dlms.push_lists import PushList, ScalerUnit
@@ -31,8 +31,13 @@ from schemas.reading import RegisterReading
 from schemas.reading_type import ReadingType
 
 DATA_NOTIFICATION: Final = 0x0F
+DATA_NOTIFICATION_CONFIRM: Final = 0x10
 EVENT_NOTIFICATION: Final = 0xC2
 GLO_EVENT_NOTIFICATION: Final = 0xCA
+_CIPHERED: Final = frozenset({GENERAL_GLO_CIPHERING, GENERAL_CIPHERING, GLO_EVENT_NOTIFICATION})
+_PLAIN: Final = frozenset({bytes((DATA_NOTIFICATION,)), bytes((EVENT_NOTIFICATION,))})
+# Of the first octet of a long invoke id and priority.
+_CONFIRMED: Final = 0x40
 _ELECTRICITY: Final = 1
 _CLOCK: Final = (1, 0)
 
@@ -69,12 +74,14 @@ class Pushed:
     value : number, text, ``ClockTime``, or whatever else it is
     scale : scaler and DLMS unit, None if neither the list nor what is known of it says
     meaning : reading type, None if it has none here
+    raw : value as it was written, octets and all
     """
 
     name: Obis | None
     value: axdr.Value
     scale: ScalerUnit | None = None
     meaning: ReadingType | None = None
+    raw: axdr.Value = None
 
     @property
     def amount(self) -> Decimal | None:
@@ -102,15 +109,93 @@ def decode(apdu: bytes, keys: Keys | Security | None = None, title: bytes = b"")
     RemoteProtocolError
         if the bytes are no notification, or protected less than the sender's security says.
     """
-    tag = apdu[0] if apdu else -1
     sender = Security(keys=keys, policy=0, suite=keys.suite) if isinstance(keys, Keys) else keys
-    if tag in (GENERAL_GLO_CIPHERING, GENERAL_CIPHERING, GLO_EVENT_NOTIFICATION):
+    if is_ciphered(apdu):
         return _unprotected(apdu, sender, title)
     if sender is not None and sender.ciphered and sender.policy:
         raise RemoteProtocolError(
             "the notification is unprotected, and its sender protects what it sends"
         )
     return _plain(apdu, title, None)
+
+
+def opened(
+    apdu: bytes, sender: Security, title: bytes = b"", named: MessageKeys | None = None
+) -> tuple[bytes, Header]:
+    """Take the protection off a ciphered notification; give it plain, and its security header.
+
+    Parameters
+    ----------
+    title : the sender's system title, where the APDU does not bring it
+    named : the keys that the sender's messages named before
+
+    Raises
+    ------
+    WrongKey
+        if there is no key, or it does not fit.
+    RemoteProtocolError
+        if the bytes are no ciphered notification.
+    """
+    if sender.keys is None:
+        raise WrongKey("the notification is ciphered and the sender's keys are not known")
+    tag = apdu[0] if apdu else -1
+    if tag == GENERAL_CIPHERING:
+        envelope = Envelope.parse(apdu)
+        keys = (named or MessageKeys(sender)).incoming(envelope)
+        plain, header = keys.unprotect(envelope.content, envelope.sender, envelope.header)
+    elif tag in _CIPHERED:
+        at = 1
+        if tag == GENERAL_GLO_CIPHERING:
+            title, at = axdr.octets(apdu, 1)
+        plain, header = sender.keys.unprotect(axdr.octets(apdu, at)[0], title)
+    else:
+        raise RemoteProtocolError(f"0x{apdu[:1].hex()} begins no ciphered notification")
+    if plain[:1] not in _PLAIN:
+        # Without authentication a wrong key shows only by the nonsense that comes out.
+        raise WrongKey(
+            f"what the notification decrypts to is none (it begins 0x{plain[:1].hex()}); "
+            "check the encryption key"
+        )
+    return plain, header
+
+
+def is_ciphered(apdu: bytes) -> bool:
+    """Tell whether a notification is protected."""
+    return apdu[:1] != b"" and apdu[0] in _CIPHERED
+
+
+def is_counted(apdu: bytes) -> bool:
+    """Tell whether a ciphered notification is under a key whose invocation counter goes on.
+
+    A key that comes with the message, or is agreed for it, begins to count anew.
+    """
+    if apdu[:1] != bytes((GENERAL_CIPHERING,)):
+        return True
+    key = Envelope.parse(apdu).key
+    return key is None or key.kind is KeyKind.IDENTIFIED
+
+
+def wants_confirmation(plain: bytes) -> bool:
+    """Tell whether a plain data notification asks for a confirmation (service class, bit 30)."""
+    return len(plain) > 5 and plain[0] == DATA_NOTIFICATION and bool(plain[1] & _CONFIRMED)
+
+
+def confirmation(plain: bytes) -> bytes:
+    """Write the confirmation of a plain data notification."""
+    return bytes((DATA_NOTIFICATION_CONFIRM,)) + plain[1:5] + b"\x00"
+
+
+def protected(apdu: bytes, keys: Keys, title: bytes, counter: int) -> bytes:
+    """Write an APDU of ours under general-glo-ciphering, authenticated and encrypted.
+
+    Parameters
+    ----------
+    title : our own system title
+    counter : invocation counter, used never before with these keys and title
+    """
+    text = keys.protect(apdu, title, counter)
+    head = bytes((GENERAL_GLO_CIPHERING,)) + axdr.encode_octets(title)
+    return head + axdr.encode_octets(text)
 
 
 def system_title(apdu: bytes) -> bytes:
@@ -152,7 +237,8 @@ def registers(
     scales : scaler and unit (attribute 3) of registers, for lists that come without
     """
     pushed = values(notification)
-    at = _moment(notification, pushed, deviation) or received_at
+    clock = sent_at(notification, pushed)
+    at = (clock.utc(deviation) if clock else None) or received_at
     readings = []
     for one in pushed:
         if one.name is None or one.meaning is None or not isinstance(one.value, int | float):
@@ -164,26 +250,24 @@ def registers(
     return readings
 
 
+def sent_at(notification: Notification, pushed: Sequence[Pushed]) -> ClockTime | None:
+    """Give the meter's time of what it sent: of the clock among the values, else of the message."""
+    for one in pushed:
+        is_clock = one.name is not None and (one.name.c, one.name.d) == _CLOCK
+        if is_clock and isinstance(one.value, ClockTime):
+            return one.value
+    return notification.time
+
+
 def _unprotected(apdu: bytes, sender: Security | None, title: bytes) -> Notification:
-    if sender is None or sender.keys is None:
-        raise WrongKey("the notification is ciphered and the sender's keys are not known")
-    if apdu[0] == GENERAL_CIPHERING:
-        envelope = Envelope.parse(apdu)
-        title, keys = envelope.sender, MessageKeys(sender).incoming(envelope)
-        plain, header = keys.unprotect(envelope.content, title, envelope.header)
-    else:
-        at = 1
-        if apdu[0] == GENERAL_GLO_CIPHERING:
-            title, at = axdr.octets(apdu, 1)
-        plain, header = sender.keys.unprotect(axdr.octets(apdu, at)[0], title)
-    if header.control & sender.policy != sender.policy:
+    plain, header = opened(apdu, sender or Security(), title)
+    if sender is not None and header.control & sender.policy != sender.policy:
         raise RemoteProtocolError(
             f"the notification is protected too weakly: security control 0x{header.control:02x}"
         )
     try:
-        return _plain(plain, title, header)
+        return _plain(plain, system_title(apdu) or title, header)
     except RemoteProtocolError as error:
-        # Without authentication a wrong key shows only by the nonsense that comes out.
         raise WrongKey(
             f"what the notification decrypts to is none ({error}); check the encryption key"
         ) from None
@@ -230,13 +314,13 @@ def _scan(items: Sequence[axdr.Value]) -> Iterator[Pushed]:
         item = items[at]
         if _is_name(item) and at + 1 < len(items):
             value, scale = items[at + 1], _scale(items[at + 2] if at + 2 < len(items) else None)
-            yield Pushed(Obis.from_bytes(item), _readable(value), scale)
+            yield Pushed(Obis.from_bytes(item), _readable(value), scale, raw=value)
             at += 2 if scale is None else 3
             continue
         if isinstance(item, list | tuple):
             yield from _scan(item)
         else:
-            yield Pushed(None, _readable(item), None)
+            yield Pushed(None, _readable(item), raw=item)
         at += 1
 
 
@@ -280,11 +364,11 @@ def _completed(one: Pushed, facts: PushList, names: Iterator[Obis]) -> Pushed:
     if name.a == _ELECTRICITY and name.b == facts.channel:
         own = replace(name, b=0)
         scale = scale or facts.scales.get((name.c, name.d))
-    return Pushed(name, one.value, scale, reading_type.of_obis(own))
+    return Pushed(name, one.value, scale, reading_type.of_obis(own), one.raw)
 
 
 def _named(name: Obis, value: axdr.Value) -> Pushed:
-    return Pushed(name, _readable(value), meaning=reading_type.of_obis(name))
+    return Pushed(name, _readable(value), meaning=reading_type.of_obis(name), raw=value)
 
 
 def _readable(value: axdr.Value) -> axdr.Value:
@@ -296,13 +380,3 @@ def _readable(value: axdr.Value) -> axdr.Value:
     stripped = value.strip(b"\x00")
     is_text = stripped.isascii() and stripped.decode("ascii").isprintable()
     return readout.text(value) if is_text else value
-
-
-def _moment(
-    notification: Notification, pushed: Sequence[Pushed], deviation: int | None
-) -> datetime | None:
-    for one in pushed:
-        is_clock = one.name is not None and (one.name.c, one.name.d) == _CLOCK
-        if is_clock and isinstance(one.value, ClockTime):
-            return one.value.utc(deviation)
-    return notification.time.utc(deviation) if notification.time else None

@@ -38,6 +38,11 @@ def identified(text: str) -> PushList:
     return _table().get(text, UNKNOWN)
 
 
+def is_list(text: str) -> bool:
+    """Tell whether a text names a list that we know, and so no meter."""
+    return text in _table()
+
+
 @cache
 def _table() -> dict[str, PushList]:
     text = resources.files("drivers.dlms").joinpath("push_lists.toml").read_text("utf-8")

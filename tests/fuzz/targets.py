@@ -17,6 +17,8 @@ from datetime import UTC, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
+import numpy as np
+
 from benchmarks import decode as profiles
 from drivers import errors
 from drivers.dlms import (
@@ -24,6 +26,7 @@ from drivers.dlms import (
     association,
     axdr,
     clock_time,
+    companion,
     gateway,
     hdlc,
     hdlc_link,
@@ -32,6 +35,9 @@ from drivers.dlms import (
     profile,
     profile_buffer,
     push,
+    push_content,
+    push_layouts,
+    push_stream,
     wrapper,
 )
 from drivers.dlms.association import Mechanism
@@ -185,6 +191,29 @@ def _aare(data: bytes) -> None:
             *_REFUSED,
             errors.LocalProtocolError,
         )
+
+
+def _push_content(data: bytes) -> None:
+    """Read a push by the general decoder and by layouts: the same, or an error of both."""
+    terms = push_content.Terms(companion.named("generic"), 900, -60)
+    moments = np.full(4, round(NOW.timestamp() * 1e6))
+    found, left = push_layouts.Layouts().read([data] * 4, [terms] * 4, moments)
+    content = push_content.read(push.decode(data), terms, NOW)
+    assert len(left) in {0, 4}
+    for one in found:
+        assert [one.names[0]] == [content.names]
+        assert one.values.shape[1] == len(content.registers) + len(content.blocks)
+
+
+def _push_stream(data: bytes) -> None:
+    stream = push_stream.PushStream()
+    for piece in _pieces(data):
+        stream.feed(piece)
+        while (sent := stream.next()) is not None:
+            assert len(sent.apdu) <= 0xFFFF
+        assert stream.waiting <= 65_543 + len(piece)
+    for sent in push_stream.datagram(data):
+        push.system_title(sent.apdu)
 
 
 def _hdlc(data: bytes) -> None:
@@ -464,6 +493,11 @@ _INITIATE: Final = bytes.fromhex("0800065f1f040000181d04000007")
 _AARE: Final = bytes.fromhex(
     "6129a109060760857405080101a203020100a305a103020100be10040e" + _INITIATE.hex()
 )
+_LISTED: Final = bytes.fromhex(
+    "0f00000001000203 02020906 0000600100ff 090431323334"
+    "02020906 0000010000ff 090c07ea0701030000 000000 4c00"
+    "02030906 0100010800ff 0600000005 02020f00161e"
+)
 _FRAME: Final = bytes.fromhex("7ea00a0002040023") + b"\x13\x00\x00\x7e"
 _WMBUS: Final = (
     b'{"media":"water","meter":"multical21","name":"cellar","id":"12345678",'
@@ -552,6 +586,13 @@ TARGETS: Final[Mapping[str, Target]] = {
     "push": Target(
         _only(_push, errors.ProtocolError, errors.MeterRefused),
         (_PUSHED, b"\x01" + _PUSHED[1:], _EVENT, b"\x01" + _EVENT[1:]),
+    ),
+    "push_content": Target(
+        _only(_push_content, errors.ProtocolError, errors.MeterRefused), (_PUSHED, _LISTED, _EVENT)
+    ),
+    "push_stream": Target(
+        _only(_push_stream, errors.ProtocolError),
+        (wrapper.encode(wrapper.Frame(1, 1, _PUSHED)), b"\x7e\xa0\x07\x03\x21\x93\x0f\x01\x7e"),
     ),
     "hdlc": Target(
         _only(_hdlc, errors.ProtocolError), (_FRAME, b"\x03\x03\x13\x00\x00\xe6\xe7\x00")

@@ -1,0 +1,176 @@
+"""Notifications out of what comes over TCP or UDP: the first octet shows how they are framed.
+
+Meters and gateways push over the wrapper, and over HDLC or M-Bus frames that a serial gateway hands
+on as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, NamedTuple, Protocol
+
+from drivers.dlms import hdlc, mbus, wrapper
+from drivers.errors import RemoteProtocolError
+
+
+class Sent(NamedTuple):
+    """One APDU, and the wrapper ports of its sender and its receiver, 0 where it has none."""
+
+    apdu: bytes
+    source: int = 0
+    destination: int = 0
+
+    @property
+    def answerable(self) -> bool:
+        """Whether its framing can carry an answer back."""
+        return self.source > 0
+
+
+class _Framing(Protocol):
+    """Cuts a stream into APDUs, by one framing."""
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that came and are in no APDU yet."""
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes as they come."""
+
+    def next(self) -> Sent | None:
+        """Give the next whole APDU, None while it has not come whole."""
+
+
+class PushStream:
+    """Cuts what one peer sends over TCP into APDUs; holds one unfinished APDU at most."""
+
+    __slots__ = ("_framing",)
+
+    def __init__(self) -> None:
+        self._framing: _Framing | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that came and are in no APDU yet."""
+        return self._framing.waiting if self._framing else 0
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes as they come."""
+        if data:
+            self._framing = self._framing or _FRAMINGS.get(data[0], _Unknown)()
+            self._framing.feed(data)
+
+    def next(self) -> Sent | None:
+        """Give the next whole APDU, None while it has not come whole.
+
+        Raises
+        ------
+        RemoteProtocolError
+            if the bytes are framed in no way that meters push by, or a frame is damaged.
+        """
+        return self._framing.next() if self._framing else None
+
+
+def datagram(data: bytes) -> list[Sent]:
+    """Give the APDUs of one UDP datagram.
+
+    Raises
+    ------
+    RemoteProtocolError
+        if it holds no whole frames, or anything beside them.
+    """
+    stream = PushStream()
+    stream.feed(data)
+    whole = list(iter(stream.next, None))
+    # HDLC keeps the flag that ends a frame: it may begin the next one.
+    if not whole or stream.waiting > 1:
+        raise RemoteProtocolError(f"a datagram of {len(data)} bytes is no whole frame")
+    return whole
+
+
+class _Wrapped:
+    """The wrapper (IEC 62056-4-7)."""
+
+    __slots__ = ("_frames",)
+
+    def __init__(self) -> None:
+        self._frames = wrapper.Frames()
+
+    @property
+    def waiting(self) -> int:
+        return self._frames.waiting
+
+    def feed(self, data: bytes) -> None:
+        self._frames.feed(data)
+
+    def next(self) -> Sent | None:
+        frame = self._frames.next()
+        return None if frame is None else Sent(frame.apdu, frame.source, frame.destination)
+
+
+class _Hdlc:
+    """HDLC frames of type 3 (IEC 62056-46)."""
+
+    __slots__ = ("_apdus", "_frames")
+
+    def __init__(self) -> None:
+        self._frames, self._apdus = hdlc.Frames(), hdlc.Apdus()
+
+    @property
+    def waiting(self) -> int:
+        return self._frames.waiting
+
+    def feed(self, data: bytes) -> None:
+        self._frames.feed(data)
+
+    def next(self) -> Sent | None:
+        while (frame := self._frames.next()) is not None:
+            if (apdu := self._apdus.join(frame)) is not None:
+                return Sent(apdu)
+        return None
+
+
+class _MBus:
+    """Long frames of wired M-Bus (IEC 62056-7-3)."""
+
+    __slots__ = ("_apdus", "_frames")
+
+    def __init__(self) -> None:
+        self._frames, self._apdus = mbus.Frames(), mbus.Apdus()
+
+    @property
+    def waiting(self) -> int:
+        return self._frames.waiting
+
+    def feed(self, data: bytes) -> None:
+        self._frames.feed(data)
+
+    def next(self) -> Sent | None:
+        while (frame := self._frames.next()) is not None:
+            if (apdu := self._apdus.join(frame)) is not None:
+                return Sent(apdu)
+        return None
+
+
+class _Unknown:
+    """What no framing begins with; it is refused, not kept."""
+
+    __slots__ = ("_first",)
+
+    def __init__(self) -> None:
+        self._first = 0
+
+    @property
+    def waiting(self) -> int:
+        return 0
+
+    def feed(self, data: bytes) -> None:
+        self._first = self._first or data[0]
+
+    def next(self) -> Sent | None:
+        raise RemoteProtocolError(
+            f"0x{self._first:02x} begins no frame that meters push by: "
+            "neither wrapper, HDLC nor M-Bus"
+        )
+
+
+_FRAMINGS: Final[dict[int, Callable[[], _Framing]]] = {0x00: _Wrapped, 0x7E: _Hdlc, 0x68: _MBus}
