@@ -22,8 +22,6 @@ from headend import keys, push_listener
 from headend.push_listener import PushListener
 from schemas.database import Connection
 from simulators import dlms_push
-from simulators import keys as simulated_keys
-from simulators.dlms_security import Suite0
 from tests.headend import push_meters
 from tests.headend.push_meters import NOW, SECONDS, Pushing, register
 from tests.headend.registry import count, end_device
@@ -84,7 +82,6 @@ def test_a_push_is_confirmed_when_it_is_committed_and_not_before(
     connection: Connection, database_url: str, meters: Pushing
 ) -> None:
     register(connection, meters[SECURED])
-    model = meters[SECURED]
     frame = dlms_push.wrapped(meters.registers(SECURED, confirmed=True), source=3, destination=5)
     with listening(database_url) as heard, line(heard) as connected:
         with psycopg.connect(database_url) as blocker:
@@ -99,16 +96,13 @@ def test_a_push_is_confirmed_when_it_is_committed_and_not_before(
         # The head-end's own title and counter, under the meter's keys.
         assert answer[:6] == b"\0\1\0\5\0\3"
         assert (answer[8], answer[9]) == (0xDB, 8)
-        suite = Suite0(
-            model.title, simulated_keys.of(model.meter, "encryption"),
-            simulated_keys.of(model.meter, "authentication"),
-        )  # fmt: skip
-        confirmed, counter = suite.opened(answer[19:], answer[10:18])
+        suite = meters[SECURED].suite
+        confirmed, counter, _ = suite.opened(answer[19:], answer[10:18])
         invoke = SECONDS & 0xFFFF | 0x4000_0000
         assert confirmed == b"\x10" + invoke.to_bytes(4) + b"\0"
         # Sent again, it is refused as heard before, and confirmed all the same.
         connected.sendall(frame)
-        again, later = suite.opened(connected.recv(100)[19:], answer[10:18])
+        again, later, _ = suite.opened(connected.recv(100)[19:], answer[10:18])
         assert (again, later > counter) == (confirmed, True)
         assert heard.counts.refused == {"replay": 1}
     assert count(connection, "raw_register_reading") == 5

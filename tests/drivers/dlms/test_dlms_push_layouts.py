@@ -17,6 +17,7 @@ from drivers.dlms import axdr, clock_time, companion, push, push_content, push_e
 from drivers.dlms.ciphering import Keys
 from drivers.dlms.push_content import Content, Terms
 from drivers.dlms.push_layouts import Layouts
+from drivers.dlms.security import Security
 from drivers.errors import DriverError
 from schemas.obis import Obis
 from tests.drivers.dlms.test_dlms_push import register
@@ -145,7 +146,7 @@ def captured(shared: Path) -> list[bytes]:
             elif frame["transport"] == "llc+apdu":
                 data = data[3:]
             if push.is_ciphered(data):
-                data, _ = push.opened(data, Keys(held["guek"], held.get("gak")))
+                data, _ = push.opened(data, Security(keys=Keys(held["guek"], held.get("gak"))))
             push.decode(data)
         except DriverError:
             continue
