@@ -48,7 +48,8 @@ _PAIRS: Final = ("client_signing", "client_agreement", "meter_signing", "meter_a
 
 def suite(meter: Meter) -> int:
     """Tell a meter's security suite."""
-    return int(meter.address.get("suite", 1 if meter.security == "hls-ecdsa" else 0))
+    curved = meter.security == "hls-ecdsa" or ciphering(meter) in ("one-pass", "static")
+    return int(meter.address.get("suite", 1 if curved else 0))
 
 
 def ciphering(meter: Meter) -> str:

@@ -78,6 +78,11 @@ class Protection:
     def __init__(self, security: Security) -> None:
         self.title = b""
         self._security = security
+        # Asked for with each message.
+        self._ciphered = security.ciphered
+        self._general = security.ciphering.general
+        self._named = _NAMED.get(security.ciphering)
+        self._own_title, self._policy = security.title, security.policy
         self._established = False
         self._transaction = b""
         self._message_keys = MessageKeys(security)
@@ -99,9 +104,9 @@ class Protection:
         conformance : services that the client would use
         pdu_size : longest APDU that the client takes [bytes]
         """
-        if not self._security.ciphered:
+        if not self._ciphered:
             return association.initiate_request(conformance, pdu_size)
-        if self._security.ciphering.general:
+        if self._general:
             conformance |= Conformance.GENERAL_PROTECTION
         request = association.initiate_request(conformance, pdu_size, self._dedicated_key)
         line = self._line
@@ -119,13 +124,13 @@ class Protection:
             if the meter does not grant the ciphering that was asked for.
         """
         self.title = answer.title
-        if not self._security.ciphered:
+        if not self._ciphered:
             return Granted.parse(answer.initiate)
         if not answer.ciphered or len(answer.title) != TITLE_SIZE:
             raise RemoteProtocolError("the meter enters a secured association without security")
         granted = self._granted(self._initiate_response(answer.initiate))
         general_granted = Conformance.GENERAL_PROTECTION in granted.conformance
-        if self._security.ciphering.general and not general_granted:
+        if self._general and not general_granted:
             raise NotOffered(
                 f"the meter does not grant general protection, which ciphering "
                 f"{self._security.ciphering} takes; register another ciphering"
@@ -138,18 +143,17 @@ class Protection:
 
     def protect(self, request: bytes) -> bytes:
         """Give a plain request as it is sent."""
-        if not self._security.ciphered:
+        if not self._ciphered:
             return request
-        ciphering = self._security.ciphering
-        if self._established and ciphering in _NAMED:
+        if self._established and self._named:
             return self._enveloped(request)
-        dedicated = self._established and ciphering.dedicated
-        line = self._dedicated if dedicated and self._dedicated else self._line
+        dedicated = self._dedicated if self._established else None
+        line = dedicated or self._line
         text = self._text(line.keys, request, line.take())
-        if self._established and ciphering.general:
+        if self._established and self._general:
             tag = general.GENERAL_DED if dedicated else general.GENERAL_GLO
-            return general.titled(tag, self._security.title, text)
-        tag = ciphered_tag(request[0], dedicated=dedicated)
+            return general.titled(tag, self._own_title, text)
+        tag = ciphered_tag(request[0], dedicated=dedicated is not None)
         return bytes((tag,)) + axdr.encode_octets(text)
 
     def unprotect(self, reply: bytes) -> bytes:
@@ -162,19 +166,20 @@ class Protection:
         RemoteProtocolError
             if it is unprotected, protected too weakly or otherwise than agreed, or an old one.
         """
-        if not self._security.ciphered:
+        if not self._ciphered:
             return reply
         tag, dedicated = reply[0] if reply else -1, self._dedicated
-        if tag in _UNDER_GLOBAL and dedicated is not None and self._established:
-            raise RemoteProtocolError("an answer is under the global key, not the dedicated one")
-        if tag in _UNDER_GLOBAL:
-            return self._answer(self._line, axdr.octets(reply, 1)[0], _UNDER_GLOBAL[tag])
+        plain_tag = _UNDER_GLOBAL.get(tag)
+        if plain_tag is not None:
+            if dedicated is not None and self._established:
+                raise RemoteProtocolError("an answer is under the global key, not the dedicated")
+            return self._answer(self._line, axdr.octets(reply, 1)[0], plain_tag)
         if tag in _UNDER_DEDICATED and dedicated is not None:
             return self._answer(dedicated, axdr.octets(reply, 1)[0], _UNDER_DEDICATED[tag])
-        if tag in (general.GENERAL_GLO, general.GENERAL_DED) and self._security.ciphering.general:
+        if tag in (general.GENERAL_GLO, general.GENERAL_DED) and self._general:
             line, text = self._titled(reply)
             return self._answer(line, text, None)
-        if tag == general.GENERAL_CIPHERING and self._security.ciphering in _NAMED:
+        if tag == general.GENERAL_CIPHERING and self._named:
             return self._unenveloped(reply)
         raise RemoteProtocolError(
             f"an answer that begins 0x{reply[:1].hex()} in a secured association is unprotected, "
@@ -210,23 +215,23 @@ class Protection:
         counter = self._security.take_counter()
         self._transaction = counter.to_bytes(8)
         info, keys = self._message_keys.outgoing(self._transaction, self.title)
-        envelope = Envelope(self._transaction, self._security.title, self.title, key=info)
+        envelope = Envelope(self._transaction, self._own_title, self.title, key=info)
         text = self._text(keys, request, counter, envelope.header)
         return bytes(replace(envelope, content=text))
 
     def _unenveloped(self, reply: bytes) -> bytes:
         envelope = Envelope.parse(reply)
-        if (envelope.sender, envelope.receiver) != (self.title, self._security.title):
+        if (envelope.sender, envelope.receiver) != (self.title, self._own_title):
             raise RemoteProtocolError("a message is from another sender or for another receiver")
         if envelope.transaction != self._transaction:
             raise RemoteProtocolError("a message belongs to another transaction: an old one?")
-        key, named = envelope.key, _NAMED[self._security.ciphering]
+        key, named = envelope.key, self._named
         if named != ((key.kind, key.number) if key else _IDENTIFIED):
             raise RemoteProtocolError("an answer is under a key of another kind than agreed")
         keys = self._message_keys.incoming(envelope)
         plain, header = keys.unprotect(envelope.content, self.title, envelope.header)
         self._check(header)
-        if named is _IDENTIFIED:
+        if named == _IDENTIFIED:
             self._line.hear(header)
         return self._checked(plain, None)
 
@@ -241,7 +246,7 @@ class Protection:
         return plain
 
     def _check(self, header: Header) -> None:
-        policy = self._security.policy
+        policy = self._policy
         if header.control & policy != policy:
             raise RemoteProtocolError(
                 f"a message under security control 0x{header.control:02x} is protected too weakly; "
@@ -258,13 +263,12 @@ class Protection:
 
     def _blame(self, error: RemoteProtocolError) -> RemoteProtocolError | WrongKey:
         """Give the likelier error: where nothing is authenticated, nonsense means a wrong key."""
-        if self._security.policy & AUTHENTICATED:
+        if self._policy & AUTHENTICATED:
             return error
         return WrongKey(f"what a message decrypts to is none ({error}); check the encryption key")
 
     def _text(self, keys: Keys, plain: bytes, counter: int, more: bytes = b"") -> bytes:
-        security = self._security
-        return keys.protect(plain, security.title, counter, security.policy, more)
+        return keys.protect(plain, self._own_title, counter, self._policy, more)
 
     @property
     def _line(self) -> _Line:

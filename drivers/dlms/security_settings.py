@@ -3,7 +3,8 @@
 ======================  ====================================================  ====================
 ``address``             meaning                                               otherwise
 ======================  ====================================================  ====================
-``suite``               security suite: 0, 1, 2                               0; 1 for hls-ecdsa
+``suite``               security suite: 0, 1, 2                               0; 1 where a curve
+                                                                              is needed
 ``ciphering``           none, global, dedicated, general, general-dedicated,  global for hls-gmac,
                         identified, wrapped, one-pass, static                 else none
 ``protection``          authenticated, encrypted, both                        both
@@ -13,8 +14,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, TypeVar
 
 from drivers.dlms.association import Mechanism
@@ -25,7 +27,8 @@ from drivers.errors import LocalProtocolError
 
 T = TypeVar("T")
 
-ADDRESS: Final = frozenset({"suite", "ciphering", "protection", "title"})
+_ORDER: Final = ("suite", "ciphering", "protection", "title")
+ADDRESS: Final = frozenset(_ORDER)
 """What the address says about security."""
 
 MECHANISMS: Final = {
@@ -40,7 +43,11 @@ MECHANISMS: Final = {
 """Names of the registry's column ``security``."""
 
 _PROTECTIONS: Final = {"authenticated": AUTHENTICATED, "encrypted": ENCRYPTED, "both": BOTH}
-_WITH_PASSWORD: Final = frozenset({"lls", "hls-md5", "hls-sha1", "hls-sha256"})
+_SUITES: Final = {str(suite): suite for suite in KEY_SIZES}
+_CIPHERINGS: Final = {one.value: one for one in Ciphering}
+_WITH_PASSWORD: Final = frozenset(
+    {Mechanism.LOW, Mechanism.HIGH_MD5, Mechanism.HIGH_SHA1, Mechanism.HIGH_SHA256}
+)
 _FOR_CIPHERING: Final = {
     Ciphering.WRAPPED: ("master",),
     Ciphering.ONE_PASS: (
@@ -63,6 +70,7 @@ class Wanted:
     Attributes
     ----------
     name : as in the column ``security``
+    kinds : of the keys that it takes
     """
 
     name: str
@@ -71,6 +79,7 @@ class Wanted:
     ciphering: Ciphering
     policy: int
     title: bytes
+    kinds: tuple[str, ...]
 
     @classmethod
     def of(cls, name: str, address: Mapping[str, int | str]) -> Wanted:
@@ -81,24 +90,8 @@ class Wanted:
         LocalProtocolError
             saying which of them is wrong, and what it may be.
         """
-        mechanism = _one_of(MECHANISMS, "security", name)
-        ecdsa = mechanism is Mechanism.HIGH_ECDSA
-        suite = address.get("suite", "1" if ecdsa else "0")
-        usual = Ciphering.GLOBAL if mechanism is Mechanism.HIGH_GMAC else Ciphering.NONE
-        ciphering = str(address.get("ciphering", usual.value))
-        wanted = cls(
-            name,
-            mechanism,
-            _one_of({str(one): one for one in KEY_SIZES}, "address suite", str(suite)),
-            _one_of({one.value: one for one in Ciphering}, "address ciphering", ciphering),
-            _one_of(_PROTECTIONS, "address protection", str(address.get("protection", "both"))),
-            _title(str(address.get("title", CLIENT_TITLE.hex()))),
-        )
-        curved = ecdsa or wanted.ciphering.agreed
-        if curved and wanted.suite not in CURVES:
-            what = f"ciphering {ciphering}" if wanted.ciphering.agreed else f"security {name}"
-            raise LocalProtocolError(f"{what} takes suite 1 or 2: correct the registry")
-        return wanted
+        said = (str(address[one]) if one in address else None for one in _ORDER)
+        return _read(name, *said)
 
     @property
     def ciphered(self) -> bool:
@@ -110,20 +103,39 @@ class Wanted:
         """Whether invocation counters are used."""
         return self.ciphered or self.mechanism is Mechanism.HIGH_GMAC
 
-    @property
-    def kinds(self) -> list[str]:
-        """Kinds of key that it takes."""
-        kinds = set(_FOR_CIPHERING.get(self.ciphering, ()))
-        if self.name in _WITH_PASSWORD:
-            kinds.add("password")
-        if self.counted:
-            kinds.add("encryption")
-        # A key that nothing is authenticated with is not asked for.
-        if self.mechanism is Mechanism.HIGH_GMAC or (self.ciphered and self.policy & AUTHENTICATED):
-            kinds.add("authentication")
-        if self.mechanism is Mechanism.HIGH_ECDSA:
-            kinds |= {"client_signing", "meter_signing"}
-        return sorted(kinds)
+
+# Thousands of meters are secured in a few ways, and each session asks.
+@lru_cache(maxsize=1024)
+def _read(
+    name: str, suite: str | None, ciphering: str | None, protection: str | None, title: str | None
+) -> Wanted:
+    mechanism = _one_of(MECHANISMS, "security", name)
+    usual = "global" if mechanism is Mechanism.HIGH_GMAC else "none"
+    form = _one_of(_CIPHERINGS, "address ciphering", ciphering or usual)
+    curved = mechanism is Mechanism.HIGH_ECDSA or form.agreed
+    number = _one_of(_SUITES, "address suite", suite or ("1" if curved else "0"))
+    policy = _one_of(_PROTECTIONS, "address protection", protection or "both")
+    if curved and number not in CURVES:
+        what = f"ciphering {form.value}" if form.agreed else f"security {name}"
+        raise LocalProtocolError(f"{what} takes suite 1 or 2: correct the registry")
+    own = _title(title or CLIENT_TITLE.hex())
+    kinds = _kinds(mechanism, form, policy)
+    return Wanted(name, mechanism, number, form, policy, own, kinds)
+
+
+def _kinds(mechanism: Mechanism, ciphering: Ciphering, policy: int) -> tuple[str, ...]:
+    kinds = set(_FOR_CIPHERING.get(ciphering, ()))
+    ciphered = ciphering is not Ciphering.NONE
+    if mechanism in _WITH_PASSWORD:
+        kinds.add("password")
+    if ciphered or mechanism is Mechanism.HIGH_GMAC:
+        kinds.add("encryption")
+    # A key that nothing is authenticated with is not asked for.
+    if mechanism is Mechanism.HIGH_GMAC or (ciphered and policy & AUTHENTICATED):
+        kinds.add("authentication")
+    if mechanism is Mechanism.HIGH_ECDSA:
+        kinds |= {"client_signing", "meter_signing"}
+    return tuple(sorted(kinds))
 
 
 def security(
@@ -161,7 +173,7 @@ def security(
     )
 
 
-def pairs(suite: int, secrets: Mapping[str, bytes], kinds: list[str]) -> Pairs:
+def pairs(suite: int, secrets: Mapping[str, bytes], kinds: Sequence[str]) -> Pairs:
     """Make the elliptic-curve keys of some kinds."""
     private = {one: PrivateKey(suite, secrets[one]) for one in kinds if one in _PRIVATE}
     public = {one: PublicKey(suite, secrets[one]) for one in kinds if one in _PUBLIC}
