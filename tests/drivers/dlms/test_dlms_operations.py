@@ -185,6 +185,25 @@ async def test_a_second_load_profile_gives_intervals_of_its_own_length(tmp_path:
     ]
 
 
+async def test_a_line_that_breaks_in_the_second_profile_loses_nothing(tmp_path: Path) -> None:
+    text = '[[fault]]\nkind = "reset_in_transfer"\nmeters = ["M00001"]\nlength = [0]\n'
+    text += "at = 2026-06-01T00:00:00\ntimes = 1\nafter = 11000\n"
+    text = f"[group.options]\nload_profile_2 = 900\n\n{text}"
+    async with serving(described(tmp_path, text)) as one:
+        whole = Period(one.now - timedelta(days=3), one.now)
+        with pytest.raises(Broken):
+            async with DlmsDriver().session(endpoint(one)) as session:
+                await session.read_intervals(whole)
+        later = endpoint(one, reserve_counters=counters(500))
+        async with DlmsDriver().session(later) as session:
+            blocks = await session.read_intervals(whole)
+    assert {(block.reading_type, len(block)) for block in blocks} == {
+        ("active_energy_import_interval", 288),
+        ("reactive_energy_import_interval", 288),
+        ("voltage_l1", 288),
+    }
+
+
 async def test_registers_in_a_load_profile_give_their_steps(tmp_path: Path) -> None:
     async with serving(fleet(tmp_path, load_profile="registers")) as one:
         day = Period(one.now - timedelta(days=1), one.now)

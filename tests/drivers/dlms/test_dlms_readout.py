@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -256,3 +259,74 @@ def test_each_stretch_has_equal_steps(slots: list[int]) -> None:
     assert sorted(np.concatenate(pieces).tolist()) == list(range(len(slots)))
     for piece in pieces:
         assert (np.diff(ends[piece]) == QUARTER).all()
+
+
+# --- steps of registers ---
+
+REGISTER = Attribute(3, Obis(1, 0, 1, 8, 0), 2)
+
+
+def register_rows(ends: list[int], values: list[object], **changes: Any) -> Rows:
+    """Make rows that capture a register instead of the energy of each interval."""
+    made = rows(ends, values, **changes)
+    channel = Channel(1, reading_type.named("active_energy_import"), scaling.Scale(Decimal(1)))
+    captured = (CLOCK, GENERIC.statuses[0], REGISTER)
+    return replace(made, profile=replace(made.profile, captured=captured, channels=(channel,)))
+
+
+def test_a_captured_register_gives_its_steps() -> None:
+    [block] = blocks(register_rows([0, 900, 1800, 2700], [100, 101, 101, 107]))
+    assert (block.reading_type, block.start) == (IMPORT.name, START)
+    assert block.values.tolist() == [1, 0, 6]
+    assert block.quality is None
+
+
+def test_a_step_needs_the_row_one_interval_before() -> None:
+    found = blocks(register_rows([0, 900, 2700, 3600], [100, 101, 107, 108]))
+    assert shape(found) == [(0, [1]), (2700, [1])]
+
+
+def test_a_register_that_runs_backwards_gives_no_step_there() -> None:
+    found = blocks(register_rows([0, 900, 1800, 2700], [98, 99, 0, 4]))
+    assert shape(found) == [(0, [1]), (1800, [4])]
+
+
+def test_of_a_row_that_is_there_twice_the_first_counts() -> None:
+    found = blocks(register_rows([0, 900, 900, 1800], [100, 101, 150, 103]))
+    assert shape(found) == [(0, [1, 2])]
+
+
+def test_a_step_from_a_doubtful_reading_is_doubtful() -> None:
+    # Data not valid at 900 s; power down before 2700 s.
+    [block] = blocks(register_rows([0, 900, 1800, 2700], [1, 2, 3, 4], status=[0, 0x04, 0, 0x80]))
+    assert block.quality is not None
+    assert block.quality.tolist() == [
+        quality.METER_DOUBTS,
+        quality.METER_DOUBTS,
+        quality.POWER_DOWN,
+    ]
+
+
+def test_intervals_of_their_own_count_more_than_steps() -> None:
+    made = register_rows([0, 900, 1800], [100, 101, 103])
+    both = (*made.profile.channels, Channel(0, IMPORT, scaling.Scale(Decimal(1))))
+    profile = replace(made.profile, channels=both)
+    assert readout.interval_names(profile) == {IMPORT.name}
+    assert not readout.has_steps(profile)
+    assert readout.has_steps(made.profile)
+
+
+@given(
+    st.lists(st.integers(0, 40), min_size=1, max_size=30, unique=True).map(sorted),
+    st.data(),
+)
+def test_steps_of_a_run_add_up_to_its_registers(places: list[int], data: st.DataObject) -> None:
+    grown = data.draw(st.lists(st.integers(0, 1000), min_size=41, max_size=41))
+    count = np.cumsum(grown)
+    values = [int(count[place]) for place in places]
+    found = blocks(register_rows([900 * place for place in places], list(values)))
+    for block in found:
+        first = int((block.start - START).total_seconds()) // 900
+        assert int(block.values.sum()) == int(count[first + len(block)] - count[first])
+    joined = sum(len(block) for block in found)
+    assert joined == sum(b - a == 1 for a, b in pairwise(places))
