@@ -83,9 +83,12 @@ class ShortServices:
         targets = [_target(reader) for _ in range(count)]
         if service == READ:
             return self._read(targets)
+        values = dlms_requests.values(reader)
+        if len(values) != len(targets):
+            raise Malformed(f"{len(values)} values for {len(targets)} variables")
         outcomes = [
             self._write(name, selection, value)
-            for (name, selection), value in zip(targets, dlms_requests.values(reader), strict=True)
+            for (name, selection), value in zip(targets, values, strict=True)
         ]
         if service == UNCONFIRMED:
             return b""
@@ -128,7 +131,8 @@ class ShortServices:
         if service == READ:
             data = reader.take(reader.length())
         else:
-            value = dlms_codec.whole(dlms_requests.values(reader)[0])
+            values = dlms_requests.values(reader)
+            value = dlms_codec.whole(values[0]) if values else None
             data = value if isinstance(value, bytes) else b""
         if number != self._expected or len(self._came) + len(data) > _LONGEST_UPLOAD:
             self._came, self._expected = b"", 1

@@ -62,11 +62,12 @@ class Settings:
         """
         serial = endpoint.address.get("serial")
         try:
+            security = _security(endpoint)
             return cls(
                 client=line_settings.number(endpoint, "client", 1, 0xFFFF, 1),
                 server=line_settings.number(endpoint, "server", 1, 0xFFFF, 1),
                 line=LineSettings.of(endpoint),
-                security=_security(endpoint),
+                security=security,
                 companion=companion.named(endpoint.profile),
                 deviation=line_settings.number(
                     endpoint, "deviation", -_LARGEST_DEVIATION, _LARGEST_DEVIATION
@@ -74,17 +75,20 @@ class Settings:
                 if "deviation" in endpoint.address
                 else None,
                 serial=None if serial is None else str(serial),
-                short_names=_short_names(endpoint),
+                short_names=_short_names(endpoint, security),
                 window=line_settings.number(endpoint, "gbt", 0, block_transfer.WIDEST),
             )
         except LocalProtocolError as error:
             raise LocalProtocolError(f"{endpoint.end_device}: {error}") from error
 
 
-def _short_names(endpoint: Endpoint) -> bool:
+def _short_names(endpoint: Endpoint, security: Security) -> bool:
     referencing = str(endpoint.address.get("referencing", "ln"))
     if referencing not in ("ln", "sn"):
         raise line_settings.wrong(f"referencing={referencing} is neither ln nor sn")
+    if referencing == "sn" and endpoint.address.get("framing") == "udp" and not security.ciphered:
+        # Nothing in them says which question they answer, and datagrams may come late or again.
+        raise line_settings.wrong("referencing=sn does not go with framing=udp without ciphering")
     return referencing == "sn"
 
 

@@ -11,7 +11,7 @@ import contextlib
 import io
 import struct
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
@@ -25,6 +25,8 @@ from drivers.dlms import (
     apdu,
     association,
     axdr,
+    block_transfer,
+    changing,
     clock_time,
     companion,
     gateway,
@@ -38,13 +40,18 @@ from drivers.dlms import (
     push_content,
     push_layouts,
     push_stream,
+    variables,
     wrapper,
 )
-from drivers.dlms.association import Mechanism
+from drivers.dlms.apdu import Attribute
+from drivers.dlms.association import Conformance, Mechanism
+from drivers.dlms.block_transfer import Part
+from drivers.dlms.channel import Channel
 from drivers.dlms.ciphering import Keys
 from drivers.dlms.elliptic import PrivateKey, PublicKey
 from drivers.dlms.general import Envelope, KeyInfo, KeyKind
 from drivers.dlms.hdlc_parameters import Parameters
+from drivers.dlms.logical_names import LogicalNames
 from drivers.dlms.message_keys import MessageKeys
 from drivers.dlms.objects import (
     calendar,
@@ -57,6 +64,8 @@ from drivers.dlms.objects import (
 from drivers.dlms.proof import Proof
 from drivers.dlms.protection import Protection
 from drivers.dlms.security import Ciphering, Pairs, Security
+from drivers.dlms.short_names import ShortNames
+from drivers.dlms.steps import Step
 from drivers.files import interval_csv, nem12
 from drivers.files.parsed import Parsed
 from drivers.modbus import answer, plausibility, register_map, rtu
@@ -66,6 +75,16 @@ from drivers.modbus.search import Search
 from drivers.mqtt import mapping, payload, payloads
 from drivers.mqtt.formats import sparkplug
 from drivers.mqtt.setting import Setting
+from schemas.obis import Obis
+
+_TARGET: Final = Attribute(1, Obis(0, 0, 96, 1, 0), 2)
+
+
+def _plainly(request: bytes) -> Step[bytes]:
+    return (yield request)
+
+
+_CHANNEL: Final = Channel(_plainly, Conformance(0xFFFFFF), room=64, divides=False)
 
 NOW: Final = datetime(2026, 7, 1, tzinfo=UTC)
 _KEYS: Final = Keys(bytes(range(16)), bytes(range(16, 32)))
@@ -325,6 +344,66 @@ def _apdu(data: bytes) -> None:
     _allowing(lambda: apdu.split_list(data, data[0] if data else 1), errors.ProtocolError)
 
 
+def _changing(data: bytes) -> None:
+    """Answers to SET and ACTION, as a whole exchange of an association takes them."""
+    several = [(_TARGET, b"\x00"), (_TARGET, b"\x00")]
+    for step in (
+        LogicalNames(_CHANNEL).put(_TARGET, bytes(200), None),
+        LogicalNames(_CHANNEL).put_all(several),
+        LogicalNames(_CHANNEL).act(_TARGET, bytes(200)),
+        LogicalNames(_CHANNEL).act_all(several),
+    ):
+        _answered(step, data)
+    _allowing(lambda: changing.split_results(data, 2), errors.ProtocolError)
+    _allowing(lambda: changing.joined_result(data), errors.ProtocolError)
+
+
+def _short_names(data: bytes) -> None:
+    """Answers to Read and Write, with any object list, and reports that come unasked."""
+    for step in (
+        ShortNames(_CHANNEL).get(_TARGET, None),
+        ShortNames(_CHANNEL).put(_TARGET, bytes(200), None),
+        ShortNames(_CHANNEL).act(Attribute(70, _TARGET.name, 1), b"\x0f\x00"),
+    ):
+        _answered(step, data)
+    _allowing(lambda: variables.joined(data, data[0] if data else 1), errors.ProtocolError)
+    _allowing(lambda: variables.parse_report(data), errors.ProtocolError)
+
+
+def _block_transfer(data: bytes) -> None:
+    """Parts in any order, to somebody who listens and to somebody who asked."""
+    joiner = block_transfer.Joiner()
+    for piece in _messages(data):
+        try:
+            whole = joiner.feed(piece)
+        except errors.ProtocolError:
+            continue
+        assert whole is None or len(whole) <= len(data)
+    transfer = block_transfer.Transfer(3)
+    _answered(transfer.ask(bytes(100), 30), data)
+
+
+def _answered(step: Step[object], data: bytes) -> None:
+    """Answer a step with messages out of the data until it ends or there are no more."""
+    try:
+        next(step)
+        for message in _messages(data):
+            step.send(message)
+    except (StopIteration, errors.ProtocolError, errors.MeterRefused):
+        return
+    # Nobody listens any more.
+    _allowing(lambda: step.throw(errors.TimedOut("no answer")), errors.TimedOut)
+
+
+def _messages(data: bytes) -> Iterator[bytes]:
+    """Cut data into messages, each behind an octet of its length."""
+    at = 0
+    while at < len(data):
+        end = at + 1 + data[at]
+        yield data[at + 1 : end]
+        at = end
+
+
 def _modbus(data: bytes) -> None:
     span = register_map.Span(3, 0x100, data[0] % 125 + 1 if data else 1)
     request = answer.Request(int.from_bytes(data[1:3]), 1, span)
@@ -575,6 +654,14 @@ _SECURED_AARE: Final = b"\x61" + axdr.encode_octets(
     + Keys(bytes(range(16)), bytes(range(16, 32)), suite=1).protect(_INITIATE, _TITLE, 1)
 )
 
+# An association's object list of one object, read by its short name.
+_LISTED: Final = bytes.fromhex("0c0100 0101 0204 108000 120001 1100 0906 0000600100ff")
+
+
+def _several(*messages: bytes) -> bytes:
+    return b"".join(bytes((len(message),)) + message for message in messages)
+
+
 TARGETS: Final[Mapping[str, Target]] = {
     "axdr": Target(
         _only(_axdr, errors.ProtocolError),
@@ -624,6 +711,43 @@ TARGETS: Final[Mapping[str, Target]] = {
         _answers, (b"\x01\xc4\x01\xc1\x00\x11\x05", *(b"\x01\xdd" + one for one in _ENVELOPES))
     ),
     "secured_association": Target(_only(_aare, *_REFUSED), (_SECURED_AARE, _AARE)),
+    "changing": Target(
+        _changing,
+        tuple(
+            _several(*answers)
+            for answers in (
+                (b"\xc5\x02\xc1\x00\x00\x00\x01", b"\xc5\x03\xc1\x00\x00\x00\x00\x02"),
+                (b"\xc5\x05\xc1\x02\x00\x03",),
+                (b"\xc7\x04\xc1\x00\x00\x00\x01", b"\xc7\x01\xc1\x00\x01\x00\x11\x05"),
+                (b"\xc7\x02\xc1\x01\x00\x00\x00\x01\x02\x11\x05",),
+                (b"\xc7\x03\xc1\x02\x00\x01\x00\x11\x05\x00\x01\x01\x03",),
+            )
+        ),
+    ),
+    "short_names": Target(
+        _short_names,
+        (
+            _several(_LISTED, b"\x0c\x01\x00\x11\x05"),
+            _several(
+                _LISTED,
+                b"\x0c\x01\x02\x00\x00\x01\x02\x01\x00",
+                b"\x0c\x01\x02\x01\x00\x02\x02\x11\x05",
+            ),
+            _several(_LISTED, b"\x0d\x01\x02\x00\x01", b"\x0d\x01\x00"),
+            _several(_LISTED, b"\x0c\x01\x01\x03"),
+            b"\x18\x00\x01\x02\xfa\x08\x01\x11\x05",
+        ),
+    ),
+    "block_transfer": Target(
+        _block_transfer,
+        tuple(
+            _several(*map(bytes, parts))
+            for parts in (
+                [Part(n == 3, n < 3, 2, n, 0, b"abc") for n in (1, 2, 3)],
+                [Part(False, False, 2, 1, 1, b""), Part(True, False, 2, 2, 4, b"abc")],
+            )
+        ),
+    ),
     "mbus": Target(
         _only(_mbus, errors.ProtocolError),
         (bytes.fromhex("6806066853ff100167 00ca16"), b"\x53\xff\x10\x01\x67\x0f"),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulators import dlms_codec, dlms_wrapper, fleet, keys
+from simulators import dlms_association, dlms_codec, dlms_wrapper, fleet, keys
 from simulators.clock import Clock
 from simulators.dlms_desk import Desk
 from simulators.dlms_model import DlmsModel
@@ -295,3 +295,24 @@ def test_proof_follows_the_green_book_example() -> None:
     assert proof == bytes.fromhex("1000000001 1A52FE7DD3E72748973C1E28")
     assert suite.proves(proof, b"P6wRJ21F", suite.title)
     assert not suite.proves(proof, b"P6wRJ21G", suite.title)
+
+
+GARBAGE_HEADS = [
+    b"", b"\x05", b"\x05\x01\x02", b"\x05\x01\x04\xfa\x08", b"\x05\x01\x06",
+    b"\x06\x01\x02\xfa\x08", b"\x06\x01\x07", b"\x16\x01", b"\xc0", b"\xc1\x01\xc1",
+    b"\xc1\x02\xc1", b"\xc1\x03\xc1", b"\xc1\x04\xc1\x02", b"\xc3\x01\xc1",
+    b"\xc3\x03\xc1\x01", b"\xc3\x06\xc1", b"\xe0", b"\xe0\x80",
+]  # fmt: skip
+
+
+@given(st.sampled_from(GARBAGE_HEADS), st.binary(max_size=60), st.booleans())
+def test_garbage_in_every_service_is_answered(head: bytes, garbage: bytes, short: bool) -> None:
+    model = DlmsModel(FLEET.meter("M00001"))
+    association = dlms_association.Association(model, Clock(FLEET.now))
+    aarq = AARQ_OPEN.replace(bytes.fromhex("00001e1d"), bytes.fromhex("00fffffd"))
+    if short:
+        aarq = aarq.replace(bytes.fromhex("60857405080101"), bytes.fromhex("60857405080102"))
+    assert association.answers(1, aarq)[0][0] == 0x61
+    for _ in range(2):
+        for answer in association.answers(1, head + garbage):
+            assert 0 < len(answer) < 4096
