@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
@@ -119,6 +120,14 @@ def worker(
         bool, typer.Option("--with-scheduler", help="Also turn schedules into work here.")
     ] = False,
     timeout: Timeout = _LIMITS.timeout,
+    on_time: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            help="How far from its time a sample still counts as taken then, s; at most a"
+            " twentieth of the interval.",
+        ),
+    ] = _LIMITS.on_time.total_seconds(),
 ) -> None:
     """Read meters as the schedules ask, until stopped (Ctrl-C). Run as many as you like.
 
@@ -128,6 +137,8 @@ def worker(
     Example: miqyas worker --with-scheduler
     """
 
+    limits = replace(_LIMITS, timeout=timeout, on_time=timedelta(seconds=on_time))
+
     async def run(url: str) -> None:
         clock = (
             # The worker takes the signals, and stops both.
@@ -136,7 +147,7 @@ def worker(
             else None
         )
         try:
-            await jobs.run_worker(url, catalogue.polled(), limits=replace(_LIMITS, timeout=timeout))
+            await jobs.run_worker(url, catalogue.polled(), limits=limits)
         finally:
             if clock:
                 clock.cancel()

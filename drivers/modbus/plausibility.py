@@ -34,6 +34,8 @@ _MOST_CURRENT: Final = 10**7
 _CLEAR_LOAD: Final = 50 * 10_000
 _ENOUGH: Final = 2
 _CONTRADICTED: Final = -6
+# Nobody has SunSpec's mark and a list of models by chance; the rest is seen in its values.
+_LISTED: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,9 @@ def _serial(meter: RegisterMap, memory: Memory) -> str:
 
 
 def _product(meter: RegisterMap, memory: Memory) -> Iterator[Clue]:
-    """Weigh the name that a meter gives itself, where its maker has several maps."""
+    """Weigh what a meter says that it is, where it says anything."""
+    if meter.product is None and meter.proof:
+        yield Clue(_LISTED, f"it lists itself as {meter.model}")
     if meter.product is None or not decode.has(memory, meter.product.field):
         return
     said = decode.text(decode.pick(memory, meter.product.field), meter.product.field)

@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Iterable
 
 from drivers import errors
-from drivers.modbus import planner, plausibility, register_map
+from drivers.modbus import planner, plausibility, register_map, sunspec
 from drivers.modbus.line import Line
 from drivers.modbus.place import Place
 from drivers.modbus.plausibility import Candidate
 from drivers.modbus.register_map import RegisterMap, Span
+from drivers.modbus.search import Search
 
 
 async def probe(place: Place, unit: int, *, seconds: float, pause: float) -> list[Candidate]:
@@ -40,6 +41,8 @@ async def probe(place: Place, unit: int, *, seconds: float, pause: float) -> lis
 async def _rank(line: Line, unit: int, seconds: float, pause: float) -> list[Candidate]:
     meters = [register_map.named(name) for name in register_map.names()]
     survey = _Survey(line, unit, seconds)
+    if (own := await survey.found(sunspec.search())) is not None:
+        meters.append(own)
     first = {meter.name: await survey.words(meter, _everything(meter)) for meter in meters}
     if survey.silence and not survey.answered:
         raise survey.silence
@@ -85,6 +88,17 @@ class _Survey:
     def forget(self) -> None:
         """Ask anew from here on."""
         self._known.clear()
+
+    async def found(self, search: Search) -> RegisterMap | None:
+        """Answer what a search asks; a meter that is silent once is not asked further."""
+        try:
+            span = next(search)
+            while (words := await self._ask(span)) is not None:
+                span = search.send(words or None)
+        except StopIteration as end:
+            found: RegisterMap | None = end.value
+            return found
+        return None
 
     async def words(self, meter: RegisterMap, spans: Iterable[Span]) -> dict[tuple[int, int], int]:
         """Read words by function code and address, without those that are not to be had."""

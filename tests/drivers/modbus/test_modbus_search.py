@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from drivers import errors
 from drivers.driver import Endpoint
-from drivers.modbus import profiles, sunspec
+from drivers.modbus import probe, profiles, sunspec
 from drivers.modbus.line import Line
+from drivers.modbus.place import Place
 from drivers.modbus.register_map import RegisterMap, Span
 from drivers.modbus.search import Search
 from drivers.modbus.session import ModbusDriver
@@ -203,3 +204,14 @@ def test_places_of_integers_are_the_published_ones(model: int) -> None:
     for kind, (at, _, unit, scale) in sunspec._SCALED.items():
         place, point = points[names[kind]]
         assert (at, unit, scale) == (place, point["units"], points[point["sf"]][0])
+
+
+async def test_the_probe_proposes_what_a_meter_lists_itself_as() -> None:
+    for model, values in ((203, SCALED), (213, FLOATS)):
+        with serving(image(model, 40000, values)) as (port, writes):
+            found = await probe.probe(Place("127.0.0.1", port), 1, seconds=1, pause=0)
+        assert found[0].meter.name == "sunspec"
+        assert found[0].fits
+        assert f"it lists itself as SunSpec model {model}" in [one.seen for one in found[0].clues]
+        assert found[1].score < found[0].score
+        assert writes.count == 0
