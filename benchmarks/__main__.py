@@ -71,6 +71,11 @@ TARGETS: Final[Mapping[str, Sequence[Target]]] = {
         Target("ratio", "×", 15),
         Target("flat", "×", _FLAT, most=True),
     ),
+    "lines": (
+        Target("udp", "×", 1.5, most=True),
+        Target("small_frames", "×", 3, most=True),
+        Target("large_frames", "×", 2, most=True),
+    ),
     "decode": (
         Target("months", "×", 50, of=decoded("month_normal", "month_compact")),
         Target("days", "×", 50, aim=True, of=decoded("day_normal", "day_compact")),

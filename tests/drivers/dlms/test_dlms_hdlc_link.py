@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -15,6 +18,7 @@ from drivers.dlms.hdlc_link import Link, Talk
 from drivers.dlms.hdlc_parameters import Parameters
 from drivers.errors import Broken, DriverError, Refused, RemoteProtocolError, TimedOut
 from simulators import dlms_hdlc, fleet
+from simulators.clock import Clock
 from simulators.dlms_desk import Desk
 from simulators.meter import Meter
 
@@ -22,6 +26,7 @@ T = TypeVar("T")
 
 CLIENT, SERVER = hdlc.client_address(1), hdlc.server_address(1, 17)
 METER = fleet.load("lines").meter("M00001")
+CLOCK = Clock(fleet.load("lines").now)
 RR, FINAL = 0x01, 0x10
 
 
@@ -240,3 +245,61 @@ def test_any_frames_end_in_an_answer_or_a_named_error(said: Iterable[tuple[int, 
         drive(link.exchange(b"\xc0\x01"), line, link)
     except DriverError:
         return
+
+
+# Frames that the DLMS User Association's "Examples for DLMS/COSEM information exchange" prints:
+# client 16, logical device 1, physical device 17, four octets.
+PRINTED_SNRM = bytes.fromhex("7EA00A00020023219318717E")
+PRINTED_UA = bytes.fromhex(
+    "7EA023210002002373F6C58180140502008006020080070400000001080400000001CE6A7E"
+)
+PRINTED_AARQ = bytes.fromhex(
+    "7EA02E0002002321107ECBE6E600601DA109060760857405080101BE10040E01000000065F1F040000301DFFFF"
+    "D4C57E"
+)
+
+
+def test_the_link_begins_as_the_dlms_user_association_prints_it() -> None:
+    link = Link(hdlc.client_address(16), hdlc.server_address(1, 17, 4), Parameters(), 0)
+    talk = link.connect()
+    assert next(talk) == PRINTED_SNRM
+    link.frames.feed(PRINTED_UA)
+    with pytest.raises(StopIteration):
+        talk.send(link.frames.next())
+    assert link.agreed == Parameters()
+    assert next(link.exchange(PRINTED_AARQ[14:-3])) == PRINTED_AARQ
+
+
+def test_the_simulated_meter_takes_what_is_printed() -> None:
+    meter = replace(METER, address={**METER.address, "address_size": 4}, options={})
+    line = dlms_hdlc.Line({dlms_hdlc.address_of(meter): dlms_hdlc.Station(meter, Desk([], CLOCK))})
+    frames = hdlc.ResilientFrames()
+    frames.feed(line.receive(PRINTED_SNRM))
+    told = frames.next()
+    frames.feed(PRINTED_UA)
+    assert told == frames.next()
+
+
+def test_captured_frames_come_through_whatever_stands_before_them(shared: Path) -> None:
+    captured = json.loads((shared / "data/dlms_frames.json").read_text("utf-8"))
+    whole = [
+        bytes.fromhex(one["hex"])
+        for one in captured
+        if one["transport"] == "hdlc" or one["name"].startswith("amshan/hdlc_frame")
+    ]
+    good = 0
+    for captured_text in whole:
+        text = b"\x7e" + captured_text.strip(b"\x7e") + b"\x7e"
+        strict, came = hdlc.Frames(), []
+        strict.feed(text)
+        try:
+            while (one := strict.next()) is not None:
+                came.append(one)
+        except RemoteProtocolError:
+            continue
+        resilient = hdlc.ResilientFrames()
+        resilient.feed(b"\x00\xff\x7e\xa1noise" + text)
+        assert [resilient.next() for _ in came] == came
+        assert all(text.find(hdlc.encode(one)[1:-1]) >= 0 for one in came)
+        good += len(came)
+    assert good >= 4

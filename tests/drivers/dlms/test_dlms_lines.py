@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from drivers.dlms.session import DlmsDriver
 from drivers.driver import Endpoint
 from drivers.errors import (
+    Broken,
     DriverError,
     LocalProtocolError,
     Refused,
@@ -193,3 +195,44 @@ async def test_wrong_settings_are_told_before_anything_is_sent(
     with pytest.raises(LocalProtocolError, match=said):
         async with DlmsDriver().session(endpoint):
             pass
+
+
+@pytest.mark.parametrize("sent", [0, 1, 9, 30])
+async def test_a_peer_that_closes_at_any_byte_is_named_and_leaves_nothing_open(sent: int) -> None:
+    told = bytes.fromhex(
+        "7ea01e0323736e4881801205018006018007040000000108040000000153 3b7e".replace(" ", "")
+    )
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.write(told[:sent])
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        host, port = server.sockets[0].getsockname()
+        address: dict[str, int | str] = {"framing": "hdlc", "physical": 17}
+        endpoint = Endpoint("M1", host, port, "generic", address, 900, timeout=1.0)
+        driver, before = DlmsDriver(), None
+        for _ in range(30):
+            with pytest.raises(Broken):
+                async with driver.session(endpoint):
+                    pass
+            await asyncio.sleep(0)
+            before = before or len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+        await asyncio.sleep(0.05)
+        assert len(os.listdir("/proc/self/fd")) <= before + 2  # noqa: PTH208
+
+
+async def test_failing_serial_sessions_leave_the_port_free(tmp_path: Path) -> None:
+    async with serving(FLEET, tmp_path) as served:
+        endpoint = served.endpoint("M00017", timeout=0.02)
+        driver = DlmsDriver()
+        before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+        for _ in range(30):
+            with pytest.raises(TimedOut):
+                async with driver.session(address_of(endpoint, physical=9)):
+                    pass
+        assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+        await read_a_day(served, replace(endpoint, timeout=5.0))
