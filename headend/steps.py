@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 
 from drivers import errors
 from drivers.driver import ClockReading, Session
@@ -160,9 +161,15 @@ def _interval_step(request: Request, result: Result, period: Period, clock: Cloc
     return Step(f"intervals {period}", read_intervals, halves)
 
 
+_INTERVALS: Final = {
+    "water": "water_volume_interval",
+    "gas": "gas_volume_interval",
+    "heat": "heat_energy_interval",
+}
+
+
 def _assumed_types(device: Device, blocks: Sequence[IntervalBlock]) -> tuple[str, ...]:
     """Name what a meter that has never given an interval is taken to store."""
     if blocks:
         return ()
-    water = device.commodity == "water"
-    return ("water_volume_interval" if water else "active_energy_import_interval",)
+    return (_INTERVALS.get(device.commodity or "", "active_energy_import_interval"),)

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
 from schemas import facts
+from schemas.reading_type import Commodity
 
 COLUMNS = (
     "usage_point", "commodity", "sector", "time_zone", "tariff", "billing_group", "segment",
@@ -203,7 +204,7 @@ _SECURITIES = frozenset(
 )
 _READERS: dict[str, Callable[[str], Any]] = {
     "usage_point": _required,
-    "commodity": partial(_one_of, lambda: frozenset({"electricity", "water"})),
+    "commodity": partial(_one_of, lambda: frozenset(get_args(Commodity))),
     "sector": partial(_one_of, _sectors),
     "time_zone": _zone,
     "tariff": _required,

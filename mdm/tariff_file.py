@@ -134,7 +134,9 @@ def _gates(entry: Mapping[str, Any]) -> Gates:
 def _check(tariff: Tariff) -> None:
     """Refuse what does not fit together."""
     if tariff.commodity not in get_args(Commodity):
-        raise ValueError(f"commodity {tariff.commodity!r} must be electricity or water")
+        raise ValueError(
+            f"commodity {tariff.commodity!r} must be one of {', '.join(get_args(Commodity))}"
+        )
     if unknown := sorted(tariff.determinants - DETERMINANTS.keys()):
         raise ValueError(f"no determinant {unknown[0]!r}; known: {', '.join(DETERMINANTS)}")
     if not tariff.sources or not set(tariff.sources) <= {"register", "interval"}:

@@ -15,7 +15,7 @@ from schemas import facts
 from schemas.obis import Obis
 
 Accumulation = Literal["cumulative", "delta", "instantaneous"]
-Commodity = Literal["electricity", "water"]
+Commodity = Literal["electricity", "water", "gas", "heat"]
 
 
 @dataclass(frozen=True, slots=True)

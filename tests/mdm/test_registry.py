@@ -84,7 +84,7 @@ def test_a_meter_exchange_is_two_lines(connection: Connection) -> None:
     ("column", "value", "reason"),
     [
         ("usage_point", "", "must not be empty"),
-        ("commodity", "gas", "must be one of electricity, water"),
+        ("commodity", "steam", "must be one of electricity, gas, heat, water"),
         ("sector", "farm", "must be one of agricultural"),
         ("time_zone", "Asia/Quwait", "IANA time zone"),
         ("port", "70000", "1 to 65535"),

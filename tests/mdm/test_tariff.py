@@ -108,7 +108,7 @@ def test_the_same_day_twice_is_refused() -> None:
         ('mode = "down"', 'mode = "up"', "a mode of half_up"),
         ('register = "active_energy_import"\n', "", "there is no register reading type"),
         ('"active_energy_import"', '"water_volume"', "no cumulative electricity reading type"),
-        ('commodity = "electricity"', 'commodity = "gas"', "must be electricity or water"),
+        ('commodity = "electricity"', 'commodity = "steam"', "one of electricity, water, gas"),
         ('sources = ["register", "interval"]', "sources = []", "must list register"),
         ("block_minutes = 30", "block_minutes = 0", "longer than 0 minutes"),
         ("effective_from = 2020-01-01\n", "", "'effective_from' is missing"),

@@ -30,6 +30,8 @@ def test_what_is_shipped_uses_every_rule() -> None:
     assert sorted(each.name for each in ruleset.shipped()) == [
         "electricity",
         "electricity_export",
+        "gas",
+        "heat",
         "water",
     ]
     # No export is as usual as much: what remarks on little has no place there.

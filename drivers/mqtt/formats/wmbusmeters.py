@@ -1,6 +1,6 @@
-"""``wmbusmeters/<name>``: wireless M-Bus meters of water and electricity, decoded by wmbusmeters.
+"""``wmbusmeters/<name>``: wireless M-Bus meters of water, heat, gas and electricity.
 
-The program's JSON: one telegram, units in the names of the fields, UTC times.
+JSON of the program wmbusmeters: one telegram, units in the names of the fields, UTC times.
 """
 
 from __future__ import annotations
@@ -30,12 +30,21 @@ _ELECTRICITY: Final = {
     "current_power_consumption_kw": ("active_power_import", "kW"),
     "current_power_production_kw": ("active_power_export", "kW"),
 }
+_GAS: Final = {"total_m3": ("gas_volume", "m³")}
+# Meters of before the field names' unification say total_kwh.
+_HEAT: Final = {
+    "total_energy_consumption_kwh": ("heat_energy", "kWh"),
+    "total_kwh": ("heat_energy", "kWh"),
+}
 _MEDIA: Final[dict[str, dict[str, tuple[str, str]]]] = {
     "water": _WATER,
     "cold water": _WATER,
     "warm water": _HOT_WATER,
     "hot water": _HOT_WATER,
     "electricity": _ELECTRICITY,
+    "gas": _GAS,
+    "heat": _HEAT,
+    "heat/cooling load": _HEAT,
 }
 
 

@@ -56,6 +56,38 @@ def test_wmbusmeters_capture(shared: Path) -> None:
         assert decoded(f"wmbusmeters/{name}", captured) == Delivery(name, "12345678", (expected,))
 
 
+# Of wmbusmeters' own tests (drivers multical603 and aerius): what it prints for their telegrams.
+HEAT = {
+    "media": "heat", "meter": "multical603", "name": "Heat", "id": "36363636", "status": "OK",
+    "total_energy_consumption_kwh": 165, "total_volume_m3": 5.45, "volume_flow_m3h": 0.018,
+    "t1_temperature_c": 53.28, "t2_temperature_c": 23.04, "current_status": "",
+    "energy_forward_kwh": 299, "energy_returned_kwh": 156, "timestamp": "2026-11-22T03:00:04Z",
+}  # fmt: skip
+GAS = {
+    "media": "gas", "meter": "aerius", "name": "aerius_gas", "id": "99657098",
+    "total_m3": 6842.784, "flow_m3h": 0, "temperature_c": 15.9,
+    "target_datetime": "2022-12-31 23:59", "target_m3": 6260.324,
+    "timestamp": "2026-11-22T03:00:04Z",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("telegram", "kind", "value"),
+    [
+        (HEAT, "heat_energy", 165_000),
+        (GAS, "gas_volume", 6_842_784),
+        # As older versions wrote it.
+        ({**HEAT, "total_energy_consumption_kwh": None, "total_kwh": 1.5}, "heat_energy", 1500),
+    ],
+)
+def test_wmbusmeters_heat_and_gas(telegram: dict[str, Any], kind: str, value: int) -> None:
+    told = {name: field for name, field in telegram.items() if field is not None}
+    at = datetime(2026, 11, 22, 3, 0, 4, tzinfo=UTC)
+    assert decoded(f"wmbusmeters/{told['name']}", told) == Delivery(
+        told["name"], told["id"], (RegisterReading(kind, at, value),)
+    )
+
+
 def test_tasmota_shape(shared: Path) -> None:
     """The sample shows which fields there are; all of them are read."""
     shape = sample(shared, "Tasmota SML")["sample"]["payload_shape"]
@@ -194,7 +226,7 @@ GOOD = {"value": 1, "timestamp": 1625583498, "obis": "1.8.0"}
         ("smartmeter/M/ACTIVE_ENERGY_P", [1], "not an object"),
         # A gateway was seen to publish a second meter's readings under the first one's name.
         ("wmbusmeters/W2", water(), "meter 'W1', id '33225544' under this topic"),
-        ("wmbusmeters/W1", water(media="heat"), "no reading type for medium 'heat'"),
+        ("wmbusmeters/W1", water(media="steam"), "no reading type for medium 'steam'"),
         ("wmbusmeters/W1", water(timestamp="yesterday"), "time 'yesterday'"),
         ("wmbusmeters/W1", water(total_m3=None), "no number 'total_m3'"),
         ("wmbusmeters/W1", water(media="electricity"), "none of total_energy"),
