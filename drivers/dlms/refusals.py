@@ -60,6 +60,15 @@ ASSOCIATION: Final[_Table] = {
 
 _EXCEPTION_RESPONSE: Final = 0xD8
 _CONFIRMED_SERVICE_ERROR: Final = 0x0E
+_ADVICE: Final = {
+    2: "; check ciphering and referencing in the registry's address",
+    3: "; check title in the registry's address",
+    11: "; check the registry's security",
+    12: "; check the registry's security",
+    13: "; check its keys and password",
+    14: "; check the registry's security",
+}
+
 _STATES: Final = {1: "service not allowed", 2: "service unknown"}
 _SERVICE_ERRORS: Final[_Table] = {
     1: ("operation not possible", MeterRefused),
@@ -91,7 +100,7 @@ class Refusal:
 def association_refused(result: int, diagnostic: int) -> DriverError:
     """Give the error of an association that the meter does not enter."""
     name, kind = ASSOCIATION.get(diagnostic, ("unknown reason", MeterRefused))
-    advice = "; check its keys and password" if kind is WrongKey else ""
+    advice = _ADVICE.get(diagnostic, "")
     return kind(
         f"the meter refuses the association: {name} "
         f"(result {result}, diagnostic {diagnostic}){advice}"

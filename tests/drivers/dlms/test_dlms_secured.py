@@ -324,17 +324,17 @@ def test_a_meter_without_general_protection_does_not_offer_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("meter", "security", "refusal"),
+    ("meter", "security", "refusal", "advice"),
     [
-        ("gmac-suite-0", {"ciphering": "none"}, NotOffered),
-        ("gmac-open", {"ciphering": "global"}, NotOffered),
-        ("gmac-suite-1", {"suite": 0}, WrongKey),
+        ("gmac-suite-0", {"ciphering": "none"}, NotOffered, "check ciphering"),
+        ("gmac-open", {"ciphering": "global"}, NotOffered, "check ciphering"),
+        ("gmac-suite-1", {"suite": 0}, WrongKey, "check its keys"),
     ],
 )
 def test_a_client_that_is_secured_otherwise_is_refused(
-    meter: str, security: dict[str, object], refusal: type[DriverError]
+    meter: str, security: dict[str, object], refusal: type[DriverError], advice: str
 ) -> None:
-    with pytest.raises(refusal):
+    with pytest.raises(refusal, match=advice):
         Line(meter, address=security).open()
 
 
