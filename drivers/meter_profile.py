@@ -78,6 +78,8 @@ class StoredProfile:
     source : ``class/OBIS/attribute`` of its buffer
     period_seconds : capture period, 0 if rows come with events [s]
     captures : its columns, in their order
+    reads : what a session reads from it, of ``drivers.driver.Feature``: ``intervals``,
+        ``register_history``, ``billing_registers``, ``events``
     rows, most_rows : rows that it has and can have, None if the meter does not say
     """
 
@@ -85,6 +87,7 @@ class StoredProfile:
     source: str
     period_seconds: int
     captures: tuple[Capture, ...]
+    reads: tuple[str, ...] = ()
     rows: int | None = None
     most_rows: int | None = None
 
@@ -132,6 +135,10 @@ class MeterProfile:
             if capture.reading_type is not None
         )
         return (*stored, *(OfferedChannel(name, 0, "") for name in self.registers))
+
+    def serves(self, read: str) -> tuple[StoredProfile, ...]:
+        """Give the profiles that a session reads for a feature, the first one first."""
+        return tuple(profile for profile in self.profiles if read in profile.reads)
 
     def stored(self, source: str) -> StoredProfile | None:
         """Find a profile by its buffer's ``class/OBIS/attribute``."""

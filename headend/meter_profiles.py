@@ -9,17 +9,13 @@ from datetime import datetime
 from psycopg.types.json import Jsonb
 
 from drivers import kept
-from drivers.meter_profile import MeterProfile, StoredProfile
+from drivers.meter_profile import MeterProfile
 from schemas import statements
 from schemas.database import Connection
 
 _SQL = statements.load("headend", "meter_profiles.sql")
-# What companion profiles call them, by the read that asks for them.
-_STORED = {
-    "intervals": "load_profile",
-    "register_history": "daily_registers",
-    "events": "event_log",
-}
+# Reads of which a meter's profile says whether there is anything to read.
+_STORED = frozenset({"intervals", "register_history", "events"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +57,13 @@ def has(offers: MeterProfile | None, read: str) -> bool:
     """Tell whether a meter may be asked for a read; True as long as it is not known not to be."""
     if offers is None or not offers.objects or read not in _STORED:
         return True
-    return _stored(offers, read) is not None
+    return bool(offers.serves(read))
 
 
 def capture_seconds(offers: MeterProfile | None) -> int | None:
     """Give how often the meter stores its intervals [s]; None if that is not known."""
-    found = None if offers is None else _stored(offers, "intervals")
-    return found.period_seconds or None if found else None
+    found = () if offers is None else offers.serves("intervals")
+    return found[0].period_seconds or None if found else None
 
 
 def registers(offers: MeterProfile | None, wanted: Sequence[str]) -> tuple[str, ...]:
@@ -75,10 +71,6 @@ def registers(offers: MeterProfile | None, wanted: Sequence[str]) -> tuple[str, 
     if offers is None or not offers.registers:
         return tuple(wanted)
     return tuple(name for name in wanted if name in offers.registers)
-
-
-def _stored(offers: MeterProfile, read: str) -> StoredProfile | None:
-    return next((one for one in offers.profiles if one.name == _STORED[read]), None)
 
 
 def _alike(one: MeterProfile, other: MeterProfile) -> bool:

@@ -13,6 +13,7 @@ from drivers.dlms.engine import Association
 from drivers.dlms.objects import object_list
 from drivers.dlms.refusals import Refusal
 from drivers.dlms.steps import Step
+from drivers.driver import Feature
 from drivers.meter_profile import Capture, MeterProfile, OfferedObject, StoredProfile
 from schemas import reading_type
 from schemas.obis import Obis
@@ -21,6 +22,7 @@ _PROFILE_GENERIC: Final = 7
 _REGISTERS: Final = (3, 4, 5)
 _CAPTURE_OBJECTS, _CAPTURE_PERIOD, _ROWS, _MOST_ROWS = 3, 4, 7, 8
 _MOST_PROFILES: Final = 64
+_DAY: Final = 86_400
 
 
 def read(association: Association, companion: Companion) -> Step[MeterProfile]:
@@ -34,18 +36,43 @@ def read(association: Association, companion: Companion) -> Step[MeterProfile]:
         if the meter does not show its object list.
     """
     objects = yield from object_list.read(association, companion.object("association"))
-    names = {attribute: what for what, attribute in companion.objects.items()}
+    names = _names(companion)
     profiles = []
     for buffer in _buffers(objects)[:_MOST_PROFILES]:
         found = yield from _profile(association, buffer, names.get(buffer, str(buffer.name)))
         if found is not None:
-            profiles.append(found)
+            profiles.append(replace(found, reads=_reads(found, companion)))
     return MeterProfile(companion.name, objects, tuple(profiles), _registers(objects))
 
 
 def captured(stored: StoredProfile) -> tuple[Attribute, ...]:
     """Give a stored profile's columns as attributes."""
     return tuple(_attribute(capture.source) for capture in stored.captures)
+
+
+def _names(companion: Companion) -> dict[Attribute, str]:
+    """Name the profiles that the companion profile knows."""
+    logs = (log.buffer for log in companion.event_logs)
+    names = {log: f"event_log_{place}" for place, log in enumerate(logs, 1)}
+    return names | {attribute: what for what, attribute in companion.objects.items()}
+
+
+def _reads(stored: StoredProfile, companion: Companion) -> tuple[Feature, ...]:
+    """Tell what sessions read from a profile, by the rules of ``drivers.dlms.memory``."""
+    meanings = [reading_type.named(one.reading_type) for one in stored.captures if one.reading_type]
+    registers = any(one.accumulation == "cumulative" for one in meanings)
+    first = stored.name == companion.intervals[0]
+    finer = 0 < stored.period_seconds < _DAY or (first and not stored.period_seconds)
+    found: list[Feature] = []
+    if stored.name in companion.intervals and meanings and finer:
+        found.append("intervals")
+    if stored.name in companion.registers and registers:
+        found.append("register_history")
+    if stored.name in companion.billing and registers:
+        found.append("billing_registers")
+    if stored.source in {str(log.buffer) for log in companion.event_logs}:
+        found.append("events")
+    return tuple(found)
 
 
 def _buffers(objects: Sequence[OfferedObject]) -> list[Attribute]:
@@ -68,7 +95,7 @@ def _profile(association: Association, buffer: Attribute, name: str) -> Step[Sto
     values = yield from association.get_all(scalers)
     known = dict(zip(scalers, values, strict=True))
     captures = tuple(_capture(column, known) for column in columns)
-    return StoredProfile(name, str(buffer), period, captures, _count(rows), _count(most))
+    return StoredProfile(name, str(buffer), period, captures, (), _count(rows), _count(most))
 
 
 def _capture(column: Attribute, scalers: Mapping[Attribute, axdr.Value]) -> Capture:

@@ -134,6 +134,16 @@ async def test_what_a_meter_offers_is_read_kept_and_used(served: Served) -> None
         (3, "read"),
     ]
     assert [one.index for one in clock.methods] == [6]
+    assert {one.name: one.reads for one in profile.profiles} == {
+        "load_profile": ("intervals",),
+        "load_profile_2": ("register_history",),
+        "billing_registers": ("billing_registers",),
+        "event_log_1": ("events",),
+        "0.0.99.98.1.255": (),
+        "0.0.99.98.2.255": (),
+        "0.0.99.98.4.255": (),
+    }
+    assert [one.name for one in profile.serves("intervals")] == ["load_profile"]
     stored = profile.stored("7/1.0.99.1.0.255/2")
     assert stored is not None
     assert stored.captures[2].source == "3/1.0.1.29.0.255/2"
