@@ -26,6 +26,8 @@ WIDEST: Final = 63
 OVERHEAD: Final = 9
 # A year of quarter-hours with ten columns is 2 MB.
 _LARGEST: Final = 4 << 20
+# Nobody asked for it, and many may send at once.
+_LARGEST_UNASKED: Final = 256 << 10
 _MOST_PARTS: Final = 0xFFFF
 _LAST, _STREAMING = 0x80, 0x40
 # Waits and parts in succession that bring nothing new, before we give up.
@@ -84,10 +86,16 @@ class Part:
 
 
 class Reassembly:
-    """One APDU out of its parts, in whatever order and however often they come."""
+    """One APDU out of its parts, in whatever order and however often they come.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    largest : longest APDU that is taken [bytes]
+    """
+
+    def __init__(self, largest: int = _LARGEST) -> None:
         self.acknowledged = 0
+        self._largest = largest
         self._parts: dict[int, bytes] = {}
         self._last = _MOST_PARTS + 1
         self._size = 0
@@ -121,8 +129,8 @@ class Reassembly:
         if part.last and any(other > number for other in self._parts):
             raise RemoteProtocolError(f"part {number} of a block transfer is not its last")
         self._size += len(part.data)
-        if self._size > _LARGEST:
-            raise RemoteProtocolError(f"an APDU of more than {_LARGEST} bytes is none we read")
+        if self._size > self._largest:
+            raise RemoteProtocolError(f"an APDU of more than {self._largest} bytes is none we read")
         self._parts[number] = part.data
         if part.last:
             self._last = number
@@ -243,10 +251,12 @@ class Transfer:
 
 
 class Joiner:
-    """Puts together what comes unasked in parts; whole APDUs go through as they are."""
+    """Puts together what one peer sends unasked in parts; whole APDUs go through as they are."""
+
+    __slots__ = ("_given", "_parts")
 
     def __init__(self) -> None:
-        self._parts = Reassembly()
+        self._parts: Reassembly | None = None
         self._given = False
 
     def feed(self, apdu: bytes) -> bytes | None:
@@ -259,19 +269,27 @@ class Joiner:
         RemoteProtocolError
             if the bytes are no part, or the sender breaks off.
         """
-        if apdu[:1] != bytes((TAG,)):
+        if apdu[:1] != _TAG:
             return apdu
         part = Part.parse(apdu)
         try:
-            new = self._parts.take(part)
+            return self._joined(part)
         except MeterRefused as error:
-            self._parts, self._given = Reassembly(), False
+            self._parts, self._given = None, False
             raise RemoteProtocolError(str(error)) from None
         except RemoteProtocolError:
-            self._parts, self._given = Reassembly(), False
-            new = self._parts.take(part)
+            self._parts, self._given = None, False
+            return self._joined(part)
+
+    def _joined(self, part: Part) -> bytes | None:
+        if self._parts is None:
+            self._parts = Reassembly(_LARGEST_UNASKED)
+        self._parts.take(part)
         whole = self._parts.whole
-        if whole is None or self._given or not new:
+        if whole is None or self._given:
             return None
         self._given = True
         return whole
+
+
+_TAG: Final = bytes((TAG,))

@@ -17,9 +17,10 @@ from drivers.driver import Endpoint
 
 T = TypeVar("T")
 
-# A meter may report something of its own (data notification, event notification, ciphered or not)
-# between question and answer. Those have a listener; here they are passed over, within reason.
-_UNASKED: Final = frozenset({0x0F, 0xC2, 0xCA})
+# A meter may report something of its own (data or event notification, information report, ciphered
+# or not) between question and answer. Those have a listener; here they are passed over, within
+# reason.
+_UNASKED: Final = frozenset({0x0F, 0x18, 0x38, 0xC2, 0xCA})
 _MOST_UNASKED: Final = 16
 
 

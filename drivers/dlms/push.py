@@ -15,7 +15,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
-from drivers.dlms import axdr, clock_time, push_lists, readout, scaling
+from drivers.dlms import axdr, clock_time, push_lists, readout, scaling, variables
 from drivers.dlms.apdu import Attribute
 from drivers.dlms.ciphering import Header, Keys
 from drivers.dlms.clock_time import ClockTime
@@ -34,8 +34,13 @@ DATA_NOTIFICATION: Final = 0x0F
 DATA_NOTIFICATION_CONFIRM: Final = 0x10
 EVENT_NOTIFICATION: Final = 0xC2
 GLO_EVENT_NOTIFICATION: Final = 0xCA
-_CIPHERED: Final = frozenset({GENERAL_GLO_CIPHERING, GENERAL_CIPHERING, GLO_EVENT_NOTIFICATION})
-_PLAIN: Final = frozenset({bytes((DATA_NOTIFICATION,)), bytes((EVENT_NOTIFICATION,))})
+GLO_INFORMATION_REPORT: Final = 0x38
+_CIPHERED: Final = frozenset(
+    {GENERAL_GLO_CIPHERING, GENERAL_CIPHERING, GLO_EVENT_NOTIFICATION, GLO_INFORMATION_REPORT}
+)
+_PLAIN: Final = frozenset(
+    bytes((tag,)) for tag in (DATA_NOTIFICATION, EVENT_NOTIFICATION, variables.INFORMATION_REPORT)
+)
 # Of the first octet of a long invoke id and priority.
 _CONFIRMED: Final = 0x40
 _ELECTRICITY: Final = 1
@@ -54,6 +59,7 @@ class Notification:
     body : the value or values
     title : the sender's system title, empty if it did not come
     security : security header, None if it came unprotected
+    short_names : of the values of an information report, which names no objects otherwise
     """
 
     invoke_id: int | None
@@ -62,6 +68,7 @@ class Notification:
     body: axdr.Value
     title: bytes = b""
     security: Header | None = None
+    short_names: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +295,11 @@ def _plain(apdu: bytes, title: bytes, header: Header | None) -> Notification:
         )
         body, _ = axdr.decode(apdu, at + 9)
         return Notification(None, time, attribute, body, title, header)
+    if tag == variables.INFORMATION_REPORT:
+        report = variables.parse_report(apdu)
+        body = tuple(value for _, value in report.values)
+        shorts = tuple(short for short, _ in report.values)
+        return Notification(None, report.time, None, body, title, header, shorts)
     raise RemoteProtocolError(f"0x{apdu[:1].hex()} begins no notification")
 
 

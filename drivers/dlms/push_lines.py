@@ -195,6 +195,7 @@ class UdpSocket:
 
     def __init__(self, hub: Hub, bound: socket.socket) -> None:
         self._hub, self._socket = hub, bound
+        self._joiners = push_stream.Joiners()
         bound.setblocking(False)
         for option in (_SO_RCVBUFFORCE, socket.SO_RCVBUF):
             with suppress(OSError):
@@ -220,7 +221,8 @@ class UdpSocket:
                     continue
                 return
             try:
-                self._hub.put(push_stream.datagram(data), str(peer[0]), "udp", None)
+                whole = push_stream.datagram(data, self._joiners.of(peer))
+                self._hub.put(whole, str(peer[0]), "udp", None)
             except RemoteProtocolError as error:
                 self._hub.break_with(str(peer[0]), str(error))
             if self._hub.held:

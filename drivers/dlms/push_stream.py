@@ -6,10 +6,12 @@ on as they are.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol
 
 from drivers.dlms import hdlc, mbus, wrapper
+from drivers.dlms.block_transfer import Joiner
 from drivers.errors import RemoteProtocolError
 
 
@@ -41,12 +43,18 @@ class _Framing(Protocol):
 
 
 class PushStream:
-    """Cuts what one peer sends over TCP into APDUs; holds one unfinished APDU at most."""
+    """Cuts what one peer sends over TCP into APDUs; holds one unfinished APDU at most.
 
-    __slots__ = ("_framing",)
+    Parameters
+    ----------
+    joiner : joins APDUs that come in parts, by general block transfer
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_framing", "_joiner")
+
+    def __init__(self, joiner: Joiner | None = None) -> None:
         self._framing: _Framing | None = None
+        self._joiner = joiner or Joiner()
 
     @property
     def waiting(self) -> int:
@@ -67,22 +75,51 @@ class PushStream:
         RemoteProtocolError
             if the bytes are framed in no way that meters push by, or a frame is damaged.
         """
-        return self._framing.next() if self._framing else None
+        while self._framing and (sent := self._framing.next()) is not None:
+            whole = self._joiner.feed(sent.apdu)
+            if whole is sent.apdu:
+                return sent
+            if whole is not None:
+                return sent._replace(apdu=whole)
+        return None
 
 
-def datagram(data: bytes) -> list[Sent]:
+class Joiners:
+    """Joins what peers send by UDP in parts, each datagram with one; the last peers are kept."""
+
+    def __init__(self) -> None:
+        self._of: OrderedDict[object, Joiner] = OrderedDict()
+
+    def of(self, peer: object) -> Joiner:
+        """Give a peer's joiner."""
+        joiner = self._of.pop(peer, None) or Joiner()
+        self._of[peer] = joiner
+        if len(self._of) > _MOST_PEERS:
+            self._of.popitem(last=False)
+        return joiner
+
+
+# Each may hold a quarter of a megabyte in parts.
+_MOST_PEERS: Final = 64
+
+
+def datagram(data: bytes, joiner: Joiner | None = None) -> list[Sent]:
     """Give the APDUs of one UDP datagram.
+
+    Parameters
+    ----------
+    joiner : of the peer, whose APDUs may come in parts, a datagram each; then there may be none yet
 
     Raises
     ------
     RemoteProtocolError
         if it holds no whole frames, or anything beside them.
     """
-    stream = PushStream()
+    stream = PushStream(joiner)
     stream.feed(data)
     whole = list(iter(stream.next, None))
     # HDLC keeps the flag that ends a frame: it may begin the next one.
-    if not whole or stream.waiting > 1:
+    if not (whole or (data and joiner)) or stream.waiting > 1:
         raise RemoteProtocolError(f"a datagram of {len(data)} bytes is no whole frame")
     return whole
 

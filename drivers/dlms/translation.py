@@ -12,6 +12,7 @@ from typing import Final
 from gurux_dlms import GXDLMSTranslator
 
 from drivers.dlms import hdlc, wrapper
+from drivers.dlms.push_stream import PushStream
 from drivers.errors import RemoteProtocolError
 
 # A password of low-level security, and a key for one association where it is not ciphered.
@@ -43,12 +44,22 @@ def as_xml(frame: bytes) -> str:
 
 
 def _apdu(frame: bytes) -> bytes:
-    """Take the APDU out of whatever is around it."""
+    """Take the APDU out of whatever is around it, and join it if all its parts are there."""
+    if frame[:1] != b"\x7e" and frame[:2] != b"\x00\x01":
+        return frame
+    stream = PushStream()
+    stream.feed(frame)
+    if (sent := stream.next()) is not None:
+        return sent.apdu
     if frame[:1] == b"\x7e":
-        frames, apdus = hdlc.Frames(), hdlc.Apdus()
-        frames.feed(frame)
-        while (found := frames.next()) is not None:
-            if (whole := apdus.join(found)) is not None:
-                return whole
-        raise RemoteProtocolError(f"no whole HDLC message in {frame[:16].hex(' ')}…")
-    return wrapper.decode(frame).apdu if frame[:2] == b"\x00\x01" else frame
+        return _first(frame)
+    return wrapper.decode(frame).apdu
+
+
+def _first(frame: bytes) -> bytes:
+    frames, apdus = hdlc.Frames(), hdlc.Apdus()
+    frames.feed(frame)
+    while (found := frames.next()) is not None:
+        if (whole := apdus.join(found)) is not None:
+            return whole
+    raise RemoteProtocolError(f"no whole HDLC message in {frame[:16].hex(' ')}…")

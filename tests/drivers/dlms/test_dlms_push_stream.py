@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.dlms import hdlc, push_stream, wrapper
+from drivers.dlms import axdr, hdlc, push, push_stream, wrapper
+from drivers.dlms.block_transfer import TAG, Part
+from drivers.dlms.ciphering import Keys
 from drivers.dlms.push_receiver import Address
 from drivers.dlms.push_stream import PushStream, Sent
 from drivers.errors import RemoteProtocolError
@@ -37,6 +39,10 @@ def in_wrapper(apdu: bytes) -> bytes:
 FRAMINGS = {"wrapper": in_wrapper, "hdlc": in_hdlc, "mbus": in_mbus}
 
 
+def is_whole(apdu: bytes) -> bool:
+    return apdu[0] != TAG
+
+
 def fed(pieces: Sequence[bytes]) -> tuple[list[Sent], str]:
     """Feed pieces; give what came whole, and the error that ended it."""
     stream, whole = PushStream(), []
@@ -56,7 +62,8 @@ def cut(data: bytes, places: Sequence[int]) -> list[bytes]:
 
 @given(
     st.sampled_from(sorted(FRAMINGS)),
-    st.lists(st.binary(min_size=1, max_size=200), min_size=1, max_size=4),
+    # Parts of others are another matter.
+    st.lists(st.binary(min_size=1, max_size=200).filter(is_whole), min_size=1, max_size=4),
     st.lists(st.integers(0, 2000), max_size=20),
 )
 def test_apdus_come_out_however_the_stream_is_cut(
@@ -116,3 +123,49 @@ def test_addresses(text: str, address: Address) -> None:
 def test_what_is_no_address(text: str) -> None:
     with pytest.raises(ValueError, match=r"address|[Pp]ort"):
         Address.parse(text)
+
+
+def in_parts(apdu: bytes, size: int) -> list[bytes]:
+    pieces = [apdu[at : at + size] for at in range(0, len(apdu), size)]
+    last = len(pieces)
+    return [bytes(Part(n == last, n < last, 0, n, 0, one)) for n, one in enumerate(pieces, 1)]
+
+
+@pytest.mark.parametrize("framing", FRAMINGS)
+def test_a_push_in_parts_is_joined_in_every_framing(framing: str) -> None:
+    apdus = [b"\x0f\0\0\0" + bytes((number,)) + b"\0\x09\x20" + bytes(32) for number in (1, 2)]
+    frames = [FRAMINGS[framing](part) for apdu in apdus for part in in_parts(apdu, 15)]
+    repeated = [frame for frame in frames for _ in range(2)]
+    whole, _ = fed([b"".join(repeated)])
+    assert [one.apdu for one in whole] == apdus
+
+
+def test_parts_come_in_datagrams_of_their_own_and_in_any_order() -> None:
+    joiners = push_stream.Joiners()
+    apdus = {peer: b"\x0f\0\0\0\1\0\x09\x20" + peer.encode() * 32 for peer in "ab"}
+    sent = [(peer, part) for peer, apdu in apdus.items() for part in in_parts(apdu, 11)]
+    found: list[tuple[str, bytes]] = []
+    for peer, part in sent[::-1]:
+        datagram = wrapper.encode(wrapper.Frame(1, 1, part))
+        whole = push_stream.datagram(datagram, joiners.of(peer))
+        found += [(peer, one.apdu) for one in whole]
+    assert sorted(found) == sorted(apdus.items())
+
+
+def test_of_many_peers_the_last_are_remembered() -> None:
+    joiners = push_stream.Joiners()
+    first = joiners.of(0)
+    assert joiners.of(0) is first
+    for peer in range(1000):
+        joiners.of(peer)
+    assert joiners.of(0) is not first
+
+
+def test_an_information_report_is_a_notification_with_short_names() -> None:
+    plain = bytes.fromhex("18 00 02 02fa08 021000 02 1107 0902abcd")
+    keys = Keys(bytes(16), bytes(16))
+    title = b"MQS\0\0\0\0\1"
+    sealed = b"\x38" + axdr.encode_octets(keys.protect(plain, title, 1))
+    for notification in (push.decode(plain), push.decode(sealed, keys, title)):
+        assert notification.short_names == (0xFA08, 0x1000)
+        assert notification.body == (7, b"\xab\xcd")

@@ -2,6 +2,7 @@ import pytest
 
 from drivers.dlms import association, translation, wrapper
 from drivers.dlms.association import Conformance, Mechanism, Request
+from drivers.dlms.block_transfer import Part
 from drivers.errors import RemoteProtocolError
 
 GET = bytes.fromhex("c001c100010000010000ff0200")
@@ -33,3 +34,11 @@ def test_a_wrapper_is_taken_off_first() -> None:
 def test_what_is_no_frame_is_refused_in_words(frame: bytes) -> None:
     with pytest.raises(RemoteProtocolError):
         translation.as_xml(frame)
+
+
+def test_parts_are_joined_and_a_part_alone_is_shown_as_one() -> None:
+    push = b"\x0f\x00\x00\x00\x01\x00\x09\x03abc"
+    parts = [Part(False, True, 1, 1, 0, push[:5]), Part(True, False, 1, 2, 0, push[5:])]
+    frames = [wrapper.encode(wrapper.Frame(1, 16, bytes(part))) for part in parts]
+    assert "<DataNotification>" in translation.as_xml(b"".join(frames))
+    assert '<BlockNumber Value="0001" />' in translation.as_xml(frames[0])
