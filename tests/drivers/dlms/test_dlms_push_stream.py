@@ -81,7 +81,9 @@ def test_garbage_is_refused_the_same_however_it_is_cut(data: bytes, places: list
 
 
 @given(
-    st.sampled_from(sorted(FRAMINGS)), st.binary(min_size=1, max_size=60), st.binary(max_size=40)
+    st.sampled_from(sorted(FRAMINGS)),
+    st.binary(min_size=1, max_size=60).filter(is_whole),
+    st.binary(max_size=40),
 )
 def test_what_is_whole_before_the_damage_comes_out(
     framing: str, apdu: bytes, damage: bytes
