@@ -28,11 +28,10 @@ def list_devices(
         total = unknown_devices.count(connection)
     show.table(
         "Unknown, awaiting registration",
-        ["known by", "identity", "pushed from", "first, UTC", "last, UTC", "pushes #", "kept #"],
+        ["device", "pushed from", "last, UTC", "pushes #", "kept #"],
         [
-            (one.kind.replace("_", " "), one.identity, f"{one.transport} {one.host}",
-             f"{one.first_seen:%Y-%m-%d %H:%M}", f"{one.last_seen:%Y-%m-%d %H:%M}",
-             f"{one.pushes:,}", one.kept)
+            (f"{one.kind.replace('_', ' ')} {one.identity}", f"{one.transport} {one.host}",
+             f"{one.last_seen:%Y-%m-%d %H:%M}", f"{one.pushes:,}", one.kept)
             for one in found
         ],
     )  # fmt: skip

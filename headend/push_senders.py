@@ -28,8 +28,8 @@ from schemas.database import Connection
 _SQL = statements.load("headend", "push_senders.sql")
 # The registry is asked again for a sender after this, and for one that it does not know.
 _FRESH_SECONDS: Final = 30.0
-# Senders that are remembered, with their keys; about 3 kB each.
-_MOST: Final = 50_000
+# Names of senders that are remembered; a sender with its keys takes about 3 kB.
+_MOST: Final = 100_000
 _PROFILE: Final = "generic"
 
 PROTECTIONS: Final = ("plain", "encrypted", "authenticated")
@@ -49,6 +49,7 @@ class Sender:
     sealed : its sealed keys by kind
     suite : security suite
     noted : whether the head-end has written down lately that it was heard
+    secured : its keys, once they are opened, and those that its messages named
     """
 
     id: int
@@ -62,7 +63,7 @@ class Sender:
     sealed: Mapping[str, bytes] = field(repr=False)
     suite: int = 0
     noted: bool = False
-    _secured: tuple[Security, MessageKeys] | None = field(default=None, repr=False)
+    secured: tuple[Security, MessageKeys] | None = field(default=None, repr=False)
 
     def opened(self, apdu: bytes, title: bytes, vault: Vault) -> tuple[bytes, Header]:
         """Take the protection off a ciphered push; give it plain, and its security header.
@@ -74,15 +75,22 @@ class Sender:
         drivers.errors.DriverError
             if there is no key, it does not fit, or the bytes are no ciphered push.
         """
-        if self._secured is None:
+        if self.secured is None:
             secured = self._made(vault)
-            self._secured = secured, MessageKeys(secured)
-        secured, named = self._secured
+            self.secured = secured, MessageKeys(secured)
+        secured, named = self.secured
         return push.opened(apdu, secured, title, named)
 
     def keys(self) -> Keys | None:
         """Give its global keys, once a push of it was opened."""
-        return self._secured[0].keys if self._secured else None
+        return self.secured[0].keys if self.secured else None
+
+    def take_over(self, before: Sender | None) -> None:
+        """Take the opened keys of the same end device, if they are the same."""
+        if before and (before.mrid, before.suite, before.sealed) == (
+            self.mrid, self.suite, self.sealed
+        ):  # fmt: skip
+            self.secured = before.secured
 
     def _made(self, vault: Vault) -> Security:
         """Open what the store has of its keys; which of them a push is under, the push says."""
@@ -110,6 +118,7 @@ class Senders:
 
     def __init__(self) -> None:
         self._by: dict[tuple[str, str], tuple[Sender, ...]] = {}
+        self._before: dict[int, Sender] = {}
         self._asked = time.monotonic()
 
     def load(
@@ -121,7 +130,9 @@ class Senders:
         hosts: Iterable[str] = (),
     ) -> None:
         """Ask the registry for what is not known yet, all in one question."""
-        if time.monotonic() - self._asked > _FRESH_SECONDS or len(self._by) > 4 * _MOST:
+        if time.monotonic() - self._asked > _FRESH_SECONDS or len(self._by) > _MOST:
+            # Keys that are still the same need not be opened again.
+            self._before = {one.id: one for found in self._by.values() for one in found}
             self._by.clear()
             self._asked = time.monotonic()
         wanted = {
@@ -157,6 +168,7 @@ class Senders:
             (kind, one): [] for kind, ones in missing.items() for one in ones
         }
         for sender in map(_sender, rows):
+            sender.take_over(self._before.get(sender.id))
             for key in _keys_of(sender):
                 if key in found:
                     found[key].append(sender)

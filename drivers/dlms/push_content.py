@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -21,6 +21,7 @@ from schemas.reading import IntervalBlock, RegisterReading
 
 # Groups A, C, D, E of what names a meter: device name, serial number, electricity ids, GS1 number.
 _NAMES: Final = frozenset({(0, 42, 0, 0), (0, 96, 1, 0), (1, 0, 0, 0), (1, 0, 0, 5)})
+_DEVICE_NAME: Final = (0, 42)
 _LONGEST_NAME: Final = 64
 # An interval that a meter pushes a little after its end; more, and it is not clear which it is.
 _LATE_SECONDS: Final = 60
@@ -81,15 +82,27 @@ def read(notification: Notification, terms: Terms, received_at: datetime) -> Con
     return content
 
 
-def names(pushed: Iterable[Pushed]) -> tuple[str, ...]:
-    """Give what a sender calls itself; a text without a code that comes first may be its name."""
+def names(pushed: Sequence[Pushed]) -> tuple[str, ...]:
+    """Give what a sender calls itself, its numbers before its logical device name."""
+    return tuple(pushed[place].value for place in name_places(pushed))
+
+
+def name_places(pushed: Sequence[Pushed]) -> list[int]:
+    """Give the places of the texts that name the sender, in the order of ``names``.
+
+    A text without a code that comes first may be its name, if it names no list that we know.
+    """
     found = []
     for place, one in enumerate(pushed):
         if isinstance(one.value, str) and _is_name(one.value):
             nameless_first = place == 0 and one.name is None and not push_lists.is_list(one.value)
             if nameless_first or (one.name is not None and names_meter(one.name)):
-                found.append(one.value)
-    return tuple(found)
+                found.append(place)
+    return sorted(found, key=lambda place: _is_device_name(pushed[place]))
+
+
+def _is_device_name(one: Pushed) -> bool:
+    return one.name is None or (one.name.a, one.name.c) == _DEVICE_NAME
 
 
 def _is_name(text: str) -> bool:

@@ -183,14 +183,15 @@ def compiled(apdu: bytes, terms: Terms) -> Layout | None:
         return None
     clock = push.sent_at(notification, pushed)
     heading = header if notification.time is not None else None
-    names = tuple(_spans(pushed[place] for place in _name_places(pushed)))
+    places = _name_places(pushed)
+    names = tuple(_spans(pushed[place] for place in places))
     free = np.zeros(len(apdu), np.bool_)
     for span in (_INVOKE, *(one.octets for one in fields), *_meaningless(pushed), *names,
                  *_spans(one for one in pushed if isinstance(one.value, ClockTime)),
                  *([heading] if heading else [])):  # fmt: skip
         free[span] = True
     own = next(_spans(one for one in pushed if one.value is clock), None) if clock else None
-    first = names[0] if 0 in _name_places(pushed) else None
+    first = _octets_of(pushed[0]) if 0 in places else None
     fixed = (~free).nonzero()[0]
     expected = np.frombuffer(apdu, np.uint8)[fixed]
     return Layout(terms, fixed, expected, own or (heading if clock else None), names, first,
@@ -241,17 +242,14 @@ def _meaningless(pushed: Sequence[Pushed]) -> Iterator[slice]:
 
 
 def _name_places(pushed: Sequence[Pushed]) -> list[int]:
-    """Give the places of the texts that ``push_content.names`` takes and that may differ."""
+    """Give the places of the texts that name the meter and may differ, in their order."""
     return [
         place
-        for place, one in enumerate(pushed)
-        if isinstance(one.value, str)
-        and isinstance(one.raw, Octets | Text)
-        and push_content.names((one,))
-        and (place == 0 or one.name is not None)
-        and not push_lists.is_list(one.value)
+        for place in push_content.name_places(pushed)
+        if isinstance(pushed[place].raw, Octets | Text)
+        and not push_lists.is_list(pushed[place].value)
         # Six octets without a name could be a name themselves.
-        and (one.name is not None or len(one.raw) != _NAME_SIZE)
+        and (pushed[place].name is not None or len(pushed[place].raw) != _NAME_SIZE)
     ]
 
 

@@ -199,6 +199,18 @@ def test_a_meter_that_is_read_by_hand_is_not_called_silent(client: httpx.Client)
     assert "Add it to a schedule" not in text
 
 
+def test_devices_that_await_registration_are_shown_in_both_languages(
+    client: httpx.Client,
+) -> None:
+    page = words(client.get("/?lang=en"))
+    assert "2 push and await registration" in page
+    heard = "2026-06-05 07:00 (2 hours)"
+    assert f"4D51530000000007 system title udp 192.0.2.7 {heard} 1,234 (0)" in page
+    assert f"{town.EVIL} name or serial number udp" in page
+    assert "أجهزة مجهولة ترسل قراءاتها" in words(client.get("/?lang=ar"))
+    client.get("/?lang=en")
+
+
 def test_names_are_shown_as_they_are_and_never_run(client: httpx.Client) -> None:
     for at in ("/", f"/meters/{quote(town.EVIL, safe='')}", "/?q=%3Cscript%3Ealert(1)"):
         page = client.get(at)

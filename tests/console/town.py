@@ -15,8 +15,9 @@ import uvicorn
 from console.pages import application
 from drivers.driver import ClockReading, Identity
 from drivers.errors import DriverError, WrongKey
-from headend import clock, devices, sessions
+from headend import clock, devices, sessions, unknown_devices
 from headend.exchange import Request, Result
+from headend.unknown_devices import Stranger
 from mdm import cycle, registry, usage_points
 from schemas import database, quality
 from schemas.database import Connection
@@ -47,8 +48,18 @@ def build(url: str) -> None:
         _well(connection)
         _refused(connection)
         _record(connection)
+        _strangers(connection)
         run = cycle.run(connection, billing.june(connection, "monthly"), now=NOW)
         assert run.usage_points == 4
+
+
+def _strangers(connection: Connection) -> None:
+    """Have two devices push that the registry does not have, one with an evil name."""
+    for kind, identity in (("system_title", "4D51530000000007"), ("name", EVIL)):
+        reason = "no end device in the registry has it"
+        seen = NOW - timedelta(hours=2)
+        stranger = Stranger(kind, identity, "192.0.2.7", "udp", seen, 1234, reason)
+        unknown_devices.note(connection, [stranger])
 
 
 def row(end_device: str, usage_point: str, **changes: str) -> dict[str, str]:

@@ -14,7 +14,9 @@ from gurux_dlms.secure import GXDLMSSecureClient
 
 from simulators import dlms_push, keys, stored
 from simulators import fleet as fleets
+from simulators.clock import Clock
 from simulators.dlms_model import DlmsModel
+from simulators.dlms_pusher import Pusher
 from simulators.faults import Fault
 from simulators.meter import ACTIVE, REACTIVE, Meter
 
@@ -95,3 +97,9 @@ def test_what_is_due_comes_in_the_order_of_time_and_not_without_power(
 def test_intervals_are_pushed_when_they_end(meters: list[Meter]) -> None:
     model = pushing(meters[0], "intervals")
     assert len(list(dlms_push.due([model], AT, AT + 3600))) == 4
+
+
+@pytest.mark.parametrize("target", ["mqtt://127.0.0.1:1", "tcp://127.0.0.1", "4059"])
+def test_a_target_that_is_none_is_refused(target: str) -> None:
+    with pytest.raises(ValueError, match="no address such as"):
+        Pusher([], Clock(AT), target)
