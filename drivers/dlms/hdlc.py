@@ -24,7 +24,7 @@ LLC_COMMAND: Final = bytes.fromhex("e6e600")
 LLC_RESPONSE: Final = bytes.fromhex("e6e700")
 _LLC: Final = (LLC_COMMAND, LLC_RESPONSE)
 LONGEST_APDU: Final = 0xFFFF
-_DAMAGED: Final = 0
+_NOWHERE: Final = 0
 _ADDRESS_SIZES: Final = (1, 2, 4)
 
 
@@ -37,6 +37,10 @@ class Frame:
     control: int
     segmented: bool
     information: bytes
+
+
+DAMAGED: Final = Frame(b"", b"", 0, segmented=False, information=b"")
+"""Stands for a frame that came and whose checks do not fit."""
 
 
 class Frames(Cutter[Frame]):
@@ -99,7 +103,7 @@ class Apdus:
 
 
 class ResilientFrames(Cutter[Frame]):
-    """Cuts the frames out of whatever a line brings, noise and damaged frames left out.
+    """Cuts the frames out of whatever a line brings; damaged ones are ``DAMAGED``.
 
     Attributes
     ----------
@@ -114,27 +118,31 @@ class ResilientFrames(Cutter[Frame]):
         self.noise = self.damaged = 0
 
     def next(self) -> Frame | None:
-        """Give the next frame whose checks fit, None while none has come whole."""
+        """Give the next frame, None while none has come whole."""
         buffer = self._buffer
         while True:
             self._skip_to_flag()
             if len(buffer) < 3:
                 return None
             end = _end(buffer)
-            if end in (None, _DAMAGED):
-                self.damaged += end == _DAMAGED
+            if end is None:
                 self._drop(1)
                 continue
+            if end == _NOWHERE:
+                return self._damaged(1)
             if len(buffer) <= end:
                 return None
             frame = _frame(buffer, end)
             if frame is None:
-                self.damaged += 1
                 # What follows begins at a flag; so may a frame within what looked like one.
-                self._drop(end if buffer[end] == _FLAG else 1)
-                continue
+                return self._damaged(end if buffer[end] == _FLAG else 1)
             del buffer[:end]
             return frame
+
+    def _damaged(self, octets: int) -> Frame:
+        self.damaged += 1
+        self._drop(octets)
+        return DAMAGED
 
     def _skip_to_flag(self) -> None:
         buffer = self._buffer
@@ -214,7 +222,7 @@ def check_sequence(text: bytes) -> bytes:
 def _end(buffer: bytearray) -> int | None:
     """Find where a frame that begins at the first octet ends.
 
-    None if none begins there, ``_DAMAGED`` if one does and its header is not as it was sent.
+    None if none begins there, ``_NOWHERE`` if one does and its header is not as it was sent.
 
     The check sequence of the header tells so before the rest has come: a length that a line
     damaged would be waited for. It is the frame's only one where nothing else follows.
@@ -235,7 +243,7 @@ def _end(buffer: bytearray) -> int | None:
     at += 1
     told = buffer[at : at + _CHECK]
     if len(told) == _CHECK and check_sequence(bytes(buffer[1:at])) != told:
-        return _DAMAGED
+        return _NOWHERE
     return 1 + length
 
 

@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 # Octets of a frame that are not information: flags, format, two addresses, control, checks.
 _FRAME_OVERHEAD: Final = 16
+# Frames of one turn follow each other at once; networks between may delay the next one.
+_MOMENT_SECONDS: Final = 0.3
 # IEC 62056-21, 6.5.2: a meter reacts between 200 ms and 1500 ms after what it has heard.
 _REACTION_SECONDS: Final = 1.5
 
@@ -29,11 +31,14 @@ class HdlcLine:
 
     ends_associations: Final = True
 
-    def __init__(self, line: Stream[Frame], link: Link, route: Route, seconds: float) -> None:
+    def __init__(
+        self, line: Stream[Frame], link: Link, route: Route, seconds: float, frame_seconds: float
+    ) -> None:
         self._line = line
         self._link = link
         self._route = route
         self._seconds = seconds
+        self._moment = min(_MOMENT_SECONDS + frame_seconds, seconds)
 
     async def connect(self) -> None:
         """Set the connection up and agree on its sizes."""
@@ -75,7 +80,8 @@ class HdlcLine:
             while True:
                 if output:
                     self._line.send(output)
-                output = talk.send(await self._line.wait(self._seconds))
+                seconds = self._seconds if output is not None else self._moment
+                output = talk.send(await self._line.wait(seconds))
         except StopIteration as done:
             result: T = done.value
             return result
@@ -92,17 +98,18 @@ async def connected(endpoint: Endpoint, settings: LineSettings) -> HdlcLine:
     link = Link(
         settings.client_address, settings.server_address, settings.parameters, settings.retries
     )
-    seconds = endpoint.timeout / (settings.retries + 1)
+    seconds, frame_seconds = endpoint.timeout / (settings.retries + 1), 0.0
     line: Stream[Frame]
     if settings.path:
         line = await _serial(settings, link, endpoint.timeout)
         octets = settings.parameters.information_in + _FRAME_OVERHEAD
-        seconds += settings.characters.seconds(2 * octets * settings.parameters.window_in)
+        frame_seconds = settings.characters.seconds(octets)
+        seconds += 2 * frame_seconds * settings.parameters.window_in
     else:
         line = await stream.connect(
             endpoint.host, endpoint.port, link.frames, timeout=endpoint.timeout
         )
-    made = HdlcLine(line, link, settings.route, seconds)
+    made = HdlcLine(line, link, settings.route, seconds, frame_seconds)
     try:
         await made.connect()
     except BaseException:

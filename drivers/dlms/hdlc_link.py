@@ -1,7 +1,8 @@
 """The client's end of an HDLC connection, without I/O: what to send, and what the answers mean.
 
-Each step is a generator: it yields bytes to send (none of them: only wait on) and is sent the next
-frame, or None when none came in time. Whoever drives it does the waiting. The two ends take turns:
+Each step is a generator: it yields bytes to send (none of them: only wait on; None: only wait for
+what is on its way) and is sent the next frame, or None when none came in time. Whoever drives it
+does the waiting. The two ends take turns:
 our last frame of a turn has the poll bit, the meter's last one the final bit.
 
 References
@@ -21,7 +22,7 @@ from drivers.dlms.hdlc_parameters import Parameters
 from drivers.errors import Broken, DriverError, Refused, RemoteProtocolError, TimedOut
 
 T = TypeVar("T")
-Talk = Generator[bytes, Frame | None, T]
+Talk = Generator[bytes | None, Frame | None, T]
 
 POLL: Final = 0x10
 SNRM, DISC, UA, DM, FRMR = 0x83, 0x43, 0x63, 0x0F, 0x87
@@ -30,6 +31,8 @@ _SEQUENCE: Final = 7
 # An APDU of 64 KiB in frames of 16 octets; a meter that sends smaller ones sends for ever.
 _MOST_FRAMES: Final = 4096
 _MOST_OTHERS: Final = 64
+# Turns in a row whose answers were damaged: asking again costs little then, for nobody waits long.
+_MOST_SPOILT: Final = 8
 
 
 class Link:
@@ -140,17 +143,21 @@ class Link:
                         "another reader has it, and the client's address"
                     )
                 _check_rejection(frame)
-            self._count_other()
-            frame = yield b""
+            frame = yield self._patience(frame)
         return None
 
     def _answered(self) -> Talk[bytes]:
-        failures, heard = 0, False
+        failures, spoilt, heard = 0, 0, False
         while not self._answers or self._acknowledged < len(self._segments):
-            before = self._acknowledged + self._taken
+            before, damaged = self._acknowledged + self._taken, self.frames.damaged
             heard = yield from self._turn(rest=heard and (failures > 0 or self._busy))
-            failures = 0 if self._acknowledged + self._taken > before else failures + 1
-            if failures > self._retries:
+            if self._acknowledged + self._taken > before:
+                failures = spoilt = 0
+            elif self.frames.damaged > damaged:
+                spoilt += 1
+            else:
+                failures += 1
+            if failures > self._retries or spoilt > _MOST_SPOILT:
                 raise self._silence("the meter does not answer, though it was asked again")
             if self._taken > _MOST_FRAMES:
                 raise RemoteProtocolError(f"an answer of more than {_MOST_FRAMES} HDLC frames")
@@ -170,8 +177,7 @@ class Link:
         while frame is not None:
             if self._is_ours(frame) and self._take(frame):
                 return True
-            self._count_other()
-            frame = yield b""
+            frame = yield self._patience(frame)
         return False
 
     def _cut(self, message: bytes) -> Iterator[tuple[bytes, bool]]:
@@ -240,16 +246,23 @@ class Link:
         """Tell whether the meter sent a frame to us; lines may have other meters and clients."""
         if frame.source == self._server and frame.destination == self._client:
             return True
+        if frame is hdlc.DAMAGED:
+            return False
         # Some adapters of two-wire lines let us hear ourselves.
         if frame.source != self._client:
             self._stranger = frame.source
         return False
 
-    def _count_other(self) -> None:
-        """Bound what comes between: the meter's frames of one turn, and others' frames."""
+    def _patience(self, frame: Frame) -> bytes | None:
+        """Tell how long to wait for another frame; bounds what comes between.
+
+        After a damaged one only for what is on its way already: it may have been the last.
+        """
         self._others += 1
         if self._others > _MOST_OTHERS + self._taken:
-            raise RemoteProtocolError("HDLC frames come without end and none of them is an answer")
+            endless = "HDLC frames come without end and none of them is an answer"
+            raise self._silence(endless) if self.frames.damaged else RemoteProtocolError(endless)
+        return None if frame is hdlc.DAMAGED else b""
 
     def _frame(self, control: int, information: bytes = b"", *, segmented: bool = False) -> bytes:
         return hdlc.encode(Frame(self._server, self._client, control, segmented, information))

@@ -265,15 +265,13 @@ def _linked(said: list[bytes], first: bytes) -> None:
     link, left = hdlc_link.Link(_CLIENT, _SERVER, parameters, 2), iter(said)
     frames = link.frames
     for talk in (link.connect(), link.exchange(bytes(40), bytes(9)), link.more()):
-        output: bytes | None = next(talk)
+        output = next(talk)
         for turn in range(_MOST_TURNS):
-            if output is None:
-                break
             frames.feed(next(left, b"") if output else b"")
             try:
                 output = talk.send(frames.next())
             except StopIteration:
-                output = None
+                break
             assert turn < _MOST_TURNS - 1, "the link does not come to an end"
         assert frames.waiting <= 2048 + 4096
 

@@ -28,7 +28,7 @@ def found(frames: ResilientFrames, *pieces: bytes) -> list[Frame]:
     for piece in pieces:
         frames.feed(piece)
         while (frame := frames.next()) is not None:
-            came.append(frame)
+            came += [frame] if frame is not hdlc.DAMAGED else []
     return came
 
 
