@@ -135,7 +135,12 @@ class Listener:
 
     def _run(self) -> None:
         subscriber = Subscriber(
-            self._broker, client_id=self._client_id, topics=self._topics, clock=self._clock
+            self._broker,
+            client_id=self._client_id,
+            topics=self._topics,
+            # A session keeps what an earlier listener subscribed to.
+            unwanted=sorted(set(TOPICS) - set(self._topics)),
+            clock=self._clock,
         )
         with subscriber as inbound:
             self._inbound = inbound

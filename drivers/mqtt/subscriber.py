@@ -70,6 +70,7 @@ class Subscriber:
     ----------
     client_id : the session's name at the broker; one process at a time may use it
     topics : filters to subscribe to, QoS 1
+    unwanted : filters that the session may have from before, and is to lose
     clock : gives the time that messages are received at, aware
     version : MQTT 5, and 3.1.1 where the broker does not know 5; or 3.1.1 at once
     limit : most messages that are in memory and not yet taken; with MQTT 5 also the most that
@@ -95,11 +96,13 @@ class Subscriber:
         client_id: str,
         topics: Sequence[str],
         clock: Callable[[], datetime],
+        unwanted: Sequence[str] = (),
         version: Version = "5",
         limit: int = 2000,
         timeout: float = 10.0,
     ) -> None:
         self._broker, self._client_id, self._topics = broker, client_id, tuple(topics)
+        self._unwanted = list(unwanted)
         self._context = tls.context(broker.tls) if broker.tls else None
         self._clock, self._version, self._timeout = clock, version, timeout
         self._inbox = Inbox(min(limit, _LARGEST_WINDOW))
@@ -293,6 +296,8 @@ class Subscriber:
                 self._fail_for_good(brokers.refusal(self._broker, self._refused))
             self._settled.set()
             return
+        if flags.session_present and self._unwanted:
+            client.unsubscribe(self._unwanted)
         client.subscribe([(topic, 1) for topic in self._topics])
         if flags.session_present:
             # What waited for us comes at once, and may hold up the answer to the subscription.

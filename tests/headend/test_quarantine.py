@@ -193,3 +193,36 @@ def test_a_local_time_is_read_in_the_zone_of_the_meter_that_only_the_payload_nam
     rows = connection.execute("SELECT read_at FROM raw_register_reading").fetchall()
     # Asia/Kuwait is three hours ahead.
     assert rows == [(datetime(2026, 6, 3, 9, tzinfo=UTC),)]
+
+
+def test_rows_of_before_the_migration_are_taken_over(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = database.recreate(database_url, f"{_name(database_url)}_old")
+    every = database._migrations()
+    with monkeypatch.context() as before:
+        older = [one for one in every if one[0] != "0008_quarantine"]
+        before.setattr(database, "_migrations", lambda: older)
+        database.migrate(url)
+    with database.connect(url, autocommit=True) as connection:
+        for subject, resolved in (("a/b", None), ("a/b", None), ("end device 1", None), ("c", NOW)):
+            connection.execute(
+                "INSERT INTO quarantine"
+                " (source, subject, payload, reason, received_at, resolved_at)"
+                " VALUES ('mqtt', %s, 'x', 'r', %s, %s)",
+                [subject, NOW, resolved],
+            )
+        database.migrate(url)
+        rows = quarantine.rows(connection, everything=True)
+        assert [(row.kind, row.fate) for row in rows] == [
+            ("mqtt", None),
+            ("mqtt", "repeated"),
+            ("note", None),
+            ("mqtt", "dismissed"),
+        ]
+    with database.connect(database_url, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {_name(database_url)}_old WITH (FORCE)")  # type: ignore[arg-type]
+
+
+def _name(url: str) -> str:
+    return url.partition("?")[0].rpartition("/")[2]

@@ -171,6 +171,20 @@ def test_messages_without_acknowledgement_do_not_cost_the_connection(
     gateway.loop_stop()
 
 
+def test_a_session_loses_what_is_not_wanted_any_more(keeping_broker: brokers.Broker) -> None:
+    known = {"client_id": "head-end", "clock": lambda: NOW, "timeout": 5}
+    where = urls.parse(keeping_broker.url)
+    with Subscriber(where, topics=["smartmeter/+/+", "b"], **known):  # type: ignore[arg-type]
+        pass
+    with Subscriber(where, topics=["b"], unwanted=["smartmeter/+/+"], **known) as inbound:  # type: ignore[arg-type]
+        publish(keeping_broker, ["not wanted"])
+        inbound.publish("b", b"wanted")
+        batch = inbound.take(wait=5)
+        assert batch is not None
+        assert texts(batch) == ["wanted"]
+        assert inbound.take(wait=0.3) is None
+
+
 def test_memory_is_bounded_while_nobody_takes(broker: brokers.Broker) -> None:
     with subscriber(broker.url, limit=20) as inbound:
         publish(broker, numbers(500))
