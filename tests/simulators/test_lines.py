@@ -178,7 +178,7 @@ async def test_a_port_for_every_meter_where_loopback_has_one_address(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(line, "OWN_ADDRESSES", False)
-    meters = [_meter(number=number) for number in range(3)]
+    meters = [_meter(number=number, host=f"127.13.0.{number + 1}") for number in range(3)]
     async with serving(*meters) as lines:
         ends = {line.endpoint(meter, lines.port) for meter in meters}
         assert {host for host, _ in ends} == {"127.0.0.1"}
