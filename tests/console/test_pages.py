@@ -311,6 +311,18 @@ def _rows(url: str) -> list[object]:
         ]
 
 
+def test_the_page_of_a_meter_shows_what_was_done_with_it(client: httpx.Client) -> None:
+    english = words(client.get("/meters/M1?lang=en"))
+    for text in (
+        "disconnected · no supply", "Supply switched off", "waits for a second person", "asked by",
+        "Clock set", "What it offers", "15 minutes", "load profile",
+    ):  # fmt: skip
+        assert text in english, text
+    arabic = words(client.get("/meters/M1?lang=ar"))
+    for text in ("مفصول", "فصل التغذية", "ينتظر موافقة شخص ثان", "ما يقدمه العداد"):
+        assert text in arabic, text
+
+
 @pytest.mark.parametrize("file", ["places.sql", "bill.sql"])
 def test_every_statement_can_be_prepared(database_url: str, file: str) -> None:
     with database.connect(database_url) as connection:

@@ -11,11 +11,16 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import uvicorn
+from psycopg.types.json import Jsonb
 
 from console.pages import application
+from drivers import catalogue
 from drivers.driver import ClockReading, Identity
 from drivers.errors import DriverError, WrongKey
-from headend import clock, devices, sessions, unknown_devices
+from drivers.meter_profile import Capture, MeterProfile, StoredProfile
+from headend import clock, controls, devices, meter_profiles, sessions, unknown_devices
+from headend.control_rules import Rules
+from headend.controls import Wish
 from headend.exchange import Request, Result
 from headend.unknown_devices import Stranger
 from mdm import cycle, registry, usage_points
@@ -49,6 +54,7 @@ def build(url: str) -> None:
         _refused(connection)
         _record(connection)
         _strangers(connection)
+        _engineering(connection)
         run = cycle.run(connection, billing.june(connection, "monthly"), now=NOW)
         assert run.usage_points == 4
 
@@ -60,6 +66,33 @@ def _strangers(connection: Connection) -> None:
         seen = NOW - timedelta(hours=2)
         stranger = Stranger(kind, identity, "192.0.2.7", "udp", seen, 1234, reason)
         unknown_devices.note(connection, [stranger])
+
+
+def _engineering(connection: Connection) -> None:
+    """Controls of M1 in several states, and what it offers."""
+    number = devices.named(connection, "M1").id
+    rules = Rules(disconnects_a_day=0)
+    for wish in (
+        Wish("disconnect", "Noura", reason="<b>unpaid</b> since March"),
+        Wish("read_switch", "Noura"),
+        Wish("set_clock", "Salem", reason="after the repair"),
+    ):
+        asked = controls.request(
+            connection, wish, drivers=catalogue.polled(), rules=rules, now=NOW, mrid="M1"
+        )
+        if wish.kind == "read_switch":
+            done = {"switch": {"position": "disconnected", "supplied": False, "control_mode": 2}}
+            for state in ("running", "done"):
+                connection.execute(
+                    "UPDATE end_device_control SET state = %s, result = %s WHERE id = %s",
+                    [state, Jsonb(done), asked.controls[0]],
+                )
+    captured = Capture("3/1.0.1.29.0.255/2", _INTERVAL, 0, 30)
+    profile = StoredProfile(
+        "load_profile", "7/1.0.99.1.0.255/2", 900, (captured,), reads=("intervals",)
+    )
+    offers = MeterProfile("generic", (), (profile,), (_REGISTER,))
+    meter_profiles.store(connection, number, offers, now=NOW)
 
 
 def row(end_device: str, usage_point: str, **changes: str) -> dict[str, str]:

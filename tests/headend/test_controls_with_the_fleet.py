@@ -146,6 +146,11 @@ def test_what_a_meter_offers_is_kept_and_asked_for(stage: Stage, known: Connecti
     stored = {one.reading_type for one in found.offers.channels if one.profile == "load_profile"}
     assert stored == {"active_energy_import_interval", "reactive_energy_import_interval"}
     assert not stage.do("M00001", "read_channels").result["changed"]
+    # All that it gave before is asked for still.
+    whole = on_demand.read(stage.url, "M00001", limits=LIMITS)
+    assert (whole.outcome, whole.message) == ("ok", None)
+    assert whole.landed.intervals == 2 * 384
+    assert whole.landed.registers >= 6
     assert count(known, "end_device_profile") == 1
     # Another length in the registry is told.
     known.execute("UPDATE end_device SET interval_seconds = 1800 WHERE id = %s", [device])
@@ -157,13 +162,13 @@ def test_what_a_meter_offers_is_kept_and_asked_for(stage: Stage, known: Connecti
 
 def test_a_meter_without_a_channel_is_not_asked_for_it(stage: Stage, known: Connection) -> None:
     stage.do("M00002", "read_channels")
-    # As a meter of the same profile without load profile and event log would say.
+    # As a meter of the same profile without any load profile would say.
     known.execute(
         "UPDATE end_device_profile SET offers = jsonb_set(offers, '{profiles}', '[]')"
         " WHERE end_device_id = %s", [number(known, "M00002")],
     )  # fmt: skip
     read = on_demand.read(stage.url, "M00002", limits=LIMITS)
-    assert (read.outcome, read.landed.intervals, read.landed.events) == ("ok", 0, 0)
+    assert (read.outcome, read.landed.intervals) == ("ok", 0)
     row = known.execute("SELECT reads FROM collection_session ORDER BY id DESC LIMIT 1").fetchone()
     assert row == (["clock", "identity", "registers"],)
     assert overview.missing(known, "M00002", now=stage.end) == ()
