@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Final
 
 from drivers.modbus import register_map, search, sunspec
@@ -14,6 +14,12 @@ FAMILIES: Final[Mapping[str, Callable[[], Search]]] = {
     "sunspec": sunspec.search,
 }
 """Searches by profile."""
+
+
+@cache
+def is_known(name: str) -> bool:
+    """Tell whether a meter's profile may be this."""
+    return name in names()
 
 
 def names() -> list[str]:

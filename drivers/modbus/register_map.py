@@ -106,8 +106,7 @@ class Register:
     @property
     def factor(self) -> Decimal:
         """Scaled units of the reading type in one of the raw number."""
-        kind = reading_type.named(self.reading_type)
-        return quantity.exact(self.scale, quantity.factor(self.unit, kind))
+        return _factor(self.scale, self.unit, self.reading_type)
 
     @property
     def modulus(self) -> int | None:
@@ -184,6 +183,11 @@ class RegisterMap:
     identity: Mapping[str, Field]
     product: Product | None = None
     proof: Mapping[Span, tuple[int, ...]] = field(default_factory=dict)
+
+
+@cache
+def _factor(scale: Decimal, unit: str, name: str) -> Decimal:
+    return quantity.exact(scale, quantity.factor(unit, reading_type.named(name)))
 
 
 def names() -> list[str]:

@@ -241,7 +241,7 @@ def _is_inside(span: Span, request: Span) -> bool:
 
 def _check(endpoint: Endpoint) -> None:
     _unit(endpoint)
-    if endpoint.profile not in profiles.names():
+    if not profiles.is_known(endpoint.profile):
         known = ", ".join(profiles.names())
         _wrong(endpoint, f"no Modbus register map {endpoint.profile!r}; known: {known}")
 
