@@ -127,8 +127,14 @@ def _fire(connection: Connection, one: Schedule, due_at: datetime, now: datetime
     if left:
         _log.warning("schedule.overload", schedule=one.name, still_queued=left, due_at=due_at)
     stagger = timedelta(seconds=one.stagger_seconds)
+    # Of a line that somebody answers on nobody goes apart: two workers would both want it.
+    answering = {member.line for member in fresh if member.line and not member.failing}
     for failing in (False, True):
-        chosen = [member for member in fresh if member.failing == failing]
+        chosen = [
+            member
+            for member in fresh
+            if (member.failing and member.line not in answering) == failing
+        ]
         made = plan.batches(
             ((member.device, member.segment) for member in chosen), due_at, stagger=stagger,
             lines={member.device: member.line for member in chosen if member.line},

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
 
 from drivers.modbus import register_map
+from simulators import fleet as fleets
+from simulators.clock import Clock
+from simulators.modbus_bus import Bus
 from tests.drivers.modbus.bank import serving
+from tests.drivers.modbus.serial_pair import answering
 from tests.drivers.modbus.test_modbus_maps import IMAGES
 
 ROOT = Path(__file__).parents[2]
@@ -60,3 +65,24 @@ def test_the_other_framing_is_told_from_this_one() -> None:
     assert f"127.0.0.1:{port} " in said.stderr
     assert "before a byte came" in said.stderr
     assert "Traceback" not in said.stderr
+
+
+async def test_a_meter_on_a_serial_line(tmp_path: Path) -> None:
+    file = tmp_path / "bus.toml"
+    file.write_text(
+        'seed = 3\nzone = "Asia/Kuwait"\nstart = 2026-06-01\ndays = 2\n[[group]]\nname = "bus"\n'
+        'protocol = "modbus"\ncount = 1\nprofile = "abb-b23"\nfirst_address = "127.31.0.1"\n'
+        "address = { unit = 3 }\n"
+    )
+    fleet = fleets.load(file)
+    bus = Bus(fleet.meters, Clock(fleet.now + 86_400))
+    with answering(bus.receive) as path:
+        asked = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", "from console.command import main; main()", "probe", "modbus",
+            path, "--unit", "3", "--baud", "19200", "--timeout", "0.5", "--pause", "0",
+            cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        said, wrong = await asyncio.wait_for(asked.communicate(), 120)
+    assert asked.returncode == 0, wrong.decode()
+    told = " ".join(said.decode().split())
+    assert f"profile abb-b23, unit=3;line={path};baud=19200;parity=N;stop=1" in told

@@ -12,11 +12,13 @@ from datetime import UTC, datetime
 
 import pytest
 
+from drivers.modbus import rtu
 from headend import dispatch, groups, jobs, plan, schedules
 from headend.capacity import Capacity, Limits
 from headend.devices import Device
 from schemas import database
 from schemas.database import Connection
+from tests.drivers.modbus.serial_pair import answering
 from tests.headend.registry import count, end_device
 
 NOW = datetime(2026, 6, 3, tzinfo=UTC)
@@ -118,6 +120,34 @@ async def test_units_of_a_gateway_are_one_conversation_after_another(
     assert (second.ok, second.failed) == (11, 1)
     # The second time the dead unit comes last.
     assert gateway.asked[-12:] == [1, *range(3, 13), 2]
+
+
+async def test_meters_of_a_serial_line_are_read_by_the_schedule(
+    connection: Connection, database_url: str
+) -> None:
+    asked: list[int] = []
+
+    def bus(request: bytes) -> bytes:
+        asked.append(request[0])
+        words = 2 * int.from_bytes(request[4:6])
+        said = request[:2] + bytes([words]) + bytes(words)
+        return said + rtu.crc(said) if request[0] != 2 else b""
+
+    with answering(bus) as path:
+        for unit in (1, 2, 3):
+            end_device(
+                connection, f"M{unit}", protocol="modbus", host=None, profile="eastron-sdm630",
+                interval_seconds=3600,
+                address=f'{{"unit": {unit}, "line": "{path}", "baud": 19200, "timeout": "0.2"}}',
+            )  # fmt: skip
+        groups.put(connection, "all", selector={})
+        schedules.add(
+            connection, "hourly", group="all", reads=("registers",), now=NOW, cron="0 * * * *"
+        )
+        async with jobs.opened(database_url, limits=Limits(flush_seconds=0.1)) as pool:
+            done = await pool.drain(NOW.replace(hour=1))
+    assert (done.ok, done.failed, done.registers) == (2, 1, 8)
+    assert asked == [1, 2, 2, 3]
 
 
 def test_meters_that_failed_are_read_in_batches_of_their_own_behind_the_others(
