@@ -97,17 +97,18 @@ def _length(count: int) -> bytes:
 
 def _send(made: Sequence[bytes], lines: Sequence[socket.socket], rate: int) -> float:
     """Send at a rate; give how many seconds late the last one left."""
-    tcp = lines[0].type == socket.SOCK_STREAM
-    began, sent, turn = time.perf_counter(), 0, 0
+    tcp, count = lines[0].type == socket.SOCK_STREAM, len(lines)
+    began, sent = time.perf_counter(), 0
     while sent < len(made):
         due = min(len(made), int((time.perf_counter() - began + _TICK_SECONDS) * rate))
-        # On one connection many at a time, as gateways do; the next tick takes the next one.
-        line, turn = lines[turn % len(lines)], turn + 1
-        if tcp and due > sent:
-            line.sendall(b"".join(made[sent:due]))
-        else:
-            for one in made[sent:due]:
-                line.send(one)
+        # A meter's pushes come over the same connection, so in their order.
+        for number, line in enumerate(lines):
+            chosen = made[sent + (number - sent) % count : due : count]
+            if tcp and chosen:
+                line.sendall(b"".join(chosen))
+            else:
+                for one in chosen:
+                    line.send(one)
         sent = due
         time.sleep(max(0.0, began + sent / rate - time.perf_counter()))
     return time.perf_counter() - began - len(made) / rate
@@ -123,6 +124,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--what", choices=list(LISTS), default="registers")
     parser.add_argument("--lines", type=int, default=50, help="connections")
     given = parser.parse_args(arguments)
+    if given.meters % given.lines:
+        parser.error("the number of meters must be a multiple of that of connections")
     url = urlsplit(given.target)
     kind = socket.SOCK_STREAM if url.scheme == "tcp" else socket.SOCK_DGRAM
     made = list(frames(given.meters, given.pushes, given.what))

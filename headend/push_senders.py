@@ -16,6 +16,7 @@ from typing import Any, Final
 from drivers.dlms import companion, push, security_settings
 from drivers.dlms.ciphering import AUTHENTICATED, Header, Keys
 from drivers.dlms.message_keys import MessageKeys
+from drivers.dlms.push_buffer import KnownColumn, KnownProfile
 from drivers.dlms.push_content import Terms
 from drivers.dlms.security import Security
 from drivers.dlms.security_settings import Wanted
@@ -24,6 +25,7 @@ from headend import keys as key_store
 from headend.vault import Vault
 from schemas import statements
 from schemas.database import Connection
+from schemas.obis import Obis
 
 _SQL = statements.load("headend", "push_senders.sql")
 # The registry is asked again for a sender after this, and for one that it does not know.
@@ -188,8 +190,13 @@ def advance(connection: Connection, highest: Mapping[int, int]) -> dict[int, int
     return dict(connection.execute(_SQL["counters"], wanted).fetchall()) if highest else {}
 
 
-@lru_cache(maxsize=256)
-def terms(profile: str, interval_seconds: int, deviation: int | None) -> Terms:
+@lru_cache(maxsize=1024)
+def terms(
+    profile: str,
+    interval_seconds: int,
+    deviation: int | None,
+    profiles: tuple[KnownProfile, ...] = (),
+) -> Terms:
     """Give how pushes are read; the same terms are the same object.
 
     Raises
@@ -197,7 +204,7 @@ def terms(profile: str, interval_seconds: int, deviation: int | None) -> Terms:
     drivers.errors.LocalProtocolError
         if there is no such profile.
     """
-    return Terms(companion.named(profile), interval_seconds, deviation)
+    return Terms(companion.named(profile), interval_seconds, deviation, profiles)
 
 
 def _keys_of(sender: Sender) -> list[tuple[str, str]]:
@@ -206,7 +213,7 @@ def _keys_of(sender: Sender) -> list[tuple[str, str]]:
 
 
 def _sender(row: tuple[Any, ...]) -> Sender:
-    number, mrid, profile, interval, security, host, address, serial, kinds, sealed = row
+    number, mrid, profile, interval, security, host, address, serial, kinds, sealed, offers = row
     own = {str(address[key]) for key in ("serial", "device_name") if key in address}
     suite, least = _protection(security, address)
     return Sender(
@@ -216,7 +223,7 @@ def _sender(row: tuple[Any, ...]) -> Sender:
         names=frozenset(filter(None, {mrid, serial, *own})),
         serials=frozenset(own),
         host=host or "",
-        terms=_terms(profile, interval, _deviation(address)),
+        terms=_terms(profile, interval, _deviation(address), _profiles(offers)),
         protection=least,
         sealed=dict(zip(kinds, sealed, strict=True)),
         suite=suite,
@@ -237,12 +244,35 @@ def _protection(security: str, address: Mapping[str, Any]) -> tuple[int, str]:
     return wanted.suite, asked
 
 
-def _terms(profile: str, interval_seconds: int, deviation: int | None) -> Terms:
+def _terms(
+    profile: str,
+    interval_seconds: int,
+    deviation: int | None,
+    profiles: tuple[KnownProfile, ...],
+) -> Terms:
     """Give a sender's terms; a profile that nobody knows shows when the meter is read."""
     try:
-        return terms(profile, interval_seconds, deviation)
+        return terms(profile, interval_seconds, deviation, profiles)
     except LocalProtocolError:
-        return terms(_PROFILE, interval_seconds, deviation)
+        return terms(_PROFILE, interval_seconds, deviation, profiles)
+
+
+def _profiles(offers: Any) -> tuple[KnownProfile, ...]:
+    """Give the profiles of a meter's association view, as it is kept (``MeterProfile``)."""
+    return tuple(
+        KnownProfile(
+            Obis.parse(one["source"].split("/")[1]),
+            int(one["period_seconds"]),
+            tuple(map(_column, one["captures"])),
+        )
+        for one in offers or ()
+    )
+
+
+def _column(capture: Mapping[str, Any]) -> KnownColumn:
+    scaler, unit = capture["scaler"], capture["unit"]
+    scale = None if scaler is None or unit is None else (int(scaler), int(unit))
+    return KnownColumn(capture["source"], capture["reading_type"], scale)
 
 
 def _title(text: str) -> bytes:

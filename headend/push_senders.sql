@@ -18,7 +18,8 @@ WITH wanted AS (
     GROUP BY host HAVING count(*) = 1
 )
 SELECT d.id, d.mrid, d.profile, d.interval_seconds, d.security, d.host, d.address,
-       st.identity ->> 'serial', coalesce(k.kinds, '{}'), coalesce(k.sealed, '{}')
+       st.identity ->> 'serial', coalesce(k.kinds, '{}'), coalesce(k.sealed, '{}'),
+       p.profiles
 FROM end_device d
 JOIN wanted ON wanted.id = d.id
 LEFT JOIN device_status st ON st.end_device_id = d.id
@@ -26,6 +27,10 @@ LEFT JOIN LATERAL (
     SELECT array_agg(kind ORDER BY kind) AS kinds, array_agg(sealed ORDER BY kind) AS sealed
     FROM end_device_key WHERE end_device_id = d.id AND kind <> 'password'
 ) k ON true
+LEFT JOIN LATERAL (
+    SELECT offers -> 'profiles' AS profiles FROM end_device_profile
+    WHERE end_device_id = d.id ORDER BY read_at DESC LIMIT 1
+) p ON true
 WHERE d.protocol = 'dlms'
 
 -- name: counters

@@ -9,10 +9,12 @@ from typing import Final
 
 import numpy as np
 
-from drivers.dlms import push, push_events, push_lists, scaling
+from drivers.dlms import push, push_buffer, push_events, push_lists, scaling
 from drivers.dlms.clock_time import ClockTime
 from drivers.dlms.companion import Companion
 from drivers.dlms.push import Notification, Pushed
+from drivers.dlms.push_buffer import KnownProfile, Slot
+from drivers.dlms.push_lists import ScalerUnit
 from drivers.errors import RemoteProtocolError
 from schemas import quality
 from schemas.event import EndDeviceEvent
@@ -27,20 +29,30 @@ _LONGEST_NAME: Final = 64
 _LATE_SECONDS: Final = 60
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Terms:
-    """How the pushes of a meter are to be read.
+    """How the pushes of a meter are to be read; one object for all meters that it holds for.
 
     Attributes
     ----------
     companion : its companion profile
     interval_seconds : length of the intervals that it pushes [s]
     deviation : of a meter that does not write its own, from local time to UTC [min]
+    profiles : what is known of its profiles, for rows and registers that come without scales
     """
 
     companion: Companion
     interval_seconds: int
     deviation: int | None = None
+    profiles: tuple[KnownProfile, ...] = ()
+
+    def scale(self, one: Pushed) -> ScalerUnit | None:
+        """Give the scaler and unit of a value: its own, else those that its register has."""
+        if one.scale is not None or one.name is None:
+            return one.scale
+        source = f"3/{one.name}/2"
+        columns = (column for profile in self.profiles for column in profile.columns)
+        return next((column.scale for column in columns if column.source == source), None)
 
 
 @dataclass(slots=True)
@@ -77,6 +89,8 @@ def read(notification: Notification, terms: Terms, received_at: datetime) -> Con
     for one in pushed:
         if one.name is not None and push_events.is_event(one.name):
             content.events += push_events.events(one.name, one.value, at, terms.companion)
+        elif (profile := _profile(one, terms)) is not None:
+            _take_rows(content, profile, one, terms)
         elif one.meaning is not None and not isinstance(one.value, ClockTime | str | bytes):
             _take(content, one, terms, doubt)
     return content
@@ -132,29 +146,51 @@ def latest(interval_seconds: int) -> int:
 
 def _take(content: Content, one: Pushed, terms: Terms, doubt: int) -> None:
     """Add one value to the readings or intervals, or say why it is none."""
-    meaning = one.meaning
-    if meaning is None or one.scale is None:
+    meaning, scaler_unit = one.meaning, terms.scale(one)
+    if meaning is None or scaler_unit is None:
         content.unplaced.append(f"{one.name} comes without scaler and unit")
         return
     try:
-        value, code = scaling.scale(one.scale, meaning).integer(one.value)
+        value, code = scaling.scale(scaler_unit, meaning).integer(one.value)
     except RemoteProtocolError as error:
         content.unplaced.append(str(error))
         return
     code = doubt if code == quality.VALID else code
-    if meaning.accumulation != "delta":
-        content.registers.append(RegisterReading(meaning.name, content.read_at, value, code))
+    _add(content, Slot(meaning, content.read_at, value, code), terms)
+
+
+def _profile(one: Pushed, terms: Terms) -> KnownProfile | None:
+    return None if one.name is None else push_buffer.of(one.name, one.value, terms.profiles)
+
+
+def _take_rows(content: Content, profile: KnownProfile, one: Pushed, terms: Terms) -> None:
+    """Add the rows of a profile, or say why they are none."""
+    try:
+        slots = list(push_buffer.slots(profile, one.value, terms.companion, terms.deviation))
+    except RemoteProtocolError as error:
+        content.unplaced.append(str(error))
         return
-    start = interval_start(int(content.read_at.timestamp()), terms.interval_seconds)
+    for slot in slots:
+        _add(content, slot, terms)
+
+
+def _add(content: Content, slot: Slot, terms: Terms) -> None:
+    """Add a value to the registers, or to the interval that ended then."""
+    meaning = slot.meaning
+    if meaning.accumulation != "delta":
+        reading = RegisterReading(meaning.name, slot.at, slot.value, slot.quality)
+        content.registers.append(reading)
+        return
+    start = interval_start(int(slot.at.timestamp()), terms.interval_seconds)
     if start is None:
         content.unplaced.append(
-            f"{one.name} is of an interval that ends at {content.read_at:%H:%M:%S}, and intervals "
+            f"{meaning.obis} is of an interval that ends at {slot.at:%H:%M:%S}, and intervals "
             f"are {terms.interval_seconds} s long in the registry"
         )
         return
-    codes = None if code == quality.VALID else np.array([code], np.int16)
+    codes = None if slot.quality == quality.VALID else np.array([slot.quality], np.int16)
     moment = datetime.fromtimestamp(start, UTC)
-    values = np.array([value], np.int64)
+    values = np.array([slot.value], np.int64)
     content.blocks.append(
         IntervalBlock(meaning.name, moment, terms.interval_seconds, values, codes)
     )

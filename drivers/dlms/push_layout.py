@@ -178,7 +178,7 @@ def compiled(apdu: bytes, terms: Terms) -> Layout | None:
     header = _header(apdu)
     body, end = push_trace.decode(apdu, header.stop)
     pushed = push.values(replace(notification, body=body))
-    fields = _fields(pushed)
+    fields = _fields(pushed, terms)
     if fields is None or end != len(apdu):
         return None
     clock = push.sent_at(notification, pushed)
@@ -207,31 +207,35 @@ def _header(apdu: bytes) -> slice:
     return slice(end - len(text), end)
 
 
-def _fields(pushed: Sequence[Pushed]) -> list[Field] | None:
+def _fields(pushed: Sequence[Pushed], terms: Terms) -> list[Field] | None:
     """Give the numbers that mean something; None if there are none, or one cannot be placed."""
     fields = []
     for one in pushed:
         event = one.name is not None and push_events.is_event(one.name)
+        if isinstance(one.value, list | tuple):
+            # Rows of a profile, or what is read one by one.
+            return None
         if not event and (one.meaning is None or isinstance(one.value, ClockTime | str | bytes)):
             continue
-        field = _field(one, event=event)
+        field = _field(one, terms, event=event)
         if field is None:
             return None
         fields.append(field)
     return fields if any(one.meaning for one in fields) else None
 
 
-def _field(one: Pushed, *, event: bool) -> Field | None:
+def _field(one: Pushed, terms: Terms, *, event: bool) -> Field | None:
     """Give one number's field, None if it is none or has no scale that fits."""
     if not isinstance(one.raw, Number) or one.raw.paired:
         return None
     span, form = _octets_of(one), axdr.NUMBERS[one.raw.tag]
     if event:
         return Field(span, form)
-    if one.scale is None or one.meaning is None:
+    scaler_unit = terms.scale(one)
+    if scaler_unit is None or one.meaning is None:
         return None
     try:
-        return Field(span, form, one.meaning, scaling.scale(one.scale, one.meaning))
+        return Field(span, form, one.meaning, scaling.scale(scaler_unit, one.meaning))
     except RemoteProtocolError:
         return None
 

@@ -162,6 +162,45 @@ def test_a_killed_listener_has_landed_nothing_twice_and_what_it_confirmed(
     assert count(connection, "raw_register_reading") == 200
 
 
+def test_a_lost_database_connection_loses_no_push(
+    connection: Connection, database_url: str, meters: Pushing
+) -> None:
+    register(connection, meters[SECURED])
+    frame = dlms_push.wrapped(meters.registers(SECURED))
+    with listening(database_url) as heard:
+        with psycopg.connect(database_url) as blocker:
+            blocker.execute("LOCK TABLE raw_register_reading")
+            datagrams(heard, frame)
+            ended = 0
+            deadline = time.monotonic() + WAIT
+            while not ended and time.monotonic() < deadline:
+                ended = connection.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE wait_event_type = 'Lock' AND datname = current_database()"
+                ).rowcount
+                time.sleep(0.05)
+            assert ended == 1
+        assert heard.wait_for(1, seconds=WAIT)
+        assert (heard.counts.registers, heard.counts.refused.total()) == (5, 0)
+
+
+def test_a_push_that_breaks_a_rule_of_the_store_stops_no_other(
+    connection: Connection, database_url: str, meters: Pushing
+) -> None:
+    register(connection, meters[SECURED])
+    gone = register(connection, meters["M00008"], host="127.9.0.2")
+    connection.execute(
+        "ALTER TABLE push_counter ADD CHECK (end_device_id <> %s)" % gone  # noqa: UP031
+    )
+    frames = [dlms_push.wrapped(meters.registers(mrid)) for mrid in (SECURED, "M00008")]
+    with listening(database_url) as heard:
+        datagrams(heard, *frames)
+        assert heard.wait_for(2, seconds=WAIT)
+        assert heard.counts.refused == {"defect": 1}
+        assert heard.counts.registers == 5
+    assert count(connection, "quarantine", "reason LIKE '%cannot be landed%'") == 1
+
+
 def test_what_has_come_lands_before_the_listener_stops(
     connection: Connection, database_url: str, meters: Pushing
 ) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from psycopg.types.json import Jsonb
 
+from drivers import kept
 from drivers.dlms.push_inbox import Received
+from drivers.meter_profile import Capture, MeterProfile, StoredProfile
 from headend import keys, overview, push_listener, pushes, unknown_devices
 from headend.pushes import Desk, Heard
 from schemas.database import Connection
-from simulators import dlms_push, stored
+from simulators import dlms_codec, dlms_push, stored
+from simulators.dlms_apdu import Selection
 from simulators.meter import ACTIVE, REACTIVE
 from tests.headend import push_meters
 from tests.headend.push_meters import HOST, NOW, SECONDS, Pushing, received, register
@@ -296,3 +300,40 @@ def test_a_value_that_the_store_cannot_hold_is_told(
         land(connection, dlms_push.ciphered(meters[SECURED], plain))
     assert count(connection, "quarantine", "reason LIKE '%32 bits%'") == 4
     assert count(connection, "raw_interval_block", f"end_device_id = {device}") == 8
+
+
+def test_rows_of_the_load_profile_land_by_the_columns_that_the_meter_is_kept_with(
+    connection: Connection, meters: Pushing
+) -> None:
+    device = register(connection, meters[SECURED])
+    model = meters[SECURED]
+    rows = model.load_profile.buffer(Selection(2, [1, 4, 1, 0]), SECONDS)
+    # As IDIS meters push: device name, push set-up, rows; and not what their columns are.
+    body = dlms_codec.structure(
+        dlms_codec.octets(b"MQS0000000M00007"),
+        dlms_codec.octets(bytes.fromhex("0001190900ff")),
+        rows,
+    )
+    apdu = dlms_push.ciphered(model, b"\x0f\0\0\0\1\0" + body)
+    [(kind, _)] = refusals(land(connection, apdu))
+    assert kind == "empty"
+    captures = (
+        Capture("8/0.0.1.0.0.255/2", None, None, None),
+        Capture("1/0.0.96.10.1.255/2", None, None, None),
+        Capture("3/1.0.1.29.0.255/2", "active_energy_import_interval", 0, 30),
+        Capture("3/1.0.3.29.0.255/2", "reactive_energy_import_interval", 0, 32),
+    )
+    profile = StoredProfile("load_profile", "7/1.0.99.1.0.255/2", 900, captures)
+    offers = kept.dumped(MeterProfile("generic", (), (profile,), ()))
+    connection.execute(
+        "INSERT INTO end_device_profile VALUES (%s, %s, %s, %s, 900)",
+        [device, NOW, NOW, Jsonb(offers)],
+    )
+    again = dlms_push.ciphered(model, b"\x0f\0\0\0\1\0" + body)
+    assert land(connection, again).intervals == 8
+    landed = connection.execute(
+        "SELECT value FROM raw_reading WHERE reading_type = 'active_energy_import_interval'"
+        " ORDER BY starts_at"
+    ).fetchall()
+    values = stored.load_profile(model.meter).values[ACTIVE][:4].tolist()
+    assert [value for (value,) in landed] == values

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 
 from drivers.dlms import axdr, clock_time, companion, push, push_content, push_events, push_stream
 from drivers.dlms.ciphering import Keys
+from drivers.dlms.push_buffer import KnownColumn, KnownProfile
 from drivers.dlms.push_content import Content, Terms
 from drivers.dlms.push_layouts import Layouts
 from drivers.dlms.security import Security
 from drivers.errors import DriverError
+from schemas import quality
 from schemas.obis import Obis
 from tests.drivers.dlms.test_dlms_push import register
 
@@ -202,3 +204,60 @@ def test_many_makes_and_floods_of_makes_are_bounded(index: int) -> None:
     found, left = Layouts().read(alike, [TERMS] * len(alike), np.zeros(len(alike), np.int64))
     assert len(found) == 8
     assert len(left) == len(alike) - 32
+
+
+LOAD_PROFILE = KnownProfile(
+    Obis(1, 0, 99, 1, 0),
+    900,
+    (
+        KnownColumn("8/0.0.1.0.0.255/2", None, None),
+        KnownColumn("1/0.0.96.10.1.255/2", None, None),
+        KnownColumn("3/1.0.1.29.0.255/2", "active_energy_import_interval", (1, 30)),
+        KnownColumn("3/1.0.1.8.0.255/2", "active_energy_import", (0, 30)),
+    ),
+)
+KNOWN = Terms(GENERIC, 900, None, (LOAD_PROFILE,))
+
+
+def row(at: datetime | None, status: int, share: int, total: int) -> bytes:
+    stamp = b"\0" if at is None else axdr.encode_octet_string(clock_time.encode(at, -180))
+    numbers = (axdr.encode_number(6, share), axdr.encode_number(6, total))
+    return axdr.encode_sequence(axdr.STRUCTURE, stamp, axdr.encode_number(17, status), *numbers)
+
+
+ROWS = axdr.encode_sequence(axdr.ARRAY, row(END, 0, 5, 1000), row(None, 0x80, 6, 1060))
+
+
+@pytest.mark.parametrize("name", [Obis(1, 0, 99, 1, 0), Obis(0, 1, 25, 9, 0)])
+def test_pushed_rows_are_read_by_the_columns_that_the_meter_is_known_to_have(name: Obis) -> None:
+    body = axdr.encode_sequence(
+        axdr.STRUCTURE, axdr.encode_octet_string(b"MQS0000000001234"),
+        axdr.encode_octet_string(bytes(name)), ROWS,
+    )  # fmt: skip
+    apdu = b"\x0f\0\0\0\1\0" + body
+    content = push_content.read(push.decode(apdu), KNOWN, RECEIVED)
+    before = END - timedelta(minutes=15)
+    assert told(content) == sorted([
+        ("active_energy_import_interval", before, 50, quality.VALID),
+        ("active_energy_import_interval", END, 60, quality.POWER_DOWN),
+        ("active_energy_import", END, 1000, quality.VALID),
+        ("active_energy_import", END + timedelta(minutes=15), 1060, quality.POWER_DOWN),
+    ], key=str)  # fmt: skip
+    assert content.names == ("MQS0000000001234",)
+    assert agreeing([apdu] * 5, KNOWN) == 0
+    # Of a meter of which nothing is known, they are nothing.
+    unknown = push_content.read(push.decode(apdu), TERMS, RECEIVED)
+    assert told(unknown) == []
+
+
+@pytest.mark.parametrize("damaged", [ROWS[:-5] + b"\0", ROWS[:5] + b"\x09\x01x" + ROWS[19:]])
+def test_rows_that_do_not_fit_their_columns_are_told_or_left(damaged: bytes) -> None:
+    name = axdr.encode_octet_string(bytes(LOAD_PROFILE.name))
+    apdu = b"\x0f\0\0\0\1\0" + axdr.encode_sequence(axdr.STRUCTURE, name, damaged)
+    content = push_content.read(push.decode(apdu), KNOWN, RECEIVED)
+    assert len(told(content)) < 4
+
+
+def test_registers_without_scale_take_the_one_that_the_meter_is_known_to_have() -> None:
+    apdus = [notification(named(IMPORT, axdr.encode_number(6, n))) for n in range(6)]
+    assert agreeing(apdus, KNOWN) == 6
