@@ -20,8 +20,8 @@ from drivers.mqtt.broker import Broker
 from drivers.mqtt.formats import sparkplug_wire
 from drivers.mqtt.subscriber import Batch, Subscriber
 from headend import edges, publishers, quarantine
+from headend.directory import Directory
 from headend.edges import Edges
-from headend.publishers import Directory
 from schemas import database
 from schemas.database import Connection
 
@@ -179,27 +179,33 @@ class Listener:
 
     def _land(self, batch: Batch) -> bool:
         """Commit a batch, however long the database is away; False if stopped before that."""
-        pause = 0.5
+        pause, land = 0.5, publishers.land
         while not self._stopping.is_set():
             try:
-                with database.connect(self._url) as connection:
-                    directory = self._known(connection, batch)
-                    now = self._clock()
-                    # Told again if this does not commit.
-                    known = self._edges.copy()
-                    heard = publishers.land(
-                        connection, batch.messages, directory, now=now, known=known
-                    )
+                self._commit(batch, land)
             except psycopg.OperationalError as error:
                 _log.warning("listener.database.away", reason=str(error).strip())
                 self._stopping.wait(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
+            except psycopg.DatabaseError as error:
+                if land is publishers.land_singly:
+                    raise
+                _log.error("listener.batch.refused", reason=str(error).strip())
+                self._loaded = -math.inf
+                land = publishers.land_singly
             else:
-                self._edges = known
-                self._ask(known)
-                self._count(len(batch), heard)
                 return True
         return False
+
+    def _commit(self, batch: Batch, land: Callable[..., publishers.Heard]) -> None:
+        # Told again if this does not commit.
+        known = self._edges.copy()
+        with database.connect(self._url) as connection:
+            directory = self._known(connection, batch)
+            heard = land(connection, batch.messages, directory, now=self._clock(), known=known)
+        self._edges = known
+        self._ask(known)
+        self._count(len(batch), heard)
 
     def _ask(self, known: Edges) -> None:
         """Ask Sparkplug's edge nodes for the birth certificates that are missing."""

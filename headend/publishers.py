@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 from typing import Final
-from zoneinfo import ZoneInfo
+
+import psycopg
 
 from drivers.mqtt import mapping, payloads
-from drivers.mqtt.mapping import BadMapping, FieldMap
 from drivers.mqtt.payload import Delivery, Message, Rejected
 from drivers.mqtt.setting import Known, Setting
 from headend import edges, landing, quarantine, sampling
+from headend.directory import Directory, Publisher
 from headend.edges import Edges
 from headend.landing import Answer
 from headend.quarantine import Aside, Outcome, Row
 from schemas import reading_type, statements
 from schemas.database import Connection
 from schemas.reading import RegisterReading
-from schemas.settings import Settings
 
 _SQL = statements.load("headend", "listener.sql")
 
 KIND: Final = "mqtt"
 """The source of what lands, and the kind of what is put aside."""
-
-
-_MOST_TOPICS: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,118 +34,6 @@ class Heard:
 
     registers: int
     quarantined: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Publisher:
-    id: int
-    mrid: str
-    profile: str
-    interval_seconds: int
-    topic: str | None
-    serial: str | None
-    time_zone: str
-    mapping: str | None
-
-    def setting(self, mappings: Mappings) -> Setting:
-        """Tell how its messages are to be read.
-
-        Raises
-        ------
-        drivers.mqtt.mapping.BadMapping
-        """
-        mapping = mappings.named(self.mapping) if self.mapping else None
-        return Setting(ZoneInfo(self.time_zone), mapping)
-
-
-class Mappings:
-    """Mappings by name, each read once; those of a folder of one's own come first."""
-
-    def __init__(self, folder: Path | None = None) -> None:
-        self._folder = folder
-        self._read: dict[str, FieldMap] = {}
-
-    def named(self, name: str) -> FieldMap:
-        """Find a mapping.
-
-        Raises
-        ------
-        drivers.mqtt.mapping.BadMapping
-        """
-        if name not in self._read:
-            self._read[name] = mapping.named(name, self._folder)
-        return self._read[name]
-
-
-class Directory:
-    """Publishers by each name that a topic or a payload may call them."""
-
-    def __init__(self, publishers: Iterable[_Publisher], folder: Path | None = None) -> None:
-        every = list(publishers)
-        self._mappings = Mappings(folder)
-        self._settings: dict[int, Setting | Rejected] = {}
-        self._topics: dict[str, _Publisher] = {}
-        # Meters' numbers are written in hexadecimal, in either case.
-        self._serials = {one.serial.casefold(): one for one in every if one.serial}
-        # The registry's topic is written last: it is what somebody chose.
-        self._names = {one.serial: one for one in every if one.serial}
-        self._names |= {one.mrid: one for one in every}
-        self._names |= {one.topic: one for one in every if one.topic}
-
-    @classmethod
-    def load(cls, connection: Connection) -> Directory:
-        """Load the end devices of the registry that publish."""
-        found = [_Publisher(*row) for row in connection.execute(_SQL["listening_devices"])]
-        return cls(found, Settings().mappings)
-
-    def of_topic(self, topic: str) -> _Publisher | None:
-        """Find who publishes under a topic: by the whole of it, or by one of its levels."""
-        known = self._names.get(topic) or self._topics.get(topic)
-        if known is None:
-            known = next(filter(None, map(self._names.get, topic.split("/"))), None)
-            if known is not None and len(self._topics) < _MOST_TOPICS:
-                self._topics[topic] = known
-        return known
-
-    def of(self, delivery: Delivery, topic: str) -> _Publisher | Rejected:
-        """Find whose readings a delivery has, or why it cannot be told."""
-        last = delivery.identity.rpartition("/")[2]
-        found = self._names.get(topic) or self._names.get(delivery.identity)
-        found = found or self._names.get(last)
-        told = self._of_serial(delivery.serial)
-        found = found or told
-        if found is None:
-            return Rejected(
-                f"no end device has the topic, mRID or serial {delivery.identity!r}; import it"
-                " into the registry"
-            )
-        if (
-            found.serial
-            and delivery.serial
-            and found.serial.casefold() != delivery.serial.casefold()
-        ):
-            return Rejected(
-                f"the message is of meter {delivery.serial!r}, and {found.mrid} has serial"
-                f" {found.serial!r} in the registry; was it exchanged?"
-            )
-        if told is not None and told is not found:
-            return Rejected(
-                f"the topic is that of {found.mrid}, and the message is of {told.mrid} (serial"
-                f" {delivery.serial!r}); correct the gateway, or the registry"
-            )
-        return found
-
-    def setting(self, publisher: _Publisher) -> Setting | Rejected:
-        """Tell how a publisher's messages are to be read, or why they cannot be."""
-        if publisher.id not in self._settings:
-            try:
-                self._settings[publisher.id] = publisher.setting(self._mappings)
-            except BadMapping as error:
-                self._settings[publisher.id] = Rejected(f"{publisher.mrid}: {error}")
-        return self._settings[publisher.id]
-
-    def _of_serial(self, serial: str) -> _Publisher | None:
-        return self._serials.get(serial.casefold()) or self._names.get(serial)
 
 
 def land(
@@ -185,11 +69,55 @@ def land(
     return Heard(sum(one.registers for one in landed.values()), len(asides))
 
 
+def land_singly(
+    connection: Connection,
+    messages: Sequence[Message],
+    directory: Directory,
+    *,
+    now: datetime,
+    known: Edges | None = None,
+) -> Heard:
+    """Land as ``land`` does, and put aside each message that the database refuses.
+
+    For a batch that it refused as a whole: one message must not keep the others from landing.
+    """
+    known = known or Edges()
+    done = Heard(0, 0)
+    for message in messages:
+        try:
+            with connection.transaction():
+                heard = land(connection, [message], directory, now=now, known=known)
+        except psycopg.OperationalError:
+            raise
+        except psycopg.DatabaseError as error:
+            quarantine.put(connection, [_aside(message, _refusal(error), {})])
+            heard = Heard(0, 1)
+        done = Heard(done.registers + heard.registers, done.quarantined + heard.quarantined)
+    return done
+
+
 def replay(connection: Connection, rows: Sequence[Row], now: datetime) -> dict[int, Outcome]:
     """Try messages from the quarantine again, with the registry and the decoders of today.
 
-    What is new lands as if it had just been received; each row's own share of it is told.
+    What is new lands as if it had just been received; each row's own share of it is told. A row
+    that the database refuses stays, and keeps no other from landing.
     """
+    try:
+        with connection.transaction():
+            return _replay(connection, rows, now)
+    except psycopg.OperationalError:
+        raise
+    except psycopg.DatabaseError as error:
+        if len(rows) == 1:
+            return {rows[0].id: Outcome(None, _refusal(error).reason)}
+        return {row.id: replay(connection, [row], now)[row.id] for row in rows}
+
+
+def _refusal(error: psycopg.DatabaseError) -> Rejected:
+    return Rejected(f"the database refuses it: {str(error).splitlines()[0][:300]}")
+
+
+def _replay(connection: Connection, rows: Sequence[Row], now: datetime) -> dict[int, Outcome]:
     directory = Directory.load(connection)
     read = {
         row.id: _read(
@@ -246,7 +174,7 @@ def _aside(message: Message, rejected: Rejected, aliases: Mapping[int, Known]) -
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    publisher: _Publisher
+    publisher: Publisher
     readings: Sequence[RegisterReading]
 
 
@@ -271,9 +199,7 @@ def _read(
     return _checked(message, delivery, publisher)
 
 
-def _checked(
-    message: Message, delivery: Delivery, publisher: _Publisher
-) -> _Read | Rejected | None:
+def _checked(message: Message, delivery: Delivery, publisher: Publisher) -> _Read | Rejected | None:
     """Compare what the registry says of the publisher with what came."""
     convention = payloads.of_topic(message.topic)
     if convention is None or convention.name != publisher.profile:
@@ -294,7 +220,7 @@ def _checked(
 def _decoded(
     message: Message,
     directory: Directory,
-    publisher: _Publisher | None,
+    publisher: Publisher | None,
     aliases: Mapping[int, Known],
 ) -> Delivery | Rejected:
     setting = directory.setting(publisher) if publisher else Setting()

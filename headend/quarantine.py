@@ -110,9 +110,9 @@ def put(connection: Connection, asides: Sequence[Aside]) -> None:
     columns = {
         "kinds": [one.kind for one in kept],
         "sources": [one.source for one in kept],
-        "subjects": [one.subject.replace("\0", "\ufffd") for one in kept],
+        "subjects": [_storable(one.subject) for one in kept],
         "payloads": [one.payload for one in kept],
-        "reasons": [one.reason.replace("\0", "\ufffd") for one in kept],
+        "reasons": [_storable(one.reason) for one in kept],
         "contexts": [json.dumps(one.context) for one in kept],
         "received_at": [one.received_at for one in kept],
     }
@@ -225,6 +225,11 @@ def pattern(subject: str | None) -> str | None:
         return None
     literal = subject.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return literal.replace("*", "%")
+
+
+def _storable(text: str) -> str:
+    """Replace what a text in the database cannot hold: NUL and halves of surrogates."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
 def _bounded(one: Aside) -> Aside:

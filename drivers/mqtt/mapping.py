@@ -234,7 +234,7 @@ def _readings(
         return
     units = {unit for _, unit in amounts}
     if len(units) > 1:
-        raise Malformed(f"{entry.type}: the parts of a sum have units {', '.join(sorted(units))}")
+        raise Malformed(f"{entry.type}: the parts of a sum have units {sorted(units)}")
     unit = units.pop()
     unit = _UNITS.get(unit, unit)
     try:

@@ -11,7 +11,7 @@ import pytest
 
 from drivers.mqtt.payload import Message
 from headend import publishers, quarantine
-from headend.publishers import Directory
+from headend.directory import Directory
 from schemas import database
 from tests.console import town
 from tests.console.shell import Shell, shell

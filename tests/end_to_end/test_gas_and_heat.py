@@ -9,7 +9,7 @@ import pytest
 
 from drivers.mqtt.payload import Message
 from headend import publishers
-from headend.publishers import Directory
+from headend.directory import Directory
 from mdm import registry, vee
 from schemas import database
 from tests.console.town import row

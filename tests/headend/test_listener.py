@@ -133,6 +133,24 @@ def test_nothing_is_acknowledged_before_it_is_committed(
     assert count(connection, "raw_register_reading") == 1
 
 
+def test_a_message_that_the_database_refuses_keeps_no_other_from_landing(
+    connection: Connection, database_url: str, broker: Broker
+) -> None:
+    connection.execute(
+        "ALTER TABLE raw_register_reading ADD CONSTRAINT odd CHECK (value <> 2000) NOT VALID"
+    )
+    for number in (1, 2, 3):
+        water_meter(connection, f"W{number}")
+    with listening(database_url, broker) as heard:
+        publish(broker, [water(f"W{number}", str(number), 10, number) for number in (1, 2, 3)])
+        assert heard.wait_for(3, seconds=SECONDS)
+        assert (heard.counts.registers, heard.counts.quarantined) == (2, 1)
+    [(subject, reason)] = connection.execute("SELECT subject, reason FROM quarantine").fetchall()
+    assert subject == "wmbusmeters/W2"
+    assert reason.startswith("the database refuses it: ")
+    assert '"odd"' in reason
+
+
 def test_a_broker_that_is_not_there_is_an_error_at_the_start(database_url: str) -> None:
     begun = time.monotonic()
     with pytest.raises(errors.LinkError):

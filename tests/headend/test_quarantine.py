@@ -9,7 +9,7 @@ import pytest
 
 from drivers.mqtt.payload import Message
 from headend import publishers, quarantine, replayers
-from headend.publishers import Directory
+from headend.directory import Directory
 from headend.quarantine import Aside
 from schemas import database
 from schemas.database import Connection
@@ -80,6 +80,21 @@ def test_what_had_landed_before_is_told_apart(connection: Connection, database_u
     assert count(connection, "raw_register_reading") == 2
 
 
+def test_a_row_that_the_database_refuses_keeps_no_other_from_landing(
+    connection: Connection, database_url: str
+) -> None:
+    hear(connection, *(water(f"W{n}", str(n), 9, n) for n in (1, 2, 3)))
+    for n in (1, 2, 3):
+        water_meter(connection, f"W{n}")
+    odd = "ALTER TABLE raw_register_reading {} CONSTRAINT odd"
+    connection.execute(f"{odd.format('ADD')} CHECK (value <> 2000) NOT VALID")  # type: ignore[arg-type]
+    done = replay(database_url)
+    assert dict(done.fates) == {"landed": 2}
+    assert all("the database refuses it" in reason for reason in done.staying)
+    connection.execute(odd.format("DROP"))  # type: ignore[arg-type]
+    assert dict(replay(database_url).fates) == {"landed": 1}
+
+
 def test_two_rows_that_say_the_same_land_once(connection: Connection, database_url: str) -> None:
     telegram = json.loads(water("W1", "1", 9, 1.0).payload)
     twice = [
@@ -137,7 +152,8 @@ def test_the_same_is_kept_once_while_it_is_open(connection: Connection) -> None:
 
 def test_long_and_odd_things_are_kept(connection: Connection) -> None:
     long = aside(b"x" * (quarantine.LARGEST + 1))
-    odd = Aside("mqtt", "a\0" + "b" * 60_000, b"\0", "r\0" * 9000, NOW, context={"peer": "ä"})
+    reason = "r\0" * 9000 + "\ud800"
+    odd = Aside("mqtt", "a\0" + "b" * 60_000, b"\0", reason, NOW, context={"peer": "ä"})
     quarantine.put(connection, [long, odd])
     first, second = quarantine.rows(connection)
     assert len(first.payload) == quarantine.LARGEST
