@@ -100,6 +100,16 @@ def object_list(*, public: bool) -> bytes:
 
 
 def _described(one: CosemObject) -> bytes:
+    return dlms_codec.structure(
+        dlms_codec.long_unsigned(one.class_id),
+        dlms_codec.unsigned(one.version),
+        dlms_codec.octets(one.name),
+        dlms_codec.structure(*rights(one)),
+    )
+
+
+def rights(one: CosemObject) -> tuple[bytes, bytes]:
+    """Write what a client may do with an object: by attribute, and by method."""
     indexes = {1, *one.reads, *one.writes} | ({2} if one.key == ASSOCIATION else set())
     by_attribute = [
         dlms_codec.structure(
@@ -113,12 +123,7 @@ def _described(one: CosemObject) -> bytes:
     by_method = [
         dlms_codec.structure(dlms_codec.integer(index), dlms_codec.enum(_READ)) for index in methods
     ]
-    return dlms_codec.structure(
-        dlms_codec.long_unsigned(one.class_id),
-        dlms_codec.unsigned(one.version),
-        dlms_codec.octets(one.name),
-        dlms_codec.structure(dlms_codec.array(by_attribute), dlms_codec.array(by_method)),
-    )
+    return dlms_codec.array(by_attribute), dlms_codec.array(by_method)
 
 
 def _access(one: CosemObject, index: int) -> int:

@@ -18,7 +18,7 @@ READ, WRITE, UNCONFIRMED = 0x05, 0x06, 0x16
 RESPONSE: Final = {READ: 0x0C, WRITE: 0x0D}
 
 _ASSOCIATION: Final = 0xFA00
-_OBJECT_LIST, _HLS = _ASSOCIATION + 8, _ASSOCIATION + 0x58
+_OBJECT_LIST, _RIGHTS, _HLS = _ASSOCIATION + 8, _ASSOCIATION + 0x10, _ASSOCIATION + 0x58
 _CLASS: Final = 12
 _FIRST_BASE, _APART = 0x1000, 0x0100
 # Bytes of an answer with a block that are not the block.
@@ -152,8 +152,8 @@ class ShortServices:
         found = _found(name)
         if isinstance(found, Access):
             return found
-        if name == _OBJECT_LIST:
-            return object_list()
+        if name in _LISTS:
+            return _LISTS[name]()
         attribute, is_method = found
         if not is_method:
             return self._objects.read(attribute, selection)
@@ -202,8 +202,8 @@ def _bases() -> dict[tuple[int, bytes], int]:
 
 
 def _found(name: int) -> tuple[Attribute, bool] | Access:
-    if name == _OBJECT_LIST:
-        return Attribute(_CLASS, dlms_objects.ASSOCIATION[1], 2), False
+    if name in _LISTS:
+        return Attribute(_CLASS, dlms_objects.ASSOCIATION[1], 1 + (name - _ASSOCIATION) // 8), False
     return _names().get(name, Access.UNDEFINED)
 
 
@@ -225,3 +225,19 @@ def object_list() -> bytes:
             for base, class_id, version, name in objects
         ]
     )
+
+
+@cache
+def access_rights() -> bytes:
+    """Write what a client may do with each object, by its base name."""
+    return dlms_codec.array(
+        [
+            dlms_codec.structure(
+                b"\x10" + base.to_bytes(2, "big"), *dlms_objects.rights(dlms_objects.OBJECTS[key])
+            )
+            for key, base in _bases().items()
+        ]
+    )
+
+
+_LISTS: Final = {_OBJECT_LIST: object_list, _RIGHTS: access_rights}

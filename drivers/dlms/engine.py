@@ -17,7 +17,7 @@ from drivers.dlms.refusals import Refusal
 from drivers.dlms.security import Security
 from drivers.dlms.short_names import ShortNames
 from drivers.dlms.steps import Burst, Step
-from drivers.errors import RemoteProtocolError, TimedOut
+from drivers.errors import LocalProtocolError, RemoteProtocolError, TimedOut
 from schemas.obis import Obis
 
 PROPOSED: Final = (
@@ -60,6 +60,14 @@ _OVERHEAD, _GENERAL_OVERHEAD = 32, 320
 _SMALLEST_ROOM: Final = 64
 
 
+def _not_open(_request: bytes) -> Step[bytes]:
+    raise LocalProtocolError("the association is not open")
+    yield b""
+
+
+_CLOSED: Final = LogicalNames(Channel(_not_open, Conformance(0), _SMALLEST_ROOM, divides=False))
+
+
 class Association:
     """One association, as the client sees it.
 
@@ -85,7 +93,7 @@ class Association:
         self._protection = Protection(security)
         self._short = short_names
         self._window = window
-        self._services: LogicalNames | ShortNames = LogicalNames(self._channel)
+        self._services: LogicalNames | ShortNames = _CLOSED
 
     def offers(self, service: Conformance) -> bool:
         """Tell whether the meter granted a service; by short names, the one that stands for it."""

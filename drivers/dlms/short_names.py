@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from drivers.dlms import axdr, blocks, variables
+from drivers.dlms import axdr, blocks, short_view, variables
 from drivers.dlms.apdu import Attribute, Block, Selection
 from drivers.dlms.association import Conformance
 from drivers.dlms.channel import Channel
@@ -21,13 +21,16 @@ from drivers.dlms.refusals import Refusal
 from drivers.dlms.steps import Step
 from drivers.dlms.variables import Result, Taken
 from drivers.errors import LocalProtocolError, NotOffered, RemoteProtocolError
+from schemas.obis import Obis
 
 ASSOCIATION: Final = 0xFA00
 """Base name of every server's own association."""
 
 _STEP: Final = 8
 _OBJECT_LIST: Final = ASSOCIATION + 1 * _STEP
+_RIGHTS: Final = ASSOCIATION + 2 * _STEP
 _REPLY_TO_HLS: Final = ASSOCIATION + 0x58
+_VIEW: Final = Attribute(short_view.CLASS, Obis.from_bytes(short_view.NAME), short_view.OBJECT_LIST)
 _MOST_OBJECTS: Final = 4096
 # Data-Access-Result.
 _UNDEFINED: Final = 4
@@ -52,8 +55,15 @@ class ShortNames:
         self._objects: dict[tuple[int, bytes], tuple[int, int]] = {}
 
     def get(self, attribute: Attribute, selection: Selection | None) -> Step[bytes | Refusal]:
-        """Read one attribute as its bytes, or why not."""
+        """Read one attribute as its bytes, or why not.
+
+        The object list of an Association LN, which no such meter has, is made of its own lists.
+        """
         yield from self._learn()
+        if attribute == _VIEW and selection is None:
+            (rights,) = yield from self._read([variables.name(_RIGHTS)])
+            told = None if isinstance(rights, Refusal) else axdr.decode(rights)[0]
+            return short_view.object_list(self._objects, told)
         short = self._attribute(attribute)
         if isinstance(short, Refusal):
             return short

@@ -14,6 +14,7 @@ from drivers.dlms import axdr, clock_time, short_names, variables
 from drivers.dlms.apdu import Attribute, Block, Entries, Range
 from drivers.dlms.association import Conformance
 from drivers.dlms.engine import PROPOSED_SHORT, Association
+from drivers.dlms.objects import object_list
 from drivers.dlms.refusals import Refusal
 from drivers.dlms.security import Security
 from drivers.dlms.variables import Taken
@@ -95,6 +96,55 @@ def test_rows_are_selected_by_time_and_by_number() -> None:
     wanted = Range(Attribute(8, Obis(0, 0, 1, 0, 0), 2), first, last)
     rows = axdr.decode(talk.run(talk.association.get(PROFILE, wanted)))[0]
     assert rows == whole[4:9]
+
+
+VIEW = Attribute(15, Obis(0, 0, 40, 0, 0), 2)
+
+
+def test_the_view_of_the_association_is_the_one_by_logical_names() -> None:
+    by_name, talk = Talk(), Talk(short_names=True)
+    expected = {
+        (class_id, name): (attributes, methods)
+        for class_id, _, name, (attributes, methods) in axdr.decode(
+            by_name.run(by_name.association.get(VIEW))
+        )[0]
+        if class_id != 15
+    }
+    found = {
+        (class_id, name): (attributes, methods)
+        for class_id, _, name, (attributes, methods) in axdr.decode(
+            talk.run(talk.association.get(VIEW))
+        )[0]
+        if class_id != 12
+    }
+    assert found.keys() == expected.keys()
+    for key, (attributes, methods) in expected.items():
+        assert [one[:2] for one in found[key][0]] == [one[:2] for one in attributes]
+        assert found[key][1] == methods
+    assert object_list.decode(axdr.decode(talk.run(talk.association.get(VIEW)))[0])
+
+
+@pytest.mark.parametrize(
+    ("rights", "expected"),
+    [
+        (b"\x0c\x01\x01\x03", [(1, 1), (2, 1)]),
+        (b"\x0c\x01\x00" + bytes.fromhex("0101 0203 108000 0101 0203 0f02 1603 00 0100"), [(2, 3)]),
+    ],
+)
+def test_without_access_rights_what_a_class_has_is_taken_for_readable(
+    rights: bytes, expected: list[tuple[int, int]]
+) -> None:
+    association, meter = held(lambda _: rights)
+    ((class_id, _, name, (attributes, _)),) = axdr.decode(run(association.get(VIEW), meter))[0]
+    assert (class_id, name) == (1, bytes(SERIAL.name))
+    assert [one[:2] for one in attributes] == expected
+
+
+@pytest.mark.parametrize("wrong", ["0101 1105", "0101 0203 108000 0101 1105 0100"])
+def test_access_rights_that_are_none_are_an_error(wrong: str) -> None:
+    association, meter = held(lambda _: b"\x0c\x01\x00" + bytes.fromhex(wrong))
+    with pytest.raises(RemoteProtocolError, match="access right"):
+        run(association.get(VIEW), meter)
 
 
 def test_a_method_is_found_by_its_class() -> None:
