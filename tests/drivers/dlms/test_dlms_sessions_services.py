@@ -62,6 +62,19 @@ async def test_a_day_is_read_over_other_lines(group: str, way: str, tmp_path: Pa
         await read_a_day(served, mrid, **WAYS[way])
 
 
+async def test_what_a_meter_offers_is_the_same_by_short_names() -> None:
+    offered = []
+    async with serving(SMALL) as served:
+        for address in ({}, {"referencing": "sn", "gbt": "6"}):
+            endpoint = served.endpoint("M00001")
+            endpoint = replace(endpoint, address={**endpoint.address, **address})
+            async with DlmsDriver().session(endpoint) as session:
+                found = await session.read_channels()
+            offered.append((found.profiles, found.registers, len(found.objects)))
+    assert offered[0] == offered[1]
+    assert offered[0][0]
+
+
 @pytest.mark.parametrize(
     ("address", "why"),
     [
