@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from drivers import errors
+from drivers.modbus import pdu
 from drivers.modbus.register_map import Span
 
 _HEADER: Final = struct.Struct(">HHHB")
-_QUESTION: Final = struct.Struct(">BHH")
 _LARGEST_LENGTH: Final = 254
 
 _EXCEPTIONS: Final[dict[int, tuple[type[errors.DriverError], str]]] = {
@@ -96,7 +96,7 @@ class Answers:
             del self._stream[: 6 + length]
             if transaction == request.transaction:
                 self._request = None
-                return found.error if found else words(stream[9 : 6 + length])
+                return found.error if found else pdu.words(stream[7 : 6 + length])
             self._strange += 1
         return None
 
@@ -114,9 +114,8 @@ class Answers:
 
 def frame(request: Request) -> bytes:
     """Write a request with the header of Modbus TCP."""
-    span = request.span
-    head = _HEADER.pack(request.transaction, 0, 6, request.unit)
-    return head + _QUESTION.pack(span.function, span.address, span.count)
+    asked = pdu.question(request.span)
+    return _HEADER.pack(request.transaction, 0, len(asked) + 1, request.unit) + asked
 
 
 def fault(stream: bytes, request: Request) -> Fault | None:
@@ -167,11 +166,6 @@ def refusal(code: int, span: Span) -> errors.DriverError:
 def named(span: Span) -> str:
     """Name what was asked, for messages."""
     return f"function {span.function}, {span.count} words at {span.address:#06x}"
-
-
-def words(data: bytes) -> tuple[int, ...]:
-    """Read bytes as words, the more significant byte first."""
-    return struct.unpack(f">{len(data) // 2}H", data)
 
 
 def nothing(span: Span) -> errors.RemoteProtocolError:

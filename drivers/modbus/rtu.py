@@ -7,11 +7,12 @@ whatever does not add up ends the connection. Modbus over Serial Line V1.02, §2
 
 from __future__ import annotations
 
-import struct
 from typing import Final
 
+from pymodbus.framer import FramerRTU
+
 from drivers import errors
-from drivers.modbus import answer
+from drivers.modbus import answer, pdu
 from drivers.modbus.answer import Fault, Request, Said
 from drivers.modbus.register_map import Span
 
@@ -79,7 +80,7 @@ class Answers:
             return None
         self._stream.clear()
         self._request = None
-        return found.error if found else answer.words(stream[3:-_CRC_BYTES])
+        return found.error if found else pdu.words(stream[1:-_CRC_BYTES])
 
     def silence(self, seconds: float) -> errors.TimedOut:
         """Say how far the answer came before the time was up."""
@@ -105,8 +106,7 @@ class Answers:
 
 def frame(request: Request) -> bytes:
     """Write a request with its CRC."""
-    span = request.span
-    said = struct.pack(">BBHH", request.unit, span.function, span.address, span.count)
+    said = bytes((request.unit,)) + pdu.question(request.span)
     return said + crc(said)
 
 
@@ -145,25 +145,9 @@ def progress(stream: bytes) -> str:
     return f"half an answer: {len(stream)} of {_length(stream)} bytes"
 
 
-def _crc_table() -> tuple[int, ...]:
-    """Work out the remainders of all bytes; the polynomial is x¹⁶ + x¹⁵ + x² + 1, reflected."""
-    table = []
-    for value in range(256):
-        for _ in range(8):
-            value = value >> 1 ^ (0xA001 if value & 1 else 0)  # noqa: PLW2901  # shifted bit by bit
-        table.append(value)
-    return tuple(table)
-
-
-_CRC_TABLE: Final = _crc_table()
-
-
 def crc(data: bytes) -> bytes:
     """Compute the two bytes that end a frame, in the order in which they are sent."""
-    rest = 0xFFFF
-    for byte in data:
-        rest = rest >> 8 ^ _CRC_TABLE[(rest ^ byte) & 0xFF]
-    return rest.to_bytes(_CRC_BYTES, "little")
+    return FramerRTU.compute_CRC(data).to_bytes(_CRC_BYTES)
 
 
 def _length(stream: bytes) -> int:
