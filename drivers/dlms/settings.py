@@ -76,7 +76,7 @@ class Settings:
                 else None,
                 serial=None if serial is None else str(serial),
                 short_names=_short_names(endpoint, security),
-                window=line_settings.number(endpoint, "gbt", 0, block_transfer.WIDEST),
+                window=_window(endpoint, security),
             )
         except LocalProtocolError as error:
             raise LocalProtocolError(f"{endpoint.end_device}: {error}") from error
@@ -86,10 +86,22 @@ def _short_names(endpoint: Endpoint, security: Security) -> bool:
     referencing = str(endpoint.address.get("referencing", "ln"))
     if referencing not in ("ln", "sn"):
         raise line_settings.wrong(f"referencing={referencing} is neither ln nor sn")
-    if referencing == "sn" and endpoint.address.get("framing") == "udp" and not security.ciphered:
-        # Nothing in them says which question they answer, and datagrams may come late or again.
-        raise line_settings.wrong("referencing=sn does not go with framing=udp without ciphering")
+    if referencing == "sn":
+        _tell_apart("referencing=sn", endpoint, security)
     return referencing == "sn"
+
+
+def _window(endpoint: Endpoint, security: Security) -> int:
+    window = line_settings.number(endpoint, "gbt", 0, block_transfer.WIDEST)
+    if window:
+        _tell_apart(f"gbt={window}", endpoint, security)
+    return window
+
+
+def _tell_apart(what: str, endpoint: Endpoint, security: Security) -> None:
+    """Refuse answers that do not say what they answer where they may come late or again."""
+    if endpoint.address.get("framing") == "udp" and not security.ciphered:
+        raise line_settings.wrong(f"{what} does not go with framing=udp without ciphering")
 
 
 def _security(endpoint: Endpoint) -> Security:

@@ -15,6 +15,7 @@ from drivers.stream import Stream
 _AARQ, _AARE, _RLRQ, _RLRE = 0x60, 0x61, 0x62, 0x63
 _EXCEPTION, _SERVICE_ERROR = 0xD8, 0x0E
 _COUNTER_ERROR: Final = 6
+_PART: Final = b"\xe0"
 _INVOKE_ID: Final = 0x0F
 # GET, SET and ACTION with their answers, whose third octet has the invoke id, when it is plain.
 _ANSWERS: Final = {0xC0: 0xC4, 0xC1: 0xC5, 0xC3: 0xC7}
@@ -174,7 +175,8 @@ class Datagrams(Wrapped):
 
     def _is_stale(self, answer: bytes) -> bool:
         """Tell whether an APDU answers an earlier request, or the same one for the second time."""
-        if answer in self._heard:
+        # Of parts, whoever joins them knows which came before; others are the same by right.
+        if answer in self._heard and answer[:1] != _PART:
             return True
         if answer[:1] == bytes((_EXCEPTION,)):
             if self._repeated and answer[2:3] == bytes((_COUNTER_ERROR,)):

@@ -81,6 +81,7 @@ async def test_what_a_meter_offers_is_the_same_by_short_names() -> None:
         ({"referencing": "xn"}, "neither ln nor sn"),
         ({"gbt": 64}, "0 … 63"),
         ({"referencing": "sn", "framing": "udp"}, "without ciphering"),
+        ({"gbt": 2, "framing": "udp"}, "without ciphering"),
     ],
 )
 async def test_settings_that_make_no_sense_are_named(address: dict[str, Any], why: str) -> None:

@@ -100,6 +100,13 @@ async def test_an_answer_to_an_earlier_request_is_passed_over(late: bytes) -> No
         assert await link.exchange(get(2)) == got(2)
 
 
+async def test_parts_that_are_the_same_by_right_are_not_passed_over() -> None:
+    part = bytes.fromhex("e080 0002 0001 02 1107".replace(" ", ""))
+    async with talking([part], [part]) as (link, _):
+        assert await link.burst([get(1)]) == part
+        assert await link.burst([get(2)]) == part
+
+
 async def test_a_doubled_answer_is_taken_once() -> None:
     async with talking([got(1), got(1)], [got(2), got(2)]) as (link, _):
         assert await link.exchange(get(1)) == got(1)
