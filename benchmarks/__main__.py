@@ -92,7 +92,7 @@ TARGETS: Final[Mapping[str, Sequence[Target]]] = {
         Target("memory_grown_mb", "MB", 8, most=True),
     ),
     "push": (
-        Target("pushes_per_s", "1/s", 4_950),
+        Target("pushes_per_s", "1/s", 4_900),
         Target("all_landed", "", 1),
         Target("grown_mb", "MB", 50, most=True),
     ),
