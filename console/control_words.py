@@ -11,6 +11,7 @@ from headend.control_kinds import KINDS
 from headend.controls import Control
 from headend.engineering import Engineering
 
+_SHORT: Final = 40
 _POSITIONS: Final = {
     "connected": "connected",
     "disconnected": "disconnected",
@@ -73,11 +74,16 @@ def listing(title: str, found: Sequence[Control]) -> None:
         (one.id, one.mrid, one.kind.replace("_", " "),
          "waits for approval" if one.waits_for_approval else one.state, one.requested_by,
          f"{one.changed_at:%Y-%m-%d %H:%M}",
-         short(one.result) if one.state == "done" else one.message or "")
+         short(one.result) if one.state == "done" else _clipped(one.message or ""))
         for one in found
     ]  # fmt: skip
     columns = ["no. #", "meter", "what", "state", "asked by", "since, UTC", ""]
     show.table(title, columns, rows)
+
+
+def _clipped(message: str) -> str:
+    """Cut a message to what a line bears; `miqyas control show` has the whole."""
+    return message if len(message) <= _SHORT else message[: _SHORT - 1] + "…"
 
 
 def short(result: Any) -> str:

@@ -135,7 +135,7 @@ def list_schedules() -> None:
                 one.name,
                 one.group,
                 _when(one),
-                ", ".join(one.reads),
+                _reads(one),
                 _local(one, now),
                 "" if one.enabled else "off",
             )
@@ -208,6 +208,11 @@ def _local(one: Schedule, now: datetime) -> str:
     following = schedule.preview(one, now, 1) if one.enabled else []
     zone = ZoneInfo(one.time_zone)
     return f"{following[0].astimezone(zone):%Y-%m-%d %H:%M}" if following else "–"
+
+
+def _reads(one: Schedule) -> str:
+    kept = f", clocks kept within {one.keep_clock_seconds} s" if one.keep_clock_seconds else ""
+    return ", ".join(one.reads) + kept
 
 
 def _when(one: Schedule) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from psycopg.types.json import Jsonb
@@ -14,6 +16,9 @@ from schemas import statements
 from schemas.database import Connection
 
 _SQL = statements.load("headend", "meter_profiles.sql")
+# A fleet has as many as it has kinds of meters and firmware; what has a digest never changes.
+_MOST_READ = 256
+_read: dict[bytes, MeterProfile] = {}
 # Reads of which a meter's profile says whether there is anything to read.
 _STORED = frozenset({"intervals", "register_history", "events"})
 
@@ -30,27 +35,35 @@ class Known:
 def store(
     connection: Connection, end_device_id: int, offers: MeterProfile, *, now: datetime
 ) -> bool:
-    """Keep what a meter says it offers; tell whether that is something new."""
-    known = newest(connection, end_device_id)
-    row = {"end_device": end_device_id, "now": now}
-    if known is not None and _alike(known.offers, offers):
-        connection.execute(_SQL["confirm"], {**row, "read_at": known.read_at})
+    """Keep what a meter says it offers; tell whether that is something new.
+
+    How many rows its profiles have just now is left out: it changes by itself.
+    """
+    lasting = replace(offers, profiles=tuple(replace(one, rows=None) for one in offers.profiles))
+    plain = kept.dumped(lasting)
+    digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).digest()
+    row = {"end_device": end_device_id, "now": now, "digest": digest}
+    known = connection.execute(_SQL["newest"], row).fetchone()
+    if known is not None and bytes(known[2]) == digest:
+        connection.execute(_SQL["confirm"], {**row, "read_at": known[0]})
         return False
-    plain = {"offers": Jsonb(kept.dumped(offers)), "capture_seconds": capture_seconds(offers)}
-    connection.execute(_SQL["add"], {**row, **plain})
+    said = {"offers": Jsonb(plain), "capture_seconds": capture_seconds(offers)}
+    connection.execute(_SQL["add_offers"], {**row, **said})
+    connection.execute(_SQL["add"], row)
     return True
 
 
 def newest(connection: Connection, end_device_id: int) -> Known | None:
     """Give what a meter last said that it offers; None if it was never asked."""
     row = connection.execute(_SQL["newest"], {"end_device": end_device_id}).fetchone()
-    return None if row is None else Known(row[0], row[1], kept.loaded(MeterProfile, row[2]))
+    return None if row is None else Known(row[0], row[1], _offers(connection, bytes(row[2])))
 
 
 def of_devices(connection: Connection, end_device_ids: Sequence[int]) -> dict[int, MeterProfile]:
     """Give what meters last said that they offer, by end device; those never asked are left out."""
-    rows = connection.execute(_SQL["newest_of"], {"end_devices": list(end_device_ids)})
-    return {number: kept.loaded(MeterProfile, offers) for number, offers in rows}
+    wanted = {"end_devices": list(end_device_ids)}
+    rows = connection.execute(_SQL["newest_of"], wanted).fetchall()
+    return {number: _offers(connection, bytes(digest)) for number, digest in rows}
 
 
 def has(offers: MeterProfile | None, read: str) -> bool:
@@ -73,13 +86,13 @@ def registers(offers: MeterProfile | None, wanted: Sequence[str]) -> tuple[str, 
     return tuple(name for name in wanted if name in offers.registers)
 
 
-def _alike(one: MeterProfile, other: MeterProfile) -> bool:
-    """Compare but for the number of rows, which grows by itself."""
-    return _still(one) == _still(other)
-
-
-def _still(offers: MeterProfile) -> Mapping[str, object]:
-    plain = kept.dumped(offers)
-    for profile in plain["profiles"]:
-        profile.pop("rows", None)
-    return plain
+def _offers(connection: Connection, digest: bytes) -> MeterProfile:
+    """Give what has a digest; it is made of its JSON once, which takes some milliseconds."""
+    if digest in _read:
+        return _read[digest]
+    [[plain]] = connection.execute(_SQL["offers"], {"digest": digest}).fetchall()
+    offers = kept.loaded(MeterProfile, plain)
+    if len(_read) >= _MOST_READ:
+        _read.clear()
+    _read[digest] = offers
+    return offers

@@ -4,8 +4,8 @@ SELECT st.last_attempt, st.last_ok, st.failing_since, st.error, st.message,
        st.power_off_at, st.identity
 FROM device_status st
 LEFT JOIN LATERAL (
-    SELECT capture_seconds FROM end_device_profile
-    WHERE end_device_id = st.end_device_id ORDER BY read_at DESC LIMIT 1
+    SELECT m.capture_seconds FROM end_device_profile e JOIN meter_profile m USING (digest)
+    WHERE e.end_device_id = st.end_device_id ORDER BY e.read_at DESC LIMIT 1
 ) p ON true
 WHERE st.end_device_id = %(id)s
 
@@ -44,8 +44,8 @@ FROM end_device d
 LEFT JOIN network_segment s ON s.id = d.segment_id
 LEFT JOIN device_status st ON st.end_device_id = d.id
 LEFT JOIN LATERAL (
-    SELECT capture_seconds FROM end_device_profile
-    WHERE end_device_id = d.id ORDER BY read_at DESC LIMIT 1
+    SELECT m.capture_seconds FROM end_device_profile e JOIN meter_profile m USING (digest)
+    WHERE e.end_device_id = d.id ORDER BY e.read_at DESC LIMIT 1
 ) p ON true
 WHERE d.protocol <> 'manual'
   AND EXISTS (

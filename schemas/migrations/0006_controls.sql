@@ -136,17 +136,23 @@ CREATE TABLE firmware_image (
 ALTER TABLE firmware_image ALTER COLUMN content SET STORAGE EXTERNAL;
 COMMENT ON COLUMN firmware_image.digest IS 'SHA-256 of the content';
 
--- What a meter said it offers: a row for each time that it said something new.
+-- What meters say they offer. Meters of a kind say the same: it is kept once.
+CREATE TABLE meter_profile (
+    digest bytea PRIMARY KEY CHECK (octet_length(digest) = 32),
+    offers jsonb NOT NULL CHECK (jsonb_typeof(offers) = 'object'),
+    capture_seconds integer CHECK (capture_seconds > 0)
+);
+COMMENT ON COLUMN meter_profile.capture_seconds IS
+    'how often the meter stores its intervals [s]; NULL: it does not say, or stores none';
+
+-- A row for each time that a meter said something new.
 CREATE TABLE end_device_profile (
     end_device_id integer NOT NULL REFERENCES end_device,
     read_at timestamptz NOT NULL,
     confirmed_at timestamptz NOT NULL CHECK (confirmed_at >= read_at),
-    offers jsonb NOT NULL CHECK (jsonb_typeof(offers) = 'object'),
-    capture_seconds integer CHECK (capture_seconds > 0),
+    digest bytea NOT NULL REFERENCES meter_profile,
     PRIMARY KEY (end_device_id, read_at)
 );
-COMMENT ON COLUMN end_device_profile.capture_seconds IS
-    'how often the meter stores its intervals [s]; NULL: it does not say, or stores none';
 
 -- Controls are brought to meters by batches of their own where no reading is due.
 ALTER TABLE collection_batch DROP CONSTRAINT collection_batch_reason_check;

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -163,10 +163,10 @@ def test_what_a_meter_offers_is_kept_and_asked_for(stage: Stage, known: Connecti
 def test_a_meter_without_a_channel_is_not_asked_for_it(stage: Stage, known: Connection) -> None:
     stage.do("M00002", "read_channels")
     # As a meter of the same profile without any load profile would say.
-    known.execute(
-        "UPDATE end_device_profile SET offers = jsonb_set(offers, '{profiles}', '[]')"
-        " WHERE end_device_id = %s", [number(known, "M00002")],
-    )  # fmt: skip
+    device = number(known, "M00002")
+    found = meter_profiles.newest(known, device)
+    assert found is not None
+    assert meter_profiles.store(known, device, replace(found.offers, profiles=()), now=stage.end)
     read = on_demand.read(stage.url, "M00002", limits=LIMITS)
     assert (read.outcome, read.landed.intervals) == ("ok", 0)
     row = known.execute("SELECT reads FROM collection_session ORDER BY id DESC LIMIT 1").fetchone()

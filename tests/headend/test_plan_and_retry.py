@@ -125,7 +125,9 @@ def test_verdicts(condition: Condition, name: str) -> None:
 
 def test_every_verdict_has_words_in_both_languages() -> None:
     table = diagnosis.table()
-    conditions = {"never_read", "talks", "stale", "limited", "clock_off", "interval_differs"}
+    conditions = {
+        "never_read", "talks", "stale", "limited", "clock_off", "interval_differs", "power_off",
+    }  # fmt: skip
     used = {*diagnosis._ERRORS.values(), *conditions}
     assert set(table) == used
     for words in table.values():
