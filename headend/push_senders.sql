@@ -28,8 +28,9 @@ LEFT JOIN LATERAL (
     FROM end_device_key WHERE end_device_id = d.id AND kind <> 'password'
 ) k ON true
 LEFT JOIN LATERAL (
-    SELECT offers -> 'profiles' AS profiles FROM end_device_profile
-    WHERE end_device_id = d.id ORDER BY read_at DESC LIMIT 1
+    SELECT m.offers -> 'profiles' AS profiles
+    FROM end_device_profile e JOIN meter_profile m USING (digest)
+    WHERE e.end_device_id = d.id ORDER BY e.read_at DESC LIMIT 1
 ) p ON true
 WHERE d.protocol = 'dlms'
 
