@@ -5,12 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from psycopg.types.json import Jsonb
 
-from drivers import kept
 from drivers.dlms.push_inbox import Received
 from drivers.meter_profile import Capture, MeterProfile, StoredProfile
-from headend import keys, overview, push_listener, pushes, unknown_devices
+from headend import keys, meter_profiles, overview, push_listener, pushes, unknown_devices
 from headend.pushes import Desk, Heard
 from schemas.database import Connection
 from simulators import dlms_codec, dlms_push, stored
@@ -324,11 +322,8 @@ def test_rows_of_the_load_profile_land_by_the_columns_that_the_meter_is_kept_wit
         Capture("3/1.0.3.29.0.255/2", "reactive_energy_import_interval", 0, 32),
     )
     profile = StoredProfile("load_profile", "7/1.0.99.1.0.255/2", 900, captures)
-    offers = kept.dumped(MeterProfile("generic", (), (profile,), ()))
-    connection.execute(
-        "INSERT INTO end_device_profile VALUES (%s, %s, %s, %s, 900)",
-        [device, NOW, NOW, Jsonb(offers)],
-    )
+    offers = MeterProfile("generic", (), (profile,), ())
+    assert meter_profiles.store(connection, device, offers, now=NOW)
     again = dlms_push.ciphered(model, b"\x0f\0\0\0\1\0" + body)
     assert land(connection, again).intervals == 8
     landed = connection.execute(
