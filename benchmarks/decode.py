@@ -4,7 +4,8 @@ A day and a month of quarter-hours (clock, status and two registers) in the thre
 meters send them: as they are, with null-data for what stays as it was (the clock always, the
 status, and export at night), and as a compact array. Both decoders get the attribute's bytes, no
 framing and no ciphering, and must find the same moments and values. No buffer comes twice, so that
-nobody gains from having seen the bytes. Time is this process's CPU time; the fastest of the rounds
+nobody gains from having seen the bytes; but buffers of a kind are built alike, as they are in a
+fleet, and the driver remembers how. Time is this process's CPU time; the fastest of the rounds
 counts for both, the one that was disturbed least.
 
 The last line is one JSON object::

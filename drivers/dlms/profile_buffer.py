@@ -20,9 +20,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.dlms import axdr, clock_time, profile_rows
+from drivers.dlms import axdr, clock_time, profile_known, profile_rows
+from drivers.dlms.profile_known import Table
 from drivers.dlms.profile_rows import Rows
-from drivers.dlms.profile_scan import STRINGS, Cells, Scan
+from drivers.dlms.profile_scan import STRINGS, Cells
 from drivers.errors import RemoteProtocolError
 
 _CLOCKS: Final = (axdr.OCTET_STRING, axdr.DATE_TIME)
@@ -30,9 +31,6 @@ _FORMS: Final = {tag: np.dtype(form.replace("?", "B")) for tag, form in axdr.NUM
 _TIME: Final = np.dtype((np.void, clock_time.SIZE))
 _UNSIGNED: Final = np.dtype(">u8")
 _LARGEST: Final = np.iinfo(np.int64).max
-
-Table = Rows | Scan
-"""Rows, and where in the buffer each value is."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,10 +96,8 @@ def decode(
         if the bytes are no such buffer.
     """
     tag = data[0] if data else -1
-    if tag == axdr.COMPACT_ARRAY:
-        rows: Table = profile_rows.compact(data, width)
-    elif tag == axdr.ARRAY:
-        rows = profile_rows.tagged(data, width)
+    if tag in (axdr.ARRAY, axdr.COMPACT_ARRAY):
+        rows: Table = profile_known.recognised(data, width) or _learned(data, width)
     elif tag == axdr.NULL:
         rows = Rows(data, [])
     else:
@@ -113,6 +109,13 @@ def decode(
     return Columns(rows.count, times, others)
 
 
+def _learned(data: bytes, width: int) -> Table:
+    is_tagged = data[0] == axdr.ARRAY
+    rows = profile_rows.tagged(data, width) if is_tagged else profile_rows.compact(data, width)
+    profile_known.learn(data, width, rows)
+    return rows
+
+
 def _column(rows: Table, index: int) -> Column:
     cells = rows.cells(index)
     if len(cells) == 1 and cells[0].rows is None:
@@ -120,7 +123,11 @@ def _column(rows: Table, index: int) -> Column:
     place, values = _merged(rows.count, [(one, _given(rows, one)) for one in cells])
     if not len(values):
         return Column(np.zeros(rows.count, values.dtype), np.zeros(rows.count, np.bool_))
-    last = _last_given(place, rows.count)
+    last = None if rows.last is None else rows.last.get(index)
+    if last is None:
+        last = _last_given(place, rows.count)
+        if rows.last is not None:
+            rows.last[index] = last
     if place[0] == 0:
         return Column(values.take(last), _all(rows.count))
     return Column(values[np.maximum(last, 0)], last >= 0)

@@ -93,6 +93,7 @@ class Rows:
 
     def __init__(self, data: bytes, runs: list[_Run]) -> None:
         self.data, self.runs = data, runs
+        self.last: dict[int, NDArray[np.intp]] | None = None
         self._many = [run.many for run in runs]
         self.count = sum(self._many)
         if len(runs) > 1:

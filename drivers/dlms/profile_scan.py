@@ -82,6 +82,7 @@ class Scan:
 
     def __init__(self, data: bytes, count: int, columns: list[_Column], *, is_even: bool) -> None:
         self.data, self.count, self.is_even = data, count, is_even
+        self.last: dict[int, NDArray[np.intp]] | None = None
         self._columns = columns
 
     def cells(self, index: int) -> list[Cells]:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import decode as decoders
-from drivers.dlms import axdr, clock_time, profile_buffer
+from drivers.dlms import axdr, clock_time, profile_buffer, profile_known
 from drivers.dlms.profile_buffer import Columns
 from drivers.errors import RemoteProtocolError
 from tests.drivers.dlms import by_gurux
@@ -300,3 +300,58 @@ def test_values_that_look_like_the_head_of_a_row_begin_none(numbers: list[int]) 
     column = decoded(written(rows), 1, clock=None).others[0]
     assert column.present.tolist() == [value is not None for value in expected]
     assert column.values[column.present].tolist() == [v for v in expected if v is not None]
+
+
+@st.composite
+def families(draw: st.DrawFn) -> tuple[int, list[list[Row]]]:
+    """Buffers of one structure, as from meter to meter, with other payloads."""
+    width, rows = draw(buffers())
+    changed = [rows]
+    for _ in range(draw(st.integers(1, 4))):
+        shift = draw(st.integers(0, 255))
+        changed.append(
+            [[cell[:1] + bytes(b ^ shift for b in cell[1:]) if _plain(cell) else cell
+              for cell in row] for row in rows]
+        )  # fmt: skip
+    return width, changed
+
+
+def _plain(cell: bytes) -> bool:
+    """Tell whether all octets behind the tag are the number's own."""
+    return cell[0] in (DataType.UINT8, DataType.UINT32, DataType.INT32, DataType.UINT64)
+
+
+@given(families())
+def test_a_structure_that_is_known_gives_what_reading_value_by_value_gives(
+    family: tuple[int, list[list[Row]]],
+) -> None:
+    width, several = family
+    # The second buffer of a size is learned, those after it are recognised.
+    for rows in [*several, *several]:
+        data = written(rows)
+        columns = decoded(data, width, clock=None)
+        for index, column in enumerate(columns.others):
+            expected = one_by_one(data, index)
+            assert column.present.tolist() == [value is not None for value in expected]
+            for value, wanted in zip(column.values.tolist(), expected, strict=True):
+                assert wanted is None or value == wanted
+
+
+def test_one_changed_tag_is_no_known_structure() -> None:
+    first = written([[by_gurux.encoded(DataType.UINT32, n)] for n in range(20)])
+    for _ in range(3):
+        assert decoded(first, 1, clock=None).others[0].values.tolist() == list(range(20))
+    assert profile_known.recognised(first, 1) is not None
+    other = bytearray(first)
+    # The last value is as long, and signed.
+    other[-5:] = b"\x05\xff\xff\xff\xff"
+    assert profile_known.recognised(bytes(other), 1) is None
+    assert decoded(bytes(other), 1, clock=None).others[0].values.tolist() == [*range(19), -1]
+
+
+def test_compact_arrays_are_recognised_behind_their_type() -> None:
+    rows = [decoders.rows(96, seed) for seed in range(4)]
+    for profile in rows:
+        data = decoders.compact(profile)
+        assert decoders.by_columns(decoders.by_driver(data)) == decoders.by_truth(profile)
+    assert profile_known.recognised(decoders.compact(rows[0]), 4) is not None
