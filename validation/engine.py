@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from validation import checking, failures, filling, misreads, views
+from validation.filling import Attempt
 from validation.finding import Findings
 from validation.matrix import Cube
 from validation.ruleset import RuleSet
@@ -25,6 +27,7 @@ class Counters:
     missing : had no value when they came in, and should have had one
     replaced : had a value that a rule set aside for estimation
     filled : by each estimator of the rule set, by its name
+    attempts : what each estimator of the rule set was asked for, could fill and declined, and why
     scaled : of the filled ones, those in a span brought to the register's difference
     left : still without a value that they should have
     suspect : kept their value and are marked suspect
@@ -35,6 +38,7 @@ class Counters:
     missing: int
     replaced: int
     filled: Mapping[str, int]
+    attempts: tuple[Attempt, ...]
     scaled: int
     left: int
     suspect: int
@@ -86,13 +90,22 @@ def run(cube: Cube, rule_set: RuleSet) -> Outcome:
             intervals=int((cube.target * cube.days.length).sum()),
             missing=_in_targets(cube, seen.missing),
             replaced=len(np.setdiff1d(checked.estimate, seen.missing, assume_unique=True)),
-            filled=filled.by_estimator,
+            filled=_by_method(filled.attempts),
+            attempts=filled.attempts,
             scaled=filled.scaled,
             left=_in_targets(cube, filled.left),
             suspect=len(checked.suspect),
             findings=len(findings),
         ),
     )
+
+
+def _by_method(attempts: Sequence[Attempt]) -> dict[str, int]:
+    """Add up by name: an estimator may stand twice in a set, with other parameters."""
+    filled: Counter[str] = Counter()
+    for attempt in attempts:
+        filled[attempt.method] += attempt.filled
+    return dict(filled)
 
 
 def _in_targets(cube: Cube, cells: NDArray[np.int64]) -> int:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,10 +20,12 @@ class Estimates:
     ----------
     filled : shape (k,), True where the estimator could
     values : shape (k,), [scaled unit]; 0 where it couldn't
+    reasons : how many cells it declined, by why; empty where its usual reason says it all
     """
 
     filled: NDArray[np.bool_]
     values: NDArray[np.int64]
+    reasons: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,12 +38,14 @@ class Estimator:
     source : where it was published
     quality : code of the values it gives
     scaled : code of them once a register's difference has scaled them
+    declines : why it usually can't
     """
 
     fill: Callable[..., Estimates]
     source: str
     quality: int
     scaled: int
+    declines: str
 
     @property
     def name(self) -> str:
@@ -54,11 +58,11 @@ class Estimator:
 
 
 def estimator(
-    *, source: str, quality: int, scaled: int
+    *, source: str, quality: int, scaled: int, declines: str
 ) -> Callable[[Callable[..., Estimates]], Estimator]:
     """Make an estimator of a function."""
 
     def made(fill: Callable[..., Estimates]) -> Estimator:
-        return Estimator(fill, source, quality, scaled)
+        return Estimator(fill, source, quality, scaled, declines)
 
     return made

@@ -4,9 +4,22 @@ from __future__ import annotations
 
 from typing import Final
 
-from validation import interpolation, like_days, spreading
+from validation import averages, holding, interpolation, like_days, lookups, spreading
 from validation.estimator import Estimator
 
 ESTIMATORS: Final[dict[str, Estimator]] = {
-    each.name: each for each in (interpolation.linear, like_days.like_day, spreading.register)
+    each.name: each
+    for each in (
+        holding.zero,
+        interpolation.linear,
+        like_days.like_day,
+        lookups.two_week,
+        lookups.year_ago,
+        lookups.nearest_equivalent,
+        averages.average_like_day,
+        averages.multi_week,
+        spreading.register,
+        averages.daily_load,
+        holding.hold,
+    )
 }

@@ -20,6 +20,24 @@ from validation.views import Values, Views
 from validation.work import Registers, Work, sums_by
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What one estimator of a rule set did, in cells.
+
+    Attributes
+    ----------
+    method : its name
+    tried : cells that were still open when its turn came
+    filled : of these, those that it could fill
+    declined : the others, by why
+    """
+
+    method: str
+    tried: int
+    filled: int
+    declined: Mapping[str, int]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Filled:
     """What filling gave.
@@ -29,7 +47,7 @@ class Filled:
     values, quality : shape (c, d, n), as in ``engine.Outcome``
     changed : shape (c, d), True where a value or a quality differs from the cube's
     failures : what couldn't be estimated, and what couldn't be scaled
-    by_estimator : cells that each estimator filled, by its name
+    attempts : what each estimator of the set did, in its order
     scaled : cells brought to their register's difference
     left : flat indices of the cells still without a value, history included, ascending
     """
@@ -38,7 +56,7 @@ class Filled:
     quality: NDArray[np.int16]
     changed: NDArray[np.bool_]
     failures: tuple[Failures, ...]
-    by_estimator: Mapping[str, int]
+    attempts: tuple[Attempt, ...]
     scaled: int
     left: NDArray[np.int64]
 
@@ -49,9 +67,7 @@ def fill(cube: Cube, views: Views, checked: Checked, rule_set: RuleSet) -> Fille
     The first estimator of the set that can fill a cell does.
     """
     work = _prepared(cube, views, checked)
-    by_estimator = {
-        use.estimator.name: _apply(work, use, checked.estimate) for use in rule_set.estimators
-    }
+    attempts = tuple(_apply(work, use, checked.estimate) for use in rule_set.estimators)
     failures = [_not_estimated(work, checked.estimate, cube.shape[2])]
     done = 0
     if rule_set.scale_to_register and len(cube.spans):
@@ -71,7 +87,7 @@ def fill(cube: Cube, views: Views, checked: Checked, rule_set: RuleSet) -> Fille
         quality=work.quality.reshape(cube.shape),
         changed=changed,
         failures=tuple(failures),
-        by_estimator=by_estimator,
+        attempts=attempts,
         scaled=done,
         left=work.still_blank(),
     )
@@ -101,19 +117,23 @@ def _prepared(cube: Cube, views: Views, checked: Checked) -> Work:
         days=cube.days,
         axis=views.axis,
         interval_seconds=cube.interval_seconds,
+        outage=None if cube.outage is None else cube.outage.ravel(),
         registers=replace(registers, measured=views.spans.total - lost),
     )
 
 
-def _apply(work: Work, use: EstimatorUse, wanted: NDArray[np.int64]) -> int:
-    """Fill what an estimator can of the cells still open; give the number of cells filled."""
+def _apply(work: Work, use: EstimatorUse, wanted: NDArray[np.int64]) -> Attempt:
+    """Fill what an estimator can of the cells still open."""
     cells = wanted[work.is_blank(wanted)]
     if not len(cells):
-        return 0
+        return Attempt(use.estimator.name, 0, 0, {})
     estimates = use.estimator(work, cells, **use.parameters)
     work.values[cells[estimates.filled]] = estimates.values[estimates.filled]
     work.quality[cells[estimates.filled]] = use.estimator.quality
-    return int(np.count_nonzero(estimates.filled))
+    filled = int(np.count_nonzero(estimates.filled))
+    reasons = estimates.reasons or {use.estimator.declines: len(cells) - filled}
+    declined = {reason: count for reason, count in reasons.items() if count}
+    return Attempt(use.estimator.name, len(cells), filled, declined)
 
 
 def _scaled_codes() -> NDArray[np.int16]:

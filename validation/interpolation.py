@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -18,6 +19,7 @@ from validation.work import Work
     "Oracle Utilities MDM, Interval Interpolation",
     quality=quality.ESTIMATED_LINEAR,
     scaled=quality.ESTIMATED_SCALED_LINEAR,
+    declines="no end point",
 )
 def linear(
     work: Work,
@@ -54,8 +56,8 @@ def linear(
     if beside_bad == "next_good":
         reach += int(limit_hours * 3600) // work.interval_seconds
     channel = work.gaps[found.first[short]] // work.stride
-    before = _anchor(work, channel, position[found.first[short]] - 1, -1, reach)
-    after = _anchor(work, channel, position[found.last[short]] + 1, 1, reach)
+    before = anchor(work, channel, position[found.first[short]] - 1, -1, reach)
+    after = anchor(work, channel, position[found.last[short]] + 1, 1, reach)
     both = (before >= 0) & (after >= 0)
     able = both | ((before >= 0) | (after >= 0) if one_anchor == "flat" else False)
     left = np.where(before >= 0, before, after)
@@ -63,7 +65,14 @@ def linear(
 
     ends = np.full((2, len(found.first)), -1, dtype=np.int64)
     ends[:, short[able]] = left[able], right[able]
-    return _on_lines(work, found, ends, np.searchsorted(work.gaps, cells))
+    index = np.searchsorted(work.gaps, cells)
+    is_short = np.zeros(len(found.first), dtype=np.bool_)
+    is_short[short] = True
+    reasons = {
+        "gap too long": int(np.count_nonzero(~is_short[found.run[index]])),
+        "no end point": int(np.count_nonzero((is_short & (ends[0] < 0))[found.run[index]])),
+    }
+    return replace(_on_lines(work, found, ends, index), reasons=reasons)
 
 
 def _on_lines(
@@ -79,13 +88,21 @@ def _on_lines(
     return Estimates(filled, np.where(filled, values, 0))
 
 
-def _anchor(
+def anchor(
     work: Work,
     channel: NDArray[np.int64],
     position: NDArray[np.int64],
     step: int,
     reach: int,
 ) -> NDArray[np.int64]:
+    """Give the nearest good value from a place on, shape (k,), -1 for none.
+
+    Parameters
+    ----------
+    channel, position : shape (k,), where to begin
+    step : 1 onwards, -1 backwards
+    reach : slots to look at
+    """
     found = np.full(len(channel), -1, dtype=np.int64)
     seeking = np.arange(len(channel))
     for distance in range(reach):

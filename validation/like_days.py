@@ -18,6 +18,7 @@ from validation.work import Work
     source="Itron Enterprise Edition, Historical estimation",
     quality=quality.ESTIMATED_LIKE_DAY,
     scaled=quality.ESTIMATED_SCALED_LIKE_DAY,
+    declines="too few sound like days",
 )
 def like_day(
     work: Work,
@@ -45,16 +46,36 @@ def like_day(
     """
     day, which = np.unique(cells // work.slots, return_inverse=True)
     nearest = _nearest(work, day, days.likeness(work.days, like), count, within_days)
+    return mean(work, same_time(work, cells, nearest[which]), fewest)
+
+
+def same_time(work: Work, cells: NDArray[np.int64], source: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Give the cells of other days at the same local time, shape (k, m), -1 for none.
+
+    Parameters
+    ----------
+    cells : shape (k,)
+    source : shape (k, m), flattened (channel, day) indices, -1 for none
+    """
     clock = work.days.clock.ravel()[cells % work.stride]
-    source = nearest[which]
     slot = _slot_at(work.days)[np.maximum(source, 0) % len(work.days), clock[:, None]]
-    usable = (source >= 0) & (slot >= 0)
-    picked = np.where(usable, work.values[np.where(usable, source * work.slots + slot, 0)], 0)
+    return np.where((source >= 0) & (slot >= 0), source * work.slots + slot, -1)
+
+
+def mean(work: Work, others: NDArray[np.int64], fewest: int) -> Estimates:
+    """Average the cells of each row, rounded half up; at least ``fewest`` must be there.
+
+    Parameters
+    ----------
+    others : shape (k, m), flat cell indices, -1 for none
+    """
+    usable = others >= 0
+    picked = np.where(usable, work.values[np.maximum(others, 0)], 0)
     number = usable.sum(axis=1)
     filled = number >= max(fewest, 1)
     parts = np.maximum(number, 1)
-    mean = (2 * picked.sum(axis=1, dtype=np.int64) + parts) // (2 * parts)
-    return Estimates(filled, np.where(filled, mean, 0))
+    average = (2 * picked.sum(axis=1, dtype=np.int64) + parts) // (2 * parts)
+    return Estimates(filled, np.where(filled, average, 0))
 
 
 def _nearest(

@@ -90,6 +90,8 @@ class Cube:
         grid; None for nowhere
     outside : shape (c, d, n), True where nothing is expected, because no end device was installed
         or it was disconnected; quality is missing there, and stays so; None for nowhere
+    outage : shape (c, d, n), True where the record of outages and disconnections says that nothing
+        can have flowed; None for nowhere
 
     Raises
     ------
@@ -108,6 +110,7 @@ class Cube:
     duplicate: NDArray[np.bool_] | None = None
     misfit: NDArray[np.bool_] | None = None
     outside: NDArray[np.bool_] | None = None
+    outage: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         self._check_shapes()
@@ -141,7 +144,7 @@ class Cube:
             "days.clock": (self.days.clock.shape, (days, slots)),
             "one_way": (self.one_way.shape, (channels,)),
         }
-        for name in ("duplicate", "misfit", "outside"):
+        for name in ("duplicate", "misfit", "outside", "outage"):
             mask = getattr(self, name)
             if mask is not None:
                 expected[name] = (mask.shape, self.shape)

@@ -14,6 +14,7 @@ from validation.work import Work, sums_by
     source="Itron Analytics, flat line",
     quality=quality.ESTIMATED_REGISTER,
     scaled=quality.ESTIMATED_REGISTER,
+    declines="no register span to share out",
 )
 def register(work: Work, cells: NDArray[np.int64]) -> Estimates:
     r"""Spread what the register counted beyond the known intervals evenly over the open ones.

@@ -66,6 +66,7 @@ class Work:
     axis : shape (t,), flattened (day, slot) index of the slots that exist
     interval_seconds : length of a slot [s]
     registers : spans with what was measured in them
+    outage : shape (c·d·n,), True where an outage or a disconnection is on record; None for nowhere
     """
 
     values: Values
@@ -77,6 +78,7 @@ class Work:
     axis: NDArray[np.int64]
     interval_seconds: int
     registers: Registers
+    outage: NDArray[np.bool_] | None = None
 
     @property
     def slots(self) -> int:
@@ -104,6 +106,10 @@ class Work:
     def can_anchor(self, cells: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Say which cells are good enough to interpolate from."""
         return self._allows(cells, standing.ANCHOR)
+
+    def is_measured(self, cells: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Say which cells are good enough to fill others from."""
+        return self._allows(cells, standing.HISTORY)
 
     def is_blank(self, cells: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Say which cells have no value now."""
