@@ -26,6 +26,7 @@ from console import (
     quarantine_commands,
     registry_import,
     schedule_commands,
+    scorecard_command,
     serve,
     show,
     simulate_commands,
@@ -49,6 +50,7 @@ from mdm.delivery_files import DeliveryError
 from mdm.explain import ExplainError
 from mdm.registry import HeadingError
 from mdm.replay import ReplayError
+from mdm.scorecard import ScorecardError
 from mdm.worklist import WorklistError
 from schemas.cluster import ServerError
 from simulators.broker import BrokerError
@@ -75,6 +77,7 @@ _REFUSALS = (
     ReplayError,
     RuleSetError,
     ScheduleError,
+    ScorecardError,
     ServerError,
     UnknownDevice,
     UnknownFormat,
@@ -135,6 +138,7 @@ app.add_typer(probe_command.app, name="probe")
 app.command()(serve.serve)
 app.command()(explain_command.explain)
 vee_commands.app.command("backtest")(backtest_command.backtest_rules)
+vee_commands.app.command("scorecard")(scorecard_command.score)
 app.add_typer(vee_commands.app, name="vee")
 app.add_typer(vee_commands.worklist_app, name="worklist")
 app.add_typer(bill_commands.app, name="bill")

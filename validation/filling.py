@@ -66,7 +66,7 @@ def fill(cube: Cube, views: Views, checked: Checked, rule_set: RuleSet) -> Fille
 
     The first estimator of the set that can fill a cell does.
     """
-    work = _prepared(cube, views, checked)
+    work = prepared(cube, views, checked)
     attempts = tuple(_apply(work, use, checked.estimate) for use in rule_set.estimators)
     failures = [_not_estimated(work, checked.estimate, cube.shape[2])]
     done = 0
@@ -93,7 +93,8 @@ def fill(cube: Cube, views: Views, checked: Checked, rule_set: RuleSet) -> Fille
     )
 
 
-def _prepared(cube: Cube, views: Views, checked: Checked) -> Work:
+def prepared(cube: Cube, views: Views, checked: Checked) -> Work:
+    """Set bad values aside and give the record under repair, nothing filled yet."""
     values, codes = views.values.ravel(), cube.quality.ravel().copy()
     aside = np.setdiff1d(checked.estimate, views.missing, assume_unique=True)
     first = cube.spans.channel.astype(np.int64) * cube.days.clock.size

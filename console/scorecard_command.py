@@ -1,0 +1,122 @@
+"""``miqyas vee scorecard``: how well each estimator does on what is known."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from console import show, store
+from mdm import scorecard, usage_points
+from mdm.scorecard import Scorecard, ScorecardError
+from schemas.assets import UsagePoint
+from schemas.database import Connection
+from validation import ruleset
+from validation.scores import ALL, Score
+
+
+def score(
+    first: Annotated[
+        datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First local day.")
+    ],
+    end: Annotated[
+        datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Before this local day.")
+    ],
+    points: Annotated[
+        list[str] | None,
+        typer.Option("--usage-point", help="Only this one; may be repeated. Else all."),
+    ] = None,
+    rules: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="Score the estimators of this rule set; else every one there is.",
+        ),
+    ] = None,
+    turns: Annotated[
+        int, typer.Option(min=1, max=11, help="Hide gaps so often, each time on other days.")
+    ] = 1,
+    out: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Write all scores there, as CSV.")
+    ] = None,
+) -> None:
+    """Hide known values of past days, estimate them with each estimator, and show the errors.
+
+    Example: miqyas vee scorecard --from 2026-05-01 --to 2026-06-01
+    """
+    uses = ruleset.read(rules).estimators if rules else ()
+    with store.connection() as connection, show.out.status("hiding and estimating…") as status:
+
+        def progress(done: int, of: int) -> None:
+            status.update(f"{done:,} of {of:,} channels scored…")
+
+        told = scorecard.make(
+            connection,
+            first.date(),
+            end.date(),
+            now=store.now(connection),
+            points=_points(connection, points),
+            uses=uses,
+            turns=turns,
+            progress=progress,
+        )
+    _show(told)
+    if out:
+        write(told.scores, out)
+        show.done(f"Written to {out}: all scores, by season too.")
+
+
+def _points(connection: Connection, mrids: Sequence[str] | None) -> list[UsagePoint] | None:
+    if not mrids:
+        return None
+    found = [(mrid, usage_points.named(connection, mrid)) for mrid in mrids]
+    for mrid, point in found:
+        if point is None:
+            raise ScorecardError(f"no usage point {mrid!r} in the registry")
+    return [point for _, point in found if point]
+
+
+def _show(told: Scorecard) -> None:
+    show.done(
+        f"{show.count(told.usage_points, 'usage point')}, {show.count(told.channels, 'channel')}, "
+        f"{told.hidden:,} values hidden and estimated by each. Nothing was written."
+    )
+    for usage, (alone, scaled) in told.orders.items():
+        mine = [each for each in told.scores if each.usage == usage and each.season == ALL]
+        if not mine:
+            continue
+        show.table(
+            f"{usage}: errors in % of what flowed (WAPE)",
+            ["gap", "method", "filled #", "error #", "bias #", "scaled #", "last value #",
+             "interpolate #"],
+            [
+                (s.length, s.method, percent(s.filled / s.asked, 0), percent(s.wape),
+                 percent(s.bias, sign=True), percent(s.scaled), percent(s.persistence),
+                 percent(s.interpolate))
+                for s in mine
+                if s.filled
+            ],
+        )  # fmt: skip
+        for when, order in (("without a register", alone), ("scaled to a register", scaled)):
+            show.done(f"{usage}, {when}: suggested order: {', '.join(order) or 'none helps'}")
+
+
+def percent(part: float | None, places: int = 1, *, sign: bool = False) -> str:
+    """Give a part in percent, a dash for none."""
+    if part is None:
+        return "–"
+    return f"{100 * part:+.{places}f}" if sign else f"{100 * part:.{places}f}"
+
+
+def write(scores: Sequence[Score], path: Path) -> None:
+    """Write scores as CSV, one a row."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(Score.__dataclass_fields__))
+        writer.writeheader()
+        writer.writerows(asdict(each) for each in scores)
