@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from validation import consistency, failures, standing
+from validation.dials import DialSteps
 from validation.failures import Failures
 from validation.finding import Action, Severity
 from validation.matrix import Cube
 from validation.ruleset import RuleSet, RuleUse
-from validation.views import DayMatrix, DayTotals, SpanTotals, Timeline, Views
+from validation.views import Curves, DayMatrix, DayTotals, SpanTotals, Timeline, Views
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,7 +72,9 @@ def _failures(
         DayMatrix: views.days,
         Timeline: views.timeline,
         DayTotals: views.totals,
+        Curves: views.curves,
         SpanTotals: views.spans,
+        DialSteps: views.dials,
     }[use.rule.view]
     found = failures.located(use.rule(view, **use.parameters), use, cube, views)
     found = failures.unsettled(failures.in_days(found, live, cube.shape[2]), cube)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from schemas import quality
+from schemas.quality import QualityClass
 from validation.finding import Action
-from validation.rule import AGREEMENT, Mask, mask, rule
-from validation.views import DayMatrix
+from validation.rule import AGREEMENT, Mask, mask, nothing, rule
+from validation.views import Curves, DayMatrix
 
 _ANY = frozenset(Action)
+_NOTE = frozenset({Action.NOTE})
 
 
 @rule(
@@ -41,3 +44,59 @@ def interval_size(block: DayMatrix) -> Mask:
     Observed is the value [scaled unit], the limit the channel's interval length [s].
     """
     return mask(block.misfit & block.present, block.values, block.interval_seconds)
+
+
+@rule(source="Oracle Utilities MDM, Inactive Measurement", actions=_ANY)
+def inactive_use(block: DayMatrix, *, tolerance_per_hour: float) -> Mask:
+    """Mark use while the record of outages and disconnections says that nothing can have flowed.
+
+    Observed is the value [scaled unit].
+
+    Parameters
+    ----------
+    block : days of channels, shape (m, n) [scaled unit]
+    tolerance_per_hour : rate up to which it is no use [scaled unit / h]
+    """
+    if block.outage is None:
+        return nothing(block.values.shape)
+    limit = tolerance_per_hour * block.interval_seconds / 3600
+    fails = block.outage & block.present & (np.abs(block.values) > limit)
+    return mask(fails, block.values, limit)
+
+
+@rule(source="mako V07, a day of 25 hours with 24 of them covered", actions=_NOTE)
+def collapsed_hour(curves: Curves) -> Mask:
+    """Mark days on which clocks go back that lack just the hour that is there twice.
+
+    Observed is what is covered, the limit the day's length [h].
+    """
+    length = curves.days.length
+    extra = length - 86_400 // curves.interval_seconds
+    fails = (extra > 0) & (curves.totals.absent == extra)
+    if fails.any() and curves.outside is not None:
+        fails &= ~curves.outside.any(axis=2)
+    hours = curves.interval_seconds / 3600
+    return mask(fails, (length - curves.totals.absent) * hours, length * hours)
+
+
+@rule(source="Oracle Utilities MDM, Prolonged Estimation", actions=_NOTE)
+def prolonged_estimation(curves: Curves, *, days: int) -> Mask:
+    """Mark days at the end of more days than that of which nothing was measured.
+
+    A day counts whose slots are all missing, and so to be estimated, or were estimated before.
+    Where nothing can come, because no end device was installed, the row ends. Observed is the
+    length of the row so far, the limit ``days`` [days].
+
+    Parameters
+    ----------
+    curves : days of channels, shape (c, d, n)
+    days : longest row that passes [days]
+    """
+    kinds = quality.class_table()[curves.quality]
+    measured = (kinds != QualityClass.MISSING) & (kinds != QualityClass.ESTIMATED)
+    bare = ~measured.any(axis=2)
+    if curves.outside is not None:
+        bare &= ~curves.outside.any(axis=2)
+    place = np.arange(1, bare.shape[1] + 1)
+    row = place - np.maximum.accumulate(np.where(bare, 0, place), axis=1)
+    return mask(row > days, row, days)

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from validation import runs, standing
+from validation.dials import DialSteps
 from validation.finding import Action, Findings
 from validation.matrix import Cube
 from validation.rule import Mask, Verdict
 from validation.rules import RULES
 from validation.ruleset import RuleUse
-from validation.views import DayMatrix, DayTotals, Timeline, Views
+from validation.views import Curves, DayMatrix, DayTotals, Timeline, Views
 from validation.work import span_of, sums_by
 
 NOT_ESTIMATED: Final = "not_estimated"
@@ -67,7 +68,9 @@ def located(mask: Mask, use: RuleUse, cube: Cube, views: Views) -> Failures:
     elif use.rule.view is Timeline:
         width = len(views.axis)
         first = last = (mask.cells // width) * days * slots + views.axis[mask.cells % width]
-    elif use.rule.view is DayTotals:
+    elif use.rule.view is DialSteps:
+        first, last = views.dials.first[mask.cells], views.dials.last[mask.cells]
+    elif use.rule.view in (DayTotals, Curves):
         first = mask.cells * slots
         last = first + cube.days.length[mask.cells % days] - 1
     else:

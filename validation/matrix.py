@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from validation import standing
+from validation import dials, standing
 from validation.days import Days
+from validation.dials import DialSteps
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,6 +93,12 @@ class Cube:
         or it was disconnected; quality is missing there, and stays so; None for nowhere
     outage : shape (c, d, n), True where the record of outages and disconnections says that nothing
         can have flowed; None for nowhere
+    sibling : shape (c,), row of the reactive channel of an active one and the other way round, -1
+        for none; None for none at all
+    check : shape (c,), row of the channel of a check meter, -1 for none; None for none at all
+    reading_type : shape (c,), ids of reading types; None where they are not known
+    sector : shape (c,), codes of sectors; None where they are not known
+    dials : what registers counted between neighbouring readings
 
     Raises
     ------
@@ -111,6 +118,11 @@ class Cube:
     misfit: NDArray[np.bool_] | None = None
     outside: NDArray[np.bool_] | None = None
     outage: NDArray[np.bool_] | None = None
+    sibling: NDArray[np.int64] | None = None
+    check: NDArray[np.int64] | None = None
+    reading_type: NDArray[np.int16] | None = None
+    sector: NDArray[np.str_] | None = None
+    dials: DialSteps = field(default_factory=dials.no_steps)
 
     def __post_init__(self) -> None:
         self._check_shapes()
@@ -148,6 +160,10 @@ class Cube:
             mask = getattr(self, name)
             if mask is not None:
                 expected[name] = (mask.shape, self.shape)
+        for name in ("sibling", "check", "reading_type", "sector"):
+            column = getattr(self, name)
+            if column is not None:
+                expected[name] = (column.shape, (channels,))
         for name, (shape, wanted) in expected.items():
             if shape != wanted:
                 raise ValueError(f"cube: {name} is {shape}, not {wanted}")

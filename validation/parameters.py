@@ -5,14 +5,20 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, NewType, get_args, get_origin, get_type_hints
 
-Parameter = str | int | float | bool
+Parameter = str | int | float | bool | tuple[float, ...]
+Signed = NewType("Signed", float)
+"""A number that may be below 0."""
+Numbers = NewType("Numbers", tuple[float, ...])
+"""One number or more, any of them."""
 
 _WORDS: Final[dict[object, str]] = {
     int: "a whole number, 0 or more",
     float: "a number, 0 or more",
     bool: "true or false",
+    Signed: "a number",
+    Numbers: "a list of numbers, one or more",
 }
 
 
@@ -90,9 +96,17 @@ def _value(hint: object, value: object, where: str) -> Parameter:
         return choice(value, get_args(hint), where)
     if hint is bool and isinstance(value, bool):
         return value
+    if hint is Numbers and isinstance(value, list) and value:
+        return tuple(_number(Signed, each, where) for each in value)
+    if hint is not bool and hint is not Numbers:
+        return _number(hint, value, where)
+    raise RuleSetError(f"{where} = {value!r} is not {allowed(hint)}")
+
+
+def _number(hint: object, value: object, where: str) -> int | float:
     kinds = (int,) if hint is int else (int, float)
-    if hint is not bool and isinstance(value, kinds) and not isinstance(value, bool):
+    if isinstance(value, kinds) and not isinstance(value, bool):
         number = int(value) if hint is int else float(value)
-        if number >= 0 and math.isfinite(number):
+        if math.isfinite(number) and (number >= 0 or hint is Signed):
             return number
     raise RuleSetError(f"{where} = {value!r} is not {allowed(hint)}")

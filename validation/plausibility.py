@@ -7,8 +7,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from validation import days, runs
+from validation import days
 from validation.finding import Action
+from validation.lasting import lasting
 from validation.rule import AGREEMENT, Mask, Verdict, mask, rule
 from validation.views import DayMatrix, DayTotals, Timeline, Values
 
@@ -138,7 +139,7 @@ def zero_run(line: Timeline, *, hours: float) -> Mask:
     line : days of channels in a row, shape (c, t) [scaled unit]
     hours : shortest run that fails [h]
     """
-    return _run(line, (line.values == 0) & line.present, hours, 0)
+    return lasting(line, (line.values == 0) & line.present, hours, 0)
 
 
 @rule(
@@ -156,7 +157,7 @@ def short_zero_run(line: Timeline, *, hours: float) -> Mask:
     line : days of channels in a row, shape (c, t) [scaled unit]
     hours : shortest run that fails [h]
     """
-    return _run(line, (line.values == 0) & line.present, hours, 0)
+    return lasting(line, (line.values == 0) & line.present, hours, 0)
 
 
 @rule(
@@ -179,20 +180,4 @@ def stuck(line: Timeline, *, hours: float) -> Mask:
     same[:, :1] = False
     # A missing slot holds 0 in a timeline, so it is neither a member nor an end of such a run.
     same &= line.values != 0
-    return _run(line, same, hours, 1)
-
-
-def _run(line: Timeline, mask_: NDArray[np.bool_], hours: float, heads: int) -> Mask:
-    # A run of k equal values has k - 1 cells that equal the one before, and one head before them.
-    least = max(int(np.ceil(hours * 3600 / line.interval_seconds)), heads + 1)
-    cells, length = runs.at_least(mask_, least - heads)
-    if heads:
-        head = np.flatnonzero(np.diff(cells, prepend=-2) != 1) if len(cells) else cells
-        cells = np.concatenate([cells, cells[head] - 1])
-        length = np.concatenate([length, length[head]]) + heads
-        order = np.argsort(cells, kind="stable")
-        cells, length = cells[order], length[order]
-    fails = np.zeros(mask_.shape, dtype=np.bool_)
-    fails.ravel()[cells] = True
-    observed = length * line.interval_seconds / 3600
-    return Mask(fails, cells, observed, np.full(len(cells), float(hours)))
+    return lasting(line, same, hours, 1)

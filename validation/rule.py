@@ -61,6 +61,12 @@ def mask(fails: NDArray[np.bool_], observed: ArrayLike, limit: ArrayLike) -> Mas
     return Mask(fails, cells, picked(observed), picked(limit))
 
 
+def nothing(shape: tuple[int, ...]) -> Mask:
+    """Make a mask of that shape in which nothing fails."""
+    none = np.empty(0, dtype=np.float64)
+    return Mask(np.broadcast_to(np.False_, shape), none.astype(np.int64), none, none)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Rule:
     """A validation rule.

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from validation import completeness, consistency, plausibility
+from validation import (
+    completeness,
+    consistency,
+    limits,
+    plausibility,
+    registers,
+    siblings,
+    spikes,
+)
 from validation.rule import Rule
 
 RULES: Final[dict[str, Rule]] = {
@@ -21,5 +29,27 @@ RULES: Final[dict[str, Rule]] = {
         plausibility.stuck,
         consistency.sum_check,
         consistency.register_misread,
+        completeness.inactive_use,
+        completeness.collapsed_hour,
+        completeness.prolonged_estimation,
+        spikes.spike_mean,
+        spikes.spike_neighbours,
+        spikes.hampel,
+        spikes.tukey,
+        spikes.consecutive_change,
+        limits.demand_limit,
+        limits.peak_change,
+        limits.condition_run,
+        limits.interpolated,
+        limits.sentinel,
+        limits.night_zero,
+        registers.register_limit,
+        registers.register_change,
+        registers.register_decrease,
+        registers.register_rollover,
+        registers.tou_sum_check,
+        siblings.sibling_missing,
+        siblings.sibling_zero,
+        siblings.check_meter,
     )
 }

@@ -1,4 +1,4 @@
-"""The views of a cube that rules look at: target days, whole time axes, day sums, span sums."""
+"""The views of a cube that rules look at: target days, time axes, days, sums, register steps."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas import quality
 from validation import standing
 from validation.days import Days
+from validation.dials import DialSteps
 from validation.matrix import Cube
 
 Values = NDArray[np.int32] | NDArray[np.int64]
@@ -25,6 +27,7 @@ class DayMatrix:
     expected : shape (m, n), False at the padding past a day's length and where nothing can come
     one_way : shape (m,), True where a negative value can't be
     duplicate, misfit : shape (m, n), as in the cube
+    outage : shape (m, n), as in the cube; None for nowhere
     interval_seconds : length of a slot [s]
     """
 
@@ -34,6 +37,7 @@ class DayMatrix:
     one_way: NDArray[np.bool_]
     duplicate: NDArray[np.bool_]
     misfit: NDArray[np.bool_]
+    outage: NDArray[np.bool_] | None
     interval_seconds: int
 
 
@@ -46,11 +50,13 @@ class Timeline:
     values : shape (c, t) [scaled unit]
     present : shape (c, t), True where there is a value
     interval_seconds : length of a slot [s]
+    broken : shape (k,), flat indices of values with an outage in them, or of a part of a slot only
     """
 
     values: Values
     present: NDArray[np.bool_]
     interval_seconds: int
+    broken: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,6 +75,38 @@ class DayTotals:
     absent: NDArray[np.int64]
     sound: NDArray[np.bool_]
     days: Days
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Curves:
+    """Each channel's days beside each other, history included.
+
+    Attributes
+    ----------
+    values : shape (c, d, n) [scaled unit]
+    present : shape (c, d, n), True where there is a value
+    quality : shape (c, d, n), codes as they came, padding MISSING
+    misfit : shape (c, d, n), as in the cube; None for nowhere
+    outside : shape (c, d, n), as in the cube; None for nowhere
+    totals : sums over the days
+    sibling, check : shape (c,), as in the cube
+    interval_seconds : length of a slot [s]
+    """
+
+    values: Values
+    present: NDArray[np.bool_]
+    quality: NDArray[np.int16]
+    misfit: NDArray[np.bool_] | None
+    outside: NDArray[np.bool_] | None
+    totals: DayTotals
+    sibling: NDArray[np.int64]
+    check: NDArray[np.int64]
+    interval_seconds: int
+
+    @property
+    def days(self) -> Days:
+        """The d days."""
+        return self.totals.days
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,7 +136,7 @@ class Views:
     ----------
     values : shape (c, d, n), a copy of the cube's with 0 at every missing slot and padding; the
         views share its memory where they can
-    days, timeline, totals, spans : the four views
+    days, timeline, totals, curves, spans, dials : the views that rules see
     rows : shape (m,), flattened (channel, day) index of each row of ``days``
     axis : shape (t,), flattened (day, slot) index of each column of ``timeline``
     missing : flat cell indices without a value, ascending, padding apart
@@ -108,7 +146,9 @@ class Views:
     days: DayMatrix
     timeline: Timeline
     totals: DayTotals
+    curves: Curves
     spans: SpanTotals
+    dials: DialSteps
     rows: NDArray[np.int64]
     axis: NDArray[np.int64]
     missing: NDArray[np.int64]
@@ -139,9 +179,11 @@ def of(cube: Cube) -> Views:
     return Views(
         values=values,
         days=_day_matrix(cube, values, present, rows),
-        timeline=_timeline(cube, values, present, axis),
+        timeline=_timeline(cube, values, present, axis, _broken(cube, special)),
         totals=totals,
+        curves=_curves(cube, values, present, totals),
         spans=_span_totals(cube, values, totals, present),
+        dials=cube.dials,
         rows=rows,
         axis=axis,
         missing=missing,
@@ -183,18 +225,46 @@ def _day_matrix(
         one_way=cube.one_way[rows // days],
         duplicate=chosen(cube.duplicate),
         misfit=chosen(cube.misfit),
+        outage=None if cube.outage is None else chosen(cube.outage),
         interval_seconds=cube.interval_seconds,
     )
 
 
+def _broken(cube: Cube, special: NDArray[np.int64]) -> NDArray[np.int64]:
+    codes = cube.quality.ravel()[special]
+    broken: NDArray[np.int64] = special[(codes == quality.POWER_DOWN) | (codes == quality.PARTIAL)]
+    return broken
+
+
 def _timeline(
-    cube: Cube, values: Values, present: NDArray[np.bool_], axis: NDArray[np.int64]
+    cube: Cube,
+    values: Values,
+    present: NDArray[np.bool_],
+    axis: NDArray[np.int64],
+    broken: NDArray[np.int64],
 ) -> Timeline:
     channels, days, slots = cube.shape
     flat, there = values.reshape(channels, days * slots), present.reshape(channels, days * slots)
     if len(axis) < days * slots:
         flat, there = flat[:, axis], there[:, axis]
-    return Timeline(flat, there, cube.interval_seconds)
+        row, place = np.divmod(broken, days * slots)
+        broken = row * len(axis) + np.searchsorted(axis, place)
+    return Timeline(flat, there, cube.interval_seconds, broken)
+
+
+def _curves(cube: Cube, values: Values, present: NDArray[np.bool_], totals: DayTotals) -> Curves:
+    none = np.broadcast_to(np.int64(-1), (cube.shape[0],))
+    return Curves(
+        values=values,
+        present=present,
+        quality=cube.quality,
+        misfit=cube.misfit,
+        outside=cube.outside,
+        totals=totals,
+        sibling=none if cube.sibling is None else cube.sibling,
+        check=none if cube.check is None else cube.check,
+        interval_seconds=cube.interval_seconds,
+    )
 
 
 def _span_totals(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.validation.vee_cubes import SUM_CHECK, rule_set
 from validation import ruleset, scaling
 from validation.estimators import ESTIMATORS
 from validation.failures import NAMES
@@ -21,6 +22,7 @@ SECTIONS = {
     part.split("`", 1)[0]: part for part in re.split(r"^### `", PAGE, flags=re.MULTILINE)[1:]
 }
 COMMODITIES = ("electricity", "water")
+SHIPPED = {use.rule.name for each in ruleset.shipped() for use in each.rules}
 
 
 def cell(value: object) -> str:
@@ -54,10 +56,15 @@ def test_every_rule_estimator_and_finding_has_its_section_and_no_other_has() -> 
 
 
 @pytest.mark.parametrize("name", [*RULES, *ESTIMATORS])
-def test_a_section_names_the_source_and_the_shipped_defaults(name: str) -> None:
+def test_a_section_names_the_source_and_the_shipped_defaults_or_gives_an_example(name: str) -> None:
     section = SECTIONS[name]
     source = RULES[name].source if name in RULES else ESTIMATORS[name].source
     assert f"Source: {source}\n" in section
+    if name not in ESTIMATORS and name not in SHIPPED:
+        (example,) = re.findall(r"^```toml\n(.+?)^```", section, flags=re.MULTILINE | re.DOTALL)
+        assert next(use.rule.name for use in rule_set(example + SUM_CHECK).rules) == name
+        assert re.search(r"^Days that fail: \w", section, flags=re.MULTILINE)
+        return
     rows = re.findall(r"^\| `(\w+)` \| (.+?) \| (.+?) \|$", section, flags=re.MULTILINE)
     for column, commodity in enumerate(COMMODITIES, start=1):
         written = {row[0]: normal(row[column]) for row in rows if row[column] != "–"}

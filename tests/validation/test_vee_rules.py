@@ -39,6 +39,7 @@ def block(values: NDArray[Any], present: NDArray[np.bool_] | None = None) -> Day
         one_way=np.ones(len(values), dtype=np.bool_),
         duplicate=nowhere,
         misfit=nowhere,
+        outage=None,
         interval_seconds=3600,
     )
 
