@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from schemas import quality
 from schemas.quality import QualityClass
@@ -68,15 +69,28 @@ def inactive_use(block: DayMatrix, *, tolerance_per_hour: float) -> Mask:
 def collapsed_hour(curves: Curves) -> Mask:
     """Mark days on which clocks go back that lack just the hour that is there twice.
 
-    Observed is what is covered, the limit the day's length [h].
+    Either of the two hours of the same local time is missing, or, where a series was counted from
+    midnight on, the day's last hour. Observed is what is covered, the limit the day's length [h].
     """
     length = curves.days.length
     extra = length - 86_400 // curves.interval_seconds
     fails = (extra > 0) & (curves.totals.absent == extra)
-    if fails.any() and curves.outside is not None:
-        fails &= ~curves.outside.any(axis=2)
+    for day in np.flatnonzero(fails.any(axis=0)):
+        rows = np.flatnonzero(fails[:, day])
+        fails[rows, day] = _lost_hour(curves, rows, int(day), int(extra[day]))
     hours = curves.interval_seconds / 3600
     return mask(fails, (length - curves.totals.absent) * hours, length * hours)
+
+
+def _lost_hour(curves: Curves, rows: NDArray[np.intp], day: int, extra: int) -> NDArray[np.bool_]:
+    """Tell which channels lack just one of the two hours, or the day's last one."""
+    length, clock = curves.days.length[day], curves.days.clock[day]
+    twice = np.flatnonzero(clock[: length - extra] == clock[extra:length])
+    missing = ~curves.present[rows, day, :length]
+    if curves.outside is not None:
+        missing &= ~curves.outside[rows, day, :length]
+    places = (twice, twice + extra, np.arange(length - extra, length))
+    return np.logical_or.reduce([missing[:, place].sum(axis=1) == extra for place in places])
 
 
 @rule(source="Oracle Utilities MDM, Prolonged Estimation", actions=_NOTE)

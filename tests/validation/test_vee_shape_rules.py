@@ -241,9 +241,13 @@ def test_a_day_of_25_hours_that_lost_one() -> None:
         there = views.of(cube([[row]], first=date(2026, 10, 25), zone=LONDON, interval_seconds=900))
         return completeness.collapsed_hour(there.curves).observed.tolist()
 
+    # From 01:00 to 02:00 of summer time, the same of winter time, and from 23:00 on.
     assert fails(4, 5, 6, 7) == [24]
+    assert fails(8, 9, 10, 11) == [24]
+    assert fails(96, 97, 98, 99) == [24]
     assert fails() == []
     assert fails(4, 5, 6) == []
+    assert fails(12, 13, 14, 15) == []
     assert fails(*range(50)) == []
 
 
