@@ -90,7 +90,8 @@ def _lost_hour(curves: Curves, rows: NDArray[np.intp], day: int, extra: int) -> 
     if curves.outside is not None:
         missing &= ~curves.outside[rows, day, :length]
     places = (twice, twice + extra, np.arange(length - extra, length))
-    return np.logical_or.reduce([missing[:, place].sum(axis=1) == extra for place in places])
+    lost = [missing[:, place].sum(axis=1) == extra for place in places]
+    return np.asarray(np.any(lost, axis=0), dtype=np.bool_)
 
 
 @rule(source="Oracle Utilities MDM, Prolonged Estimation", actions=_NOTE)
