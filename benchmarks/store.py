@@ -141,8 +141,8 @@ def land(connection: Connection, devices: list[int], values: NDArray[np.int32]) 
 
 def blocks_out(connection: Connection, devices: list[int], days: int) -> int:
     """Read every block as validation does; give the sum."""
-    start = int(_START.timestamp())
-    return int(intake_raw.blocks(connection, devices, start, start + 86400 * days).values.sum())
+    start, meters = int(_START.timestamp()), np.array(devices, np.int32)
+    return int(intake_raw.blocks(connection, meters, start, start + 86400 * days).values.sum())
 
 
 def rows_out(connection: Connection, devices: list[int]) -> int:

@@ -5,24 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
+from datetime import date, datetime
 from itertools import pairwise
 from typing import Final
-from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mdm import intake_installed
+from mdm import intake_installed, intake_registers, intake_touched
 from mdm.intake_installed import Installed
-from schemas import statements
+from mdm.intake_touched import Touched
+from schemas import binary_copy, statements
 from schemas.database import Connection
-from schemas.period import Period, local_day
+from schemas.period import Period
 
 _SQL = statements.load("mdm", "intake.sql")
-# What arrives for a day that is not over waits for its end, and a while for the rest of it.
-_GRACE: Final = timedelta(hours=6)
 # Days that are worked on together: no longer hole between them, and no more in all.
 _HOLE: Final = 7
 _LONGEST: Final = 62
@@ -36,20 +33,13 @@ class Claim:
     ----------
     arrivals : ids of the arrivals taken
     installed : all that is or was installed at its usage points
-    usage_point, day : shape (k,), touched local days (proleptic ordinals), each pair once
-    edge_usage_point, edge_day : shape (k,), days next to those: a register between the two may
-        settle what was in doubt there
-    deferred : arrivals for days that are not over: end device, start, end, not before
+    touched : the local days that they touch
     unknown : end devices that are installed nowhere
     """
 
     arrivals: tuple[int, ...]
     installed: Installed
-    usage_point: NDArray[np.int32]
-    day: NDArray[np.int32]
-    edge_usage_point: NDArray[np.int32]
-    edge_day: NDArray[np.int32]
-    deferred: tuple[tuple[int, datetime, datetime, datetime], ...] = ()
+    touched: Touched
     unknown: tuple[int, ...] = ()
 
 
@@ -87,36 +77,41 @@ def claim(connection: Connection, *, now: datetime, limit: int) -> Claim | None:
     ----------
     limit : arrivals to start from
     """
-    due = connection.execute(_SQL["due_arrivals"], {"now": now, "limit": limit}).fetchall()
-    if not due:
-        return None
-    devices = sorted({row[1] for row in due})
-    points = _ids(connection, "lock_usage_points", end_devices=devices)
-    installed = intake_installed.installed(connection, points)
-    known = set(installed.end_device.tolist())
-    # A meter at a usage point that another run holds is left to that run.
-    elsewhere = _ids(
-        connection,
-        "installed_elsewhere",
-        end_devices=sorted(known.union(devices)),
-        usage_points=points,
+    due = binary_copy.read(
+        connection, _SQL["due_arrivals"], {"now": now, "limit": limit}, ("int8", "int4")
     )
-    unknown = set(devices) - known - set(elsewhere)
-    rows = connection.execute(
-        _SQL["arrivals_of"], {"end_devices": sorted((known | unknown) - set(elsewhere))}
-    ).fetchall()
-    touched = _Touched(now)
-    for _, device, start, end in rows:
-        for place in _rows_of(installed, device):
-            touched.add(installed, place, start, end)
-    return touched.claim(tuple(row[0] for row in rows), installed, tuple(sorted(unknown)))
+    devices = np.unique(due[1].values)
+    if not len(devices):
+        return None
+    _, at = _places_of(connection, devices)
+    points = _locked(connection, at)
+    installed = intake_installed.installed(connection, points)
+    known = np.unique(installed.end_device)
+    # A meter at a usage point that another run holds is left to that run.
+    device, at = _places_of(connection, np.union1d(known, devices))
+    elsewhere = device[~np.isin(at, points)]
+    unknown = np.setdiff1d(np.setdiff1d(devices, known), elsewhere)
+    mine = np.setdiff1d(np.union1d(known, unknown), elsewhere)
+    number, device, start, end = (
+        column.values
+        for column in binary_copy.read(
+            connection,
+            _SQL["arrivals_of"],
+            {"end_devices": binary_copy.array(mine)},
+            ("int8", "int4", "timestamptz", "timestamptz"),
+        )
+    )
+    arrival, place = intake_registers.pairs(device, installed.end_device)
+    touched = intake_touched.by_arrivals(installed, place, start[arrival], end[arrival], now=now)
+    return Claim(tuple(number.tolist()), installed, touched, tuple(unknown.tolist()))
 
 
 def claim_days(
     connection: Connection, usage_points: Sequence[int], period: Period, *, now: datetime
 ) -> Claim:
     """Take every local day of usage points that overlaps a period and is over."""
-    points = _ids(connection, "lock_named_usage_points", usage_points=list(usage_points))
+    limits = {"usage_points": binary_copy.array(usage_points)}
+    points = [row[0] for row in connection.execute(_SQL["lock_named_usage_points"], limits)]
     return seen_days(connection, points, period, now=now)
 
 
@@ -125,21 +120,21 @@ def seen_days(
 ) -> Claim:
     """Name every local day of usage points that overlaps a period and is over; take nothing."""
     installed = intake_installed.installed(connection, list(usage_points))
-    touched = _Touched(now)
-    for place in range(len(installed)):
-        touched.add(installed, place, period.start, period.end, whole=True)
-    return touched.claim((), installed, ())
+    return Claim((), installed, intake_touched.by_period(installed, period, now=now), ())
 
 
 def settle(connection: Connection, taken: Claim, *, now: datetime) -> None:
     """Delete the arrivals taken, and put off what is for days that are not over."""
-    connection.execute(_SQL["delete_arrivals"], {"ids": list(taken.arrivals)})
-    if taken.deferred:
-        device, start, end, not_before = zip(*taken.deferred, strict=True)
-        columns = {"end_devices": device, "starts": start, "ends": end, "not_before": not_before}
-        connection.execute(
-            _SQL["defer_arrivals"], {name: list(c) for name, c in columns.items()} | {"now": now}
-        )
+    connection.execute(_SQL["delete_arrivals"], {"ids": binary_copy.array(taken.arrivals)})
+    later = taken.touched.later
+    if len(later):
+        listed = {
+            "end_devices": binary_copy.array(later.end_device),
+            "starts": binary_copy.array(later.start),
+            "ends": binary_copy.array(later.end),
+            "not_before": binary_copy.array(later.not_before),
+        }
+        connection.execute(_SQL["defer_arrivals"], listed | {"now": now})
 
 
 def quarantine(
@@ -170,32 +165,24 @@ def names(connection: Connection, end_devices: Sequence[int]) -> dict[int, str]:
 
 def works(taken: Claim) -> Iterator[Work]:
     """Part a claim into works whose days lie together, oldest first."""
-    installed = taken.installed
+    installed, touched = taken.installed, taken.touched
     kinds = sorted(
-        set(
-            zip(
-                installed.zone,
-                installed.commodity,
-                installed.interval_seconds.tolist(),
-                strict=True,
-            )
-        )
+        {
+            (str(installed.zone[row]), str(installed.commodity[row]), int(interval))
+            for interval in np.unique(installed.interval_seconds)
+            for row in _examples(installed, interval)
+        }
     )
     for zone, commodity, interval in kinds:
-        mine = np.array(
-            [
-                (z, c) == (zone, commodity)
-                for z, c in zip(installed.zone, installed.commodity, strict=True)
-            ]
-        ) & (installed.interval_seconds == interval)
-        chosen = installed.rows(mine)
-        here = np.isin(taken.usage_point, chosen.usage_point)
-        edge = np.isin(taken.edge_usage_point, chosen.usage_point)
-        days = np.unique(np.concatenate([taken.day[here], taken.edge_day[edge]]))
+        mine = (installed.zone == zone) & (installed.commodity == commodity)
+        chosen = installed.rows(mine & (installed.interval_seconds == interval))
+        here = np.isin(touched.usage_point, chosen.usage_point)
+        edge = np.isin(touched.edge_usage_point, chosen.usage_point)
+        days = np.unique(np.concatenate([touched.day[here], touched.edge_day[edge]]))
         for first, last in _stretches(days):
-            inside = here & (taken.day >= first) & (taken.day <= last)
-            beside = edge & (taken.edge_day >= first) & (taken.edge_day <= last)
-            points = (taken.usage_point[inside], taken.edge_usage_point[beside])
+            inside = here & (touched.day >= first) & (touched.day <= last)
+            beside = edge & (touched.edge_day >= first) & (touched.edge_day <= last)
+            points = (touched.usage_point[inside], touched.edge_usage_point[beside])
             yield Work(
                 zone,
                 commodity,
@@ -203,93 +190,38 @@ def works(taken: Claim) -> Iterator[Work]:
                 chosen.rows(np.isin(chosen.usage_point, np.concatenate(points))),
                 date.fromordinal(first),
                 date.fromordinal(last),
-                taken.usage_point[inside],
-                taken.day[inside] - np.int32(first),
-                taken.edge_usage_point[beside],
-                taken.edge_day[beside] - np.int32(first),
+                touched.usage_point[inside],
+                touched.day[inside] - np.int32(first),
+                touched.edge_usage_point[beside],
+                touched.edge_day[beside] - np.int32(first),
             )
 
 
-class _Touched:
-    """Collects the days that stretches touch."""
-
-    def __init__(self, now: datetime) -> None:
-        self.now = now
-        self.inside: set[tuple[int, int]] = set()
-        self.edge: set[tuple[int, int]] = set()
-        self.later: dict[int, tuple[datetime, datetime, datetime]] = {}
-
-    def add(
-        self,
-        installed: Installed,
-        place: int,
-        start: datetime,
-        end: datetime,
-        *,
-        whole: bool = False,
-    ) -> None:
-        """Add a stretch of an end device, as far as the installation goes.
-
-        A stretch without length is a register reading; one at midnight is at the edge of both days.
-        """
-        since, until = int(installed.starts_at[place]), int(installed.ends_at[place])
-        first, last = max(int(start.timestamp()), since), min(int(end.timestamp()), until)
-        if first > last or (first == last and (start != end or whole)):
-            return
-        zone, point = installed.zone[place], int(installed.usage_point[place])
-        today = int(_today(self.now, zone).start.timestamp())
-        if last > today and not whole:
-            self._defer(int(installed.end_device[place]), max(first, today), last, zone)
-        from_, to = _ordinal(first, zone), _ordinal(max(last - 1, first), zone)
-        before, at_end = _ordinal(first - 1, zone), _ordinal(last, zone)
-        if first == last and before != from_:
-            self.edge |= {(point, before), (point, from_)}
-        else:
-            over = _ordinal(today, zone)
-            self.inside.update((point, day) for day in range(from_, min(to + 1, over)))
-            if not whole:
-                self.edge |= {(point, before), (point, at_end)}
-
-    def _defer(self, device: int, first: int, last: int, zone: str) -> None:
-        start, end = datetime.fromtimestamp(first, UTC), datetime.fromtimestamp(last, UTC)
-        not_before = _today(start, zone).end + _GRACE
-        if device in self.later:
-            known = self.later[device]
-            start, end = min(start, known[0]), max(end, known[1])
-            not_before = min(not_before, known[2])
-        self.later[device] = (start, end, not_before)
-
-    def claim(
-        self, arrivals: tuple[int, ...], installed: Installed, unknown: tuple[int, ...]
-    ) -> Claim:
-        """Give what was collected; a day that is not over is in none of it."""
-        zone_of = dict(zip(installed.usage_point.tolist(), installed.zone, strict=True))
-        today = {zone: _ordinal(int(self.now.timestamp()), zone) for zone in set(installed.zone)}
-
-        def over(pairs: set[tuple[int, int]]) -> NDArray[np.int32]:
-            kept = sorted(pair for pair in pairs if pair[1] < today[zone_of[pair[0]]])
-            return np.array(kept, np.int32).reshape(-1, 2)
-
-        inside, edge = over(self.inside), over(self.edge - self.inside)
-        return Claim(
-            arrivals,
-            installed,
-            inside[:, 0],
-            inside[:, 1],
-            edge[:, 0],
-            edge[:, 1],
-            tuple((device, *stretch) for device, stretch in self.later.items()),
-            unknown,
-        )
+def _places_of(
+    connection: Connection, end_devices: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Give where end devices are or were installed: end device and usage point, row by row."""
+    limits = {"end_devices": binary_copy.array(end_devices)}
+    device, point = binary_copy.read(connection, _SQL["places_of"], limits, ("int4", "int4"))
+    return device.values, point.values
 
 
-def _ids(connection: Connection, statement: str, **parameters: object) -> list[int]:
-    return [row[0] for row in connection.execute(_SQL[statement], parameters)]
+def _locked(connection: Connection, usage_points: NDArray[np.int32]) -> list[int]:
+    """Lock those usage points that nobody else holds."""
+    limits = {"usage_points": binary_copy.array(np.unique(usage_points))}
+    (points,) = binary_copy.read(connection, _SQL["lock_usage_points"], limits, ("int4",))
+    listed: list[int] = points.values.tolist()
+    return listed
 
 
-def _rows_of(installed: Installed, device: int) -> list[int]:
-    places: list[int] = np.flatnonzero(installed.end_device == device).tolist()
-    return places
+def _examples(installed: Installed, interval: int) -> list[int]:
+    """Give one installation for each zone and commodity among those of an interval length."""
+    mine = np.flatnonzero(installed.interval_seconds == interval)
+    zone = np.unique(installed.zone[mine], return_inverse=True)[1]
+    commodity, place = np.unique(installed.commodity[mine], return_inverse=True)
+    first = np.unique(zone * len(commodity) + place, return_index=True)[1]
+    rows: list[int] = mine[first].tolist()
+    return rows
 
 
 def _stretches(days: NDArray[np.int32]) -> Iterator[tuple[int, int]]:
@@ -300,14 +232,3 @@ def _stretches(days: NDArray[np.int32]) -> Iterator[tuple[int, int]]:
     for a, b in pairwise(edges):
         for first in range(int(days[a]), int(days[b - 1]) + 1, _LONGEST):
             yield first, min(first + _LONGEST - 1, int(days[b - 1]))
-
-
-@lru_cache(maxsize=4096)
-def _ordinal(second: int, zone: str) -> int:
-    return datetime.fromtimestamp(second, ZoneInfo(zone)).date().toordinal()
-
-
-@lru_cache(maxsize=256)
-def _today(now: datetime, zone: str) -> Period:
-    place = ZoneInfo(zone)
-    return local_day(now.astimezone(place).date(), place)

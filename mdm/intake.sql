@@ -9,7 +9,7 @@ FOR UPDATE SKIP LOCKED
 -- name: lock_usage_points
 SELECT id
 FROM usage_point
-WHERE id IN (SELECT usage_point_id FROM installation WHERE end_device_id = ANY(%(end_devices)s))
+WHERE id = ANY(%(usage_points)s)
 ORDER BY id
 FOR NO KEY UPDATE SKIP LOCKED
 
@@ -17,26 +17,24 @@ FOR NO KEY UPDATE SKIP LOCKED
 SELECT id FROM usage_point WHERE id = ANY(%(usage_points)s) ORDER BY id FOR NO KEY UPDATE
 
 -- name: installed
-SELECT i.id, i.usage_point_id, i.end_device_id, d.mrid, p.time_zone, p.commodity,
-       i.starts_at, i.ends_at, i.multiplier, d.interval_seconds, d.protocol
-FROM installation i
+SELECT i.id, i.usage_point_id, i.end_device_id, p.time_zone, p.commodity, i.starts_at, i.ends_at,
+       (i.multiplier * 1000000)::bigint, d.interval_seconds, d.protocol, d.register_modulus
+FROM unnest(%(usage_points)s::integer[]) AS w (id)
+JOIN installation i ON i.usage_point_id = w.id
 JOIN end_device d ON d.id = i.end_device_id
 JOIN usage_point p ON p.id = i.usage_point_id
-WHERE i.usage_point_id = ANY(%(usage_points)s)
 ORDER BY i.usage_point_id, i.starts_at
 
 -- name: wraps
-SELECT d.id, t.id, coalesce(d.register_modulus, w.modulus)
-FROM end_device d
-CROSS JOIN reading_type t
-LEFT JOIN register_wrap w ON w.end_device_id = d.id AND w.reading_type_id = t.id
-WHERE d.id = ANY(%(end_devices)s) AND t.accumulation = 'cumulative'
-  AND coalesce(d.register_modulus, w.modulus) IS NOT NULL
+SELECT w.end_device_id, w.reading_type_id, w.modulus
+FROM register_wrap w
+JOIN reading_type t ON t.id = w.reading_type_id
+WHERE w.end_device_id = ANY(%(end_devices)s) AND t.accumulation = 'cumulative'
 
--- name: installed_elsewhere
-SELECT DISTINCT end_device_id
-FROM installation
-WHERE end_device_id = ANY(%(end_devices)s) AND NOT usage_point_id = ANY(%(usage_points)s)
+-- name: places_of
+SELECT i.end_device_id, i.usage_point_id
+FROM unnest(%(end_devices)s::integer[]) AS w (id)
+JOIN installation i ON i.end_device_id = w.id
 
 -- name: arrivals_of
 SELECT id, end_device_id, starts_at, ends_at
@@ -50,14 +48,32 @@ DELETE FROM arrival WHERE id = ANY(%(ids)s)
 
 -- name: defer_arrivals
 INSERT INTO arrival (end_device_id, starts_at, ends_at, landed_at, not_before)
-SELECT end_device_id, starts_at, ends_at, %(now)s, not_before
-FROM unnest(%(end_devices)s::integer[], %(starts)s::timestamptz[], %(ends)s::timestamptz[],
-            %(not_before)s::timestamptz[]) AS w (end_device_id, starts_at, ends_at, not_before)
+SELECT end_device_id, to_timestamp(starts_at), to_timestamp(ends_at), %(now)s,
+       to_timestamp(not_before)
+FROM unnest(%(end_devices)s::integer[], %(starts)s::bigint[], %(ends)s::bigint[],
+            %(not_before)s::bigint[]) AS w (end_device_id, starts_at, ends_at, not_before)
 
 -- name: channels_of
-SELECT id, usage_point_id, reading_type_id
-FROM channel
-WHERE usage_point_id = ANY(%(usage_points)s::integer[]) AND interval_seconds = %(interval)s
+SELECT c.id, c.usage_point_id, c.reading_type_id
+FROM unnest(%(usage_points)s::integer[]) AS w (id)
+JOIN channel c ON c.usage_point_id = w.id
+WHERE c.interval_seconds = %(interval)s
+
+-- name: recorded_channels
+SELECT w.id
+FROM unnest(%(channels)s::integer[]) AS w (id)
+WHERE EXISTS (
+    SELECT FROM interval_block b
+    WHERE b.channel_id = w.id AND b.starts_at >= %(start)s AND b.starts_at < %(end)s
+)
+
+-- name: add_channels
+INSERT INTO channel (usage_point_id, reading_type_id, interval_seconds)
+SELECT w.usage_point_id, w.reading_type_id, %(interval)s
+FROM unnest(%(usage_points)s::integer[], %(reading_types)s::smallint[])
+    AS w (usage_point_id, reading_type_id)
+ON CONFLICT (usage_point_id, reading_type_id, interval_seconds) DO NOTHING
+RETURNING id, usage_point_id, reading_type_id
 
 -- name: end_device_names
 SELECT id, mrid FROM end_device WHERE id = ANY(%(end_devices)s)
@@ -66,14 +82,14 @@ SELECT id, mrid FROM end_device WHERE id = ANY(%(end_devices)s)
 SELECT end_device_id, reading_type_id, starts_at, interval_seconds, digest, collected_at,
        "values", quality
 FROM raw_interval_block
-WHERE end_device_id = ANY(%(end_devices)s) AND reading_type_id = ANY(%(reading_types)s)
+WHERE end_device_id = ANY(%(end_devices)s) AND reading_type_id = ANY(%(reading_types)s::smallint[])
   -- A raw block never crosses 00:00 UTC, so none is longer than a day.
   AND starts_at > %(start)s::timestamptz - interval '1 day' AND starts_at < %(end)s
 
 -- name: raw_registers
 SELECT end_device_id, reading_type_id, read_at, value, quality, collected_at
 FROM raw_register_reading
-WHERE end_device_id = ANY(%(end_devices)s) AND reading_type_id = ANY(%(reading_types)s)
+WHERE end_device_id = ANY(%(end_devices)s) AND reading_type_id = ANY(%(reading_types)s::smallint[])
   AND read_at >= %(start)s AND read_at <= %(end)s
 
 -- name: quarantine

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mdm import intake_place, readings, readings_columns, usage_points
+from mdm import intake_place, readings, readings_columns
 from mdm.intake import Work
 from mdm.intake_layout import NOWHERE, Layout
 from mdm.intake_raw import RawBlocks
 from mdm.intake_registers import Steps
-from schemas import quality, reading_type, statements
+from schemas import binary_copy, quality, statements
 from schemas.database import Connection
 from schemas.period import Period
 from schemas.quality import QualityClass
@@ -61,14 +62,11 @@ class History:
 
     def settled(self) -> NDArray[np.bool_]:
         """Tell which values a person has edited or accepted, shape (c, d, n)."""
-        edited = quality.classes(self.quality) == QualityClass.EDITED
-        return np.asarray(edited | (self.quality == quality.ACCEPTED))
+        return np.asarray(_decisions()[self.quality])
 
     def doubtful(self) -> NDArray[np.bool_]:
         """Tell which slots are missing, estimated or suspect, shape (c, d, n)."""
-        kinds = quality.classes(self.quality)
-        doubtful = (kinds == QualityClass.MISSING) | (kinds == QualityClass.ESTIMATED)
-        return np.asarray(doubtful | (self.quality == quality.SUSPECT))
+        return np.asarray(_doubts()[self.quality])
 
 
 def channels(
@@ -80,59 +78,86 @@ def channels(
     ----------
     add : whether they are; what came for them is left out otherwise
     """
-    installed, interval = work.installed, work.interval_seconds
+    installed = work.installed
     block, row, _ = intake_place.at_installations(raw, installed)
     sampled = installed.sampled[steps.installation]
-    came = {
-        *pairs(installed.usage_point[row], raw.reading_type[block]),
-        *pairs(installed.usage_point[steps.installation[sampled]], steps.interval_type[sampled]),
-    }
-    known = ids(connection, installed.usage_point, interval, came if add else set())
-    rows = sorted(known.items())
-    return Channels(
-        np.array([number for _, number in rows], np.int32),
-        np.array([point for (point, _), _ in rows], np.int32),
-        np.array([kind for (_, kind), _ in rows], np.int16),
+    came = keys(
+        np.concatenate(
+            [installed.usage_point[row], installed.usage_point[steps.installation[sampled]]]
+        ),
+        np.concatenate([raw.reading_type[block], steps.interval_type[sampled]]),
     )
+    known = of_points(connection, np.unique(installed.usage_point), work.interval_seconds)
+    return with_new(connection, known, came, work.interval_seconds) if add else known
 
 
-def ids(
-    connection: Connection,
-    usage_point: NDArray[np.int32],
-    interval_seconds: int,
-    wanted: set[tuple[int, int]],
-) -> dict[tuple[int, int], int]:
-    """Give usage points' channels of an interval length by (usage point, reading type's id).
+def of_points(
+    connection: Connection, usage_point: NDArray[np.int32], interval_seconds: int
+) -> Channels:
+    """Give usage points' channels of an interval length, 0 for registers."""
+    limits = {"usage_points": binary_copy.array(usage_point), "interval": interval_seconds}
+    found = binary_copy.read(connection, _SQL["channels_of"], limits, ("int4", "int4", "int2"))
+    return _ordered(*(column.values for column in found))
+
+
+def with_new(
+    connection: Connection, known: Channels, wanted: NDArray[np.int64], interval_seconds: int
+) -> Channels:
+    """Make the channels that are wanted and not known; give all.
 
     Parameters
     ----------
-    interval_seconds : 0 for registers
-    wanted : those that are made if they are not there
+    wanted : shape (k,), ``keys``
     """
-    limits = {"usage_points": np.unique(usage_point).tolist(), "interval": interval_seconds}
-    rows = connection.execute(_SQL["channels_of"], limits)
-    known = {(point, kind): number for number, point, kind in rows}
-    new = [
-        (point, reading_type.of_id(kind).name, interval_seconds)
-        for point, kind in sorted(wanted - known.keys())
-    ]
-    if new:
-        made = usage_points.ensure_channels(connection, new)
-        known |= {(key[0], reading_type.named(key[1]).id): number for key, number in made.items()}
-    return known
+    new = np.setdiff1d(wanted, keys(known.usage_point, known.reading_type), assume_unique=True)
+    if not len(new):
+        return known
+    limits = {
+        "usage_points": binary_copy.array(new >> 16),
+        "reading_types": binary_copy.array(new & 0xFFFF),
+        "interval": interval_seconds,
+    }
+    made = np.array(connection.execute(_SQL["add_channels"], limits).fetchall(), np.int64)
+    if len(made) < len(new):
+        # Somebody else made some of them in the meantime.
+        points = np.union1d(known.usage_point, new >> 16)
+        return of_points(connection, points.astype(np.int32), interval_seconds)
+    return _ordered(
+        np.concatenate([known.id, made[:, 0].astype(np.int32)]),
+        np.concatenate([known.usage_point, made[:, 1].astype(np.int32)]),
+        np.concatenate([known.reading_type, made[:, 2].astype(np.int16)]),
+    )
 
 
-def pairs(usage_point: NDArray[Any], kind: NDArray[Any]) -> set[tuple[int, int]]:
-    """Give the different (usage point, reading type's id) among rows."""
-    # np.unique first: there are far fewer pairs than blocks.
-    distinct = np.unique(usage_point.astype(np.int64) << 16 | kind.astype(np.int64))
-    return {(int(key >> 16), int(key & 0xFFFF)) for key in distinct}
+def keys(usage_point: NDArray[Any], kind: NDArray[Any]) -> NDArray[np.int64]:
+    """Give the different (usage point, reading type's id) among rows, as one number each."""
+    return np.unique(usage_point.astype(np.int64) << 16 | kind.astype(np.int64))
+
+
+def _ordered(
+    number: NDArray[np.int32], point: NDArray[np.int32], kind: NDArray[np.int16]
+) -> Channels:
+    order = np.lexsort((kind, point))
+    return Channels(number[order], point[order], kind[order])
+
+
+def recorded(connection: Connection, channels_: Channels, layout: Layout) -> NDArray[np.int32]:
+    """Give the usage points of which the record has some of a layout's days, ascending."""
+    if not len(channels_):
+        return np.empty(0, np.int32)
+    limits = {
+        "channels": binary_copy.array(channels_.id),
+        "start": _moment(layout.bounds[0]),
+        "end": _moment(layout.bounds[-1]),
+    }
+    (found,) = binary_copy.read(connection, _SQL["recorded_channels"], limits, ("int4",))
+    return np.unique(channels_.usage_point[np.isin(channels_.id, found.values)])
 
 
 def history(connection: Connection, channels_: Channels, layout: Layout) -> History:
     """Read a layout's days from the record."""
     period = Period(_moment(layout.bounds[0]), _moment(layout.bounds[-1]))
-    table = readings.current(connection, channels_.id.tolist(), period)
+    table = readings.current(connection, channels_.id, period)
     shape = (len(channels_), layout.count, layout.width)
     values = np.zeros(shape, np.int32)
     codes = np.full(shape, quality.MISSING, np.int16)
@@ -148,6 +173,23 @@ def history(connection: Connection, channels_: Channels, layout: Layout) -> Hist
     codes[row, day[fits], :width] = table.quality[fits, :width]
     recorded[row, day[fits]] = True
     return History(values, codes, recorded)
+
+
+@cache
+def _doubts() -> NDArray[np.bool_]:
+    """Give which quality codes are doubtful, as a table."""
+    kinds = quality.class_table()
+    table = (kinds == QualityClass.MISSING) | (kinds == QualityClass.ESTIMATED)
+    table[quality.SUSPECT] = True
+    return np.asarray(table)
+
+
+@cache
+def _decisions() -> NDArray[np.bool_]:
+    """Give which quality codes a person has decided, as a table."""
+    table = quality.class_table() == QualityClass.EDITED
+    table[quality.ACCEPTED] = True
+    return np.asarray(table)
 
 
 def _moment(second: np.int64) -> datetime:

@@ -32,6 +32,8 @@ from validation.matrix import Cube, Spans
 
 # Like days, and the registers on both sides of a month's reading, are within this of a day.
 HISTORY: Final = 35
+# Where nothing is recorded, only samples near the edges of the touched days count.
+_MARGIN: Final = 1
 # How far off the grid a block may start and still count as in its slot [s].
 CLOCK_TOLERANCE: Final = 60
 # Cells of one cube: its arrays and the engine's stay below a few hundred MB.
@@ -68,6 +70,24 @@ class Intake:
     unplaced: Sequence[Unplaced]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Share:
+    """Some usage points of a work, and the registers that were read there.
+
+    Attributes
+    ----------
+    work : as it was, but for its usage points; ``day`` and ``edge_day`` still count from its first
+    layout : its days and those that may influence them
+    before : days of the layout before the work's first
+    dials : register readings of the layout's days, by installations of the work
+    """
+
+    work: Work
+    layout: Layout
+    before: int
+    dials: Dials
+
+
 def intakes(
     connection: Connection,
     work: Work,
@@ -84,49 +104,67 @@ def intakes(
     over_people : whether edited and accepted values give way to what was read
     add_channels : whether channels that the record does not have yet are made, or left out
     """
-    layout = _layout(work, weeks, now)
+    for share in shares(connection, work, weeks, now):
+        found = intake(connection, share, over_people=over_people, add_channels=add_channels)
+        if found is not None:
+            yield found
+
+
+def shares(connection: Connection, work: Work, weeks: Weeks, now: datetime) -> Iterator[Share]:
+    """Part a work by usage points, so that the cube of each part stays within bounds.
+
+    Usage points of which the record has no day yet have no history: many of them go together.
+    """
     points = np.unique(np.concatenate([work.usage_point, work.edge_usage_point]))
-    # Two channels at most usage points: active and reactive energy.
-    size = max(1, _CELLS // (2 * layout.count * layout.width))
-    for first in range(0, len(points), size):
-        part = _part(work, points[first : first + size])
-        intake = _intake(
-            connection, part, layout, over_people=over_people, add_channels=add_channels
-        )
-        if intake is not None:
-            yield intake
+    known = intake_channels.of_points(connection, points, work.interval_seconds)
+    wide = _layout(work, weeks, now, HISTORY)
+    recorded = intake_channels.recorded(connection, known, wide)
+    for chosen, layout in (
+        (points[~np.isin(points, recorded)], _layout(work, weeks, now, _MARGIN)),
+        (recorded, wide),
+    ):
+        # Two channels at most usage points: active and reactive energy.
+        size = max(1, _CELLS // (2 * layout.count * layout.width))
+        for first in range(0, len(chosen), size):
+            yield _share(connection, work, layout, chosen[first : first + size])
 
 
-def _layout(work: Work, weeks: Weeks, now: datetime) -> Layout:
-    """Lay out the touched days with their history; days that are not over are none."""
-    first = work.first - timedelta(days=HISTORY)
+def _layout(work: Work, weeks: Weeks, now: datetime, margin: int) -> Layout:
+    """Lay out the touched days with days around them; days that are not over are none."""
+    first = work.first - timedelta(days=margin)
     today = intake_layout.local_date(now, work.zone)
-    last = min(work.last + timedelta(days=HISTORY), today - timedelta(days=1))
+    last = min(work.last + timedelta(days=margin), today - timedelta(days=1))
     week = weeks.of(work.zone)
     return intake_layout.of(first, (last - first).days + 1, work.zone, work.interval_seconds, week)
 
 
-def _part(work: Work, points: NDArray[np.int32]) -> Work:
+def _share(connection: Connection, work: Work, layout: Layout, points: NDArray[np.int32]) -> Share:
     here, edge = np.isin(work.usage_point, points), np.isin(work.edge_usage_point, points)
-    return replace(
+    part = replace(
         work,
         installed=work.installed.rows(np.isin(work.installed.usage_point, points)),
         usage_point=work.usage_point[here],
-        day=work.day[here] + HISTORY,
+        day=work.day[here],
         edge_usage_point=work.edge_usage_point[edge],
-        edge_day=work.edge_day[edge] + HISTORY,
+        edge_day=work.edge_day[edge],
     )
-
-
-def _intake(
-    connection: Connection, work: Work, layout: Layout, *, over_people: bool, add_channels: bool
-) -> Intake | None:
-    """Load some usage points; the days of ``work`` count from the layout's first."""
-    devices = np.unique(work.installed.end_device).tolist()
     registers = intake_raw.registers(
-        connection, devices, int(layout.bounds[0]), int(layout.bounds[-1])
+        connection,
+        np.unique(part.installed.end_device),
+        int(layout.bounds[0]),
+        int(layout.bounds[-1]),
     )
-    dials = intake_registers.dials(registers, work.installed)
+    dials = intake_registers.dials(registers, part.installed)
+    return Share(part, layout, (work.first - layout.first).days, dials)
+
+
+def intake(
+    connection: Connection, share: Share, *, over_people: bool = False, add_channels: bool = True
+) -> Intake | None:
+    """Load some usage points; None where there is nothing to validate. See ``intakes``."""
+    work, layout, dials = share.work, share.layout, share.dials
+    work = replace(work, day=work.day + share.before, edge_day=work.edge_day + share.before)
+    devices = np.unique(work.installed.end_device)
     steps = intake_registers.steps(dials, work.installed, layout)
     days = intake_targets.reach(work.day if len(work.day) else work.edge_day)
     raw = _raw(connection, devices, layout, days)
@@ -182,7 +220,7 @@ class _Seen:
 
 
 def _raw(
-    connection: Connection, devices: list[int], layout: Layout, days: tuple[int, int]
+    connection: Connection, devices: NDArray[np.int32], layout: Layout, days: tuple[int, int]
 ) -> RawBlocks:
     start, end = layout.bounds[days[0]], layout.bounds[days[1]]
     return intake_raw.blocks(connection, devices, int(start), int(end))

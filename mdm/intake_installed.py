@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from decimal import Decimal
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas import reading_type, statements
+from schemas import binary_copy, reading_type, statements
+from schemas.binary_copy import Column
 from schemas.database import Connection
 
 _SQL = statements.load("mdm", "intake.sql")
@@ -20,7 +19,15 @@ FOREVER: Final = np.iinfo(np.int64).max // 2
 _SCALE: Final = 1_000_000
 _WIDTH: Final = max(each.id for each in reading_type.table().values()) + 1
 # These have no memory: the head-end samples their registers on the grid of their intervals.
-_SAMPLED: Final = ("modbus", "mqtt")
+_SAMPLED: Final = (b"modbus", b"mqtt")
+_CUMULATIVE: Final = [
+    each.id for each in reading_type.table().values() if each.accumulation == "cumulative"
+]
+_MICRO: Final = 1_000_000
+_COLUMNS: Final = (
+    "int4", "int4", "int4", "text", "text", "timestamptz", "timestamptz", "int8", "int4", "text",
+    "int8",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,7 +37,7 @@ class Installed:
     Attributes
     ----------
     id, usage_point, end_device : shape (k,), int32
-    mrid, zone, commodity : of the end device and of the usage point
+    zone, commodity : shape (k,), of the usage point
     starts_at, ends_at : shape (k,), int64 [s]; ``FOREVER`` for no end
     multiplier : shape (k,), int64 [millionths]
     interval_seconds : shape (k,), int32, the end device's [s]
@@ -42,9 +49,8 @@ class Installed:
     id: NDArray[np.int32]
     usage_point: NDArray[np.int32]
     end_device: NDArray[np.int32]
-    mrid: tuple[str, ...]
-    zone: tuple[str, ...]
-    commodity: tuple[str, ...]
+    zone: NDArray[np.str_]
+    commodity: NDArray[np.str_]
     starts_at: NDArray[np.int64]
     ends_at: NDArray[np.int64]
     multiplier: NDArray[np.int64]
@@ -57,14 +63,12 @@ class Installed:
 
     def rows(self, chosen: NDArray[Any]) -> Installed:
         """Choose rows."""
-        places = np.arange(len(self))[chosen].tolist()
         return Installed(
             id=self.id[chosen],
             usage_point=self.usage_point[chosen],
             end_device=self.end_device[chosen],
-            mrid=tuple(self.mrid[i] for i in places),
-            zone=tuple(self.zone[i] for i in places),
-            commodity=tuple(self.commodity[i] for i in places),
+            zone=self.zone[chosen],
+            commodity=self.commodity[chosen],
             starts_at=self.starts_at[chosen],
             ends_at=self.ends_at[chosen],
             multiplier=self.multiplier[chosen],
@@ -95,37 +99,46 @@ class Installed:
 
 def installed(connection: Connection, usage_points: Sequence[int]) -> Installed:
     """Read what was and is installed at usage points."""
-    rows = connection.execute(_SQL["installed"], {"usage_points": list(usage_points)}).fetchall()
-    columns = list(zip(*rows, strict=True)) if rows else [()] * 11
-    number, point, device, mrid, zone, commodity, starts, ends = columns[:8]
-    multiplier, interval, protocol = columns[8:]
-    end_device = np.array(device, np.int32)
+    limits = {"usage_points": binary_copy.array(usage_points)}
+    number, point, device, zone, commodity, *others = binary_copy.read(
+        connection, _SQL["installed"], limits, _COLUMNS
+    )
+    starts, ends, multiplier, interval, protocol, modulus = others
     return Installed(
-        id=np.array(number, np.int32),
-        usage_point=np.array(point, np.int32),
-        end_device=end_device,
-        mrid=tuple(mrid),
-        zone=tuple(zone),
-        commodity=tuple(commodity),
-        starts_at=np.array([_second(moment) for moment in starts], np.int64),
-        ends_at=np.array([_second(moment) for moment in ends], np.int64),
-        multiplier=np.array([int(Decimal(m) * _SCALE) for m in multiplier], np.int64),
-        interval_seconds=np.array(interval, np.int32),
-        modulus=_moduli(connection, end_device),
-        sampled=np.array([p in _SAMPLED for p in protocol], np.bool_),
+        id=number.values,
+        usage_point=point.values,
+        end_device=device.values,
+        zone=zone.values.astype(np.str_),
+        commodity=commodity.values.astype(np.str_),
+        starts_at=starts.values // _MICRO,
+        ends_at=np.where(binary_copy.nulls(ends), FOREVER, ends.values // _MICRO),
+        multiplier=multiplier.values,
+        interval_seconds=interval.values,
+        modulus=_moduli(connection, device.values, modulus),
+        sampled=np.isin(protocol.values, _SAMPLED),
     )
 
 
-def _moduli(connection: Connection, end_device: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Read where the registers of end devices wrap, a row for each, by reading type's id."""
-    known = connection.execute(_SQL["wraps"], {"end_devices": end_device.tolist()}).fetchall()
-    place, row = np.unique(end_device, return_inverse=True)
-    table = np.zeros((len(place), _WIDTH), np.int64)
-    if known:
-        device, kind, modulus = (np.array(column, np.int64) for column in zip(*known, strict=True))
-        table[np.searchsorted(place, device), kind] = modulus
-    return np.asarray(table[row])
+def _moduli(
+    connection: Connection, end_device: NDArray[np.int32], own: Column
+) -> NDArray[np.int64]:
+    """Give where the registers of end devices wrap, a row for each, by reading type's id.
 
-
-def _second(moment: datetime | None) -> int:
-    return FOREVER if moment is None else int(moment.timestamp())
+    Parameters
+    ----------
+    own : the registry's for all registers of an end device; NULL where the driver's count
+    """
+    table = np.zeros((len(end_device), _WIDTH), np.int64)
+    open_ = np.unique(end_device[binary_copy.nulls(own)])
+    if len(open_):
+        limits = {"end_devices": binary_copy.array(open_)}
+        known = connection.execute(_SQL["wraps"], limits).fetchall()
+        told = np.zeros((len(open_), _WIDTH), np.int64)
+        for device, kind, modulus in known:
+            told[np.searchsorted(open_, device), kind] = modulus
+        rows = binary_copy.nulls(own)
+        table[rows] = told[np.searchsorted(open_, end_device[rows])]
+    table[:, _CUMULATIVE] = np.where(
+        binary_copy.nulls(own)[:, None], table[:, _CUMULATIVE], own.values[:, None]
+    )
+    return table

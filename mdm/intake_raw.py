@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -80,7 +79,9 @@ class RawRegisters:
         return len(self.end_device)
 
 
-def blocks(connection: Connection, end_devices: Sequence[int], start: int, end: int) -> RawBlocks:
+def blocks(
+    connection: Connection, end_devices: NDArray[np.int32], start: int, end: int
+) -> RawBlocks:
     """Read the raw blocks that have a slot from start to end [s].
 
     Voltages and other momentary values are no energy: they stay in the raw store only.
@@ -105,7 +106,7 @@ def blocks(connection: Connection, end_devices: Sequence[int], start: int, end: 
 
 
 def registers(
-    connection: Connection, end_devices: Sequence[int], start: int, end: int
+    connection: Connection, end_devices: NDArray[np.int32], start: int, end: int
 ) -> RawRegisters:
     """Read the raw readings of counting registers from start to end [s], both included.
 
@@ -134,11 +135,11 @@ def registers(
 
 
 def _limits(
-    accumulation: str, end_devices: Sequence[int], start: int, end: int
+    accumulation: str, end_devices: NDArray[np.int32], start: int, end: int
 ) -> dict[str, object]:
     kinds = reading_type.table().values()
     return {
-        "end_devices": list(end_devices),
+        "end_devices": binary_copy.array(end_devices),
         "reading_types": [each.id for each in kinds if each.accumulation == accumulation],
         "start": readings_columns.moment(start),
         "end": readings_columns.moment(end),

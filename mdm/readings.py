@@ -51,7 +51,7 @@ class RegisterTable:
 
 def current(
     connection: Connection,
-    channel_ids: Sequence[int],
+    channel_ids: Sequence[int] | NDArray[Any],
     period: Period,
     *,
     known_at: datetime | None = None,
@@ -119,7 +119,7 @@ def named(
 
 def registers(
     connection: Connection,
-    channel_ids: Sequence[int],
+    channel_ids: Sequence[int] | NDArray[Any],
     period: Period,
     *,
     known_at: datetime | None = None,
@@ -240,7 +240,7 @@ def unrecorded(connection: Connection, table: RegisterTable) -> RegisterTable:
         return table
     first, last = table.read_at.min(), table.read_at.max()
     period = Period(readings_columns.moment(first), readings_columns.moment(last))
-    before = registers(connection, np.unique(table.channel_id).tolist(), period)
+    before = registers(connection, np.unique(table.channel_id), period)
     place = readings_columns.places(
         (before.channel_id, before.read_at, before.installation_id),
         (table.channel_id, table.read_at, table.installation_id),
@@ -262,10 +262,20 @@ def unrecorded(connection: Connection, table: RegisterTable) -> RegisterTable:
 
 
 def record_registers(
-    connection: Connection, table: RegisterTable, *, provenance_id: int, recorded_at: datetime
+    connection: Connection,
+    table: RegisterTable,
+    *,
+    provenance_id: int,
+    recorded_at: datetime,
+    known: bool = False,
 ) -> int:
-    """Make a new version of every register reading that is new or differs; give how many."""
-    new = unrecorded(connection, table)
+    """Make a new version of every register reading that is new or differs; give how many.
+
+    Parameters
+    ----------
+    known : whether the table is what ``unrecorded`` gave
+    """
+    new = table if known else unrecorded(connection, table)
     rows = len(new)
     if rows:
         stamp = readings_columns.microseconds(recorded_at)
@@ -284,10 +294,10 @@ def record_registers(
 
 
 def _limits(
-    channel_ids: Sequence[int], period: Period, known_at: datetime | None
+    channel_ids: Sequence[int] | NDArray[Any], period: Period, known_at: datetime | None
 ) -> dict[str, object]:
     return {
-        "channels": list(channel_ids),
+        "channels": binary_copy.array(channel_ids),
         "start": period.start,
         "end": period.end,
         "known_at": known_at or "infinity",
@@ -298,7 +308,7 @@ def _before(connection: Connection, blocks: BlockTable) -> BlockTable:
     """Read the newest versions of the days that are to be recorded."""
     first, last = (blocks.starts_at.min(), blocks.starts_at.max()) if len(blocks) else (0, 0)
     period = Period(readings_columns.moment(first), readings_columns.moment(last + 1))
-    return current(connection, np.unique(blocks.channel_id).tolist(), period, origins=True)
+    return current(connection, np.unique(blocks.channel_id), period, origins=True)
 
 
 def _table(connection: Connection, columns: Sequence[Column]) -> BlockTable:
@@ -308,5 +318,8 @@ def _table(connection: Connection, columns: Sequence[Column]) -> BlockTable:
 def _intervals(connection: Connection, channel_id: NDArray[Any]) -> NDArray[np.int32]:
     """Look the interval length of each row's channel up."""
     distinct, place = np.unique(channel_id, return_inverse=True)
-    rows = connection.execute(_SQL["channel_intervals"], {"channels": distinct.tolist()})
+    if not len(distinct):
+        return np.empty(0, np.int32)
+    limits = {"channels": binary_copy.array(distinct)}
+    rows = connection.execute(_SQL["channel_intervals"], limits)
     return np.array([row[1] for row in rows], np.int32)[place]

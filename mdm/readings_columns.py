@@ -53,7 +53,7 @@ def table(columns: Sequence[Column], interval_seconds: NDArray[np.int32]) -> Blo
     origins = None
     if len(columns) > 6:
         origins = np.broadcast_to(provenance.values[:, None], values.values.shape).copy()
-        rows = ~_nulls(columns[6])
+        rows = ~binary_copy.nulls(columns[6])
         origins[rows, : columns[6].values.shape[1]] = columns[6].values[rows]
     return BlockTable(
         channel_id=channel.values,
@@ -139,10 +139,6 @@ def rows_of(column: Column, rows: NDArray[np.intp]) -> Column:
         length=None if column.length is None else column.length[rows],
         null=None if column.null is None else column.null[rows],
     )
-
-
-def _nulls(column: Column) -> NDArray[np.bool_]:
-    return np.zeros(len(column), np.bool_) if column.null is None else column.null
 
 
 def moment(second: int | np.integer[Any]) -> datetime:

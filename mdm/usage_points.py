@@ -59,17 +59,12 @@ def ensure_channels(connection: Connection, wanted: Iterable[ChannelKey]) -> dic
         if a usage point does not exist.
     """
     keys = list(dict.fromkeys(wanted))
-    points = [key[0] for key in keys]
-    connection.execute(
-        _SQL["add_channels"],
-        {
-            "usage_points": points,
-            "reading_types": [key[1] for key in keys],
-            "intervals": [key[2] for key in keys],
-        },
-    )
-    known = {
-        (c.usage_point_id, c.reading_type, c.interval_seconds): c.id
-        for c in channels(connection, sorted(set(points)))
+    columns = {
+        "usage_points": [key[0] for key in keys],
+        "reading_types": [key[1] for key in keys],
+        "intervals": [key[2] for key in keys],
     }
+    connection.execute(_SQL["add_channels"], columns)
+    rows = connection.execute(_SQL["named_channels"], columns)
+    known = {(point, kind, interval): number for point, kind, interval, number in rows}
     return {key: known[key] for key in keys}

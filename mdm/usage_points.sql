@@ -37,3 +37,13 @@ FROM unnest(%(usage_points)s::integer[], %(reading_types)s::text[], %(intervals)
     AS w (usage_point_id, reading_type, interval_seconds)
 JOIN reading_type t ON t.name = w.reading_type
 ON CONFLICT (usage_point_id, reading_type_id, interval_seconds) DO NOTHING
+
+-- name: named_channels
+-- A join with the wanted ones goes by the index, whatever the planner knows of a table that has
+-- just been filled.
+SELECT w.usage_point_id, w.reading_type, w.interval_seconds, c.id
+FROM unnest(%(usage_points)s::integer[], %(reading_types)s::text[], %(intervals)s::integer[])
+    AS w (usage_point_id, reading_type, interval_seconds)
+JOIN reading_type t ON t.name = w.reading_type
+JOIN channel c ON c.usage_point_id = w.usage_point_id AND c.reading_type_id = t.id
+    AND c.interval_seconds = w.interval_seconds

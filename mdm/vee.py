@@ -98,7 +98,7 @@ def run(
         now=now,
     )
     intake.settle(connection, taken, now=now)
-    done = Report(taken=len(taken.arrivals), deferred=len(taken.deferred), quarantined=lost)
+    done = Report(taken=len(taken.arrivals), deferred=len(taken.touched.later), quarantined=lost)
     return report + done
 
 
@@ -136,14 +136,12 @@ def _validate(
 ) -> Report:
     report = Report()
     for work in intake.works(taken):
-        report += Report(registers=vee_registers.record(connection, work, now=now))
-        for part in intake_cube.intakes(
-            connection,
-            work,
-            weeks=weeks or vee_weeks.shipped(),
-            now=now,
-            over_people=over_people,
-        ):
+        for share in intake_cube.shares(connection, work, weeks or vee_weeks.shipped(), now):
+            taken_in = vee_registers.record(connection, share.work, share.dials, now=now)
+            report += Report(registers=taken_in)
+            part = intake_cube.intake(connection, share, over_people=over_people)
+            if part is None:
+                continue
             for rule_set, chosen in by_rule_set(part, work.commodity, rule_sets):
                 report += _run(connection, chosen, rule_set, now=now)
             report += Report(quarantined=_quarantine(connection, part, now))
@@ -230,7 +228,7 @@ def _before(connection: Connection, part: Intake) -> BlockTable:
     bounds = part.layout.bounds
     first, end = (bounds[days[0]], bounds[days[-1] + 1]) if len(days) else (0, 0)
     period = Period(readings_columns.moment(first), readings_columns.moment(end))
-    ids = part.channels.id[known.any(axis=1)].tolist()
+    ids = part.channels.id[known.any(axis=1)]
     return readings.current(connection, ids, period, origins=True)
 
 
@@ -274,7 +272,8 @@ def _add_run(
 def _quarantine(connection: Connection, part: Intake, now: datetime) -> int:
     """Note raw blocks that could not be placed, by end device, type and start."""
     raw = part.raw
-    mrid = dict(zip(part.installed.end_device.tolist(), part.installed.mrid, strict=True))
+    lost = [raw.end_device[each.block] for each in part.unplaced]
+    mrid = intake.names(connection, np.unique(np.concatenate(lost)).tolist()) if lost else {}
 
     def rows() -> Iterator[tuple[str, dict[str, object], str]]:
         for each in part.unplaced:

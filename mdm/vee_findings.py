@@ -123,7 +123,7 @@ def _known(connection: Connection, intake: Intake) -> _Known:
     bounds, ids = intake.layout.bounds, intake.channels.id
     days = np.flatnonzero(intake.cube.target.any(axis=0))
     limits = {
-        "channels": ids.tolist(),
+        "channels": binary_copy.array(ids),
         "start": readings_columns.moment(bounds[0]),
         "end": readings_columns.moment(bounds[days[-1] + 1]),
         "reached": readings_columns.moment(bounds[days[0]]),

@@ -264,6 +264,27 @@ def test_readings_refer_to_what_exists(connection: Connection, channel: int) -> 
         connection.transaction(),
     ):
         record.land(connection, "M-9", NOW, [1], reading_type_id=999)
+    for key in ("usage_point_id", "reading_type_id"):
+        row = {"usage_point_id": point, "reading_type_id": 11, key: 999}
+        with (
+            pytest.raises(psycopg.errors.ForeignKeyViolation, match=f"{key} 999 of table channel"),
+            connection.transaction(),
+        ):
+            connection.execute(
+                "INSERT INTO channel (usage_point_id, reading_type_id, interval_seconds)"
+                " VALUES (%(usage_point_id)s, %(reading_type_id)s, 900)",
+                row,
+            )
+    with (
+        pytest.raises(psycopg.errors.ForeignKeyViolation, match="vee_run_id 55 of table finding"),
+        connection.transaction(),
+    ):
+        connection.execute(
+            "INSERT INTO finding (channel_id, day, starts_at, ends_at, rule, severity, action,"
+            " found_at, vee_run_id) VALUES (%s, '2026-06-01', '2026-06-01', '2026-06-02', 'gap',"
+            " 'info', 'note', '2026-06-02', 55)",
+            [channel],
+        )
     with (
         pytest.raises(psycopg.errors.ForeignKeyViolation, match="end_device_id 55 of table"),
         connection.transaction(),
@@ -278,7 +299,7 @@ def test_what_readings_refer_to_stays(connection: Connection, channel: int) -> N
     record.land(connection, "M-9", NOW, [1])
     record.record(connection, record.blocks([channel], [DAY], [[1]]))
     connection.execute("DELETE FROM arrival; DELETE FROM installation")
-    for table in ("end_device", "channel", "provenance"):
+    for table in ("end_device", "channel", "provenance", "usage_point"):
         with (
             pytest.raises(psycopg.errors.ForeignKeyViolation, match="is still referred to by"),
             connection.transaction(),
