@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from validation import checking, failures, filling, misreads, views
+from validation import checking, failures, filling, misreads, rechecking, views
 from validation.filling import Attempt
 from validation.finding import Findings
 from validation.matrix import Cube
@@ -28,7 +28,9 @@ class Counters:
     replaced : had a value that a rule set aside for estimation
     filled : by each estimator of the rule set, by its name
     attempts : what each estimator of the rule set was asked for, could fill and declined, and why
-    scaled : of the filled ones, those in a span brought to the register's difference
+    scaled : those in a span brought to the register's difference: of the filled ones, and of the
+        measured too where the set has all scaled
+    failing : stretches of estimates that fail a rule themselves, where the set has them checked
     left : still without a value that they should have
     suspect : kept their value and are marked suspect
     findings : rows in the table of findings
@@ -40,6 +42,7 @@ class Counters:
     filled: Mapping[str, int]
     attempts: tuple[Attempt, ...]
     scaled: int
+    failing: int
     left: int
     suspect: int
     findings: int
@@ -80,7 +83,11 @@ def run(cube: Cube, rule_set: RuleSet) -> Outcome:
         cube, seen = misreads.joined(cube, seen, checking.margin(seen.spans, rule_set))
     checked = checking.check(cube, seen, rule_set)
     filled = filling.fill(cube, seen, checked, rule_set)
-    findings = failures.table([*checked.failures, *filled.failures], cube)
+    rechecked = []
+    if rule_set.check_estimates and len(filled.estimates):
+        done = replace(cube, values=filled.values, quality=filled.quality)
+        rechecked.append(rechecking.failing(done, filled.estimates, rule_set))
+    findings = failures.table([*checked.failures, *filled.failures, *rechecked], cube)
     return Outcome(
         values=filled.values,
         quality=filled.quality,
@@ -93,6 +100,7 @@ def run(cube: Cube, rule_set: RuleSet) -> Outcome:
             filled=_by_method(filled.attempts),
             attempts=filled.attempts,
             scaled=filled.scaled,
+            failing=sum(len(each.first) for each in rechecked),
             left=_in_targets(cube, filled.left),
             suspect=len(checked.suspect),
             findings=len(findings),

@@ -21,7 +21,8 @@ from validation.work import span_of, sums_by
 
 NOT_ESTIMATED: Final = "not_estimated"
 SCALING_REFUSED: Final = "scaling_refused"
-NAMES: Final = (*RULES, NOT_ESTIMATED, SCALING_REFUSED)
+ESTIMATE_FAILS: Final = "estimate_fails"
+NAMES: Final = (*RULES, NOT_ESTIMATED, SCALING_REFUSED, ESTIMATE_FAILS)
 """Every name a finding can have: the rules, and what the engine itself reports."""
 
 

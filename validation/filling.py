@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from schemas import quality
-from validation import runs, scaling
+from schemas.quality import QualityClass
+from validation import runs, scaling, standing
 from validation.checking import Checked
 from validation.estimators import ESTIMATORS
 from validation.failures import NOT_ESTIMATED, SCALING_REFUSED, Failures
@@ -49,6 +51,7 @@ class Filled:
     failures : what couldn't be estimated, and what couldn't be scaled
     attempts : what each estimator of the set did, in its order
     scaled : cells brought to their register's difference
+    estimates : flat indices of the cells that were filled, ascending
     left : flat indices of the cells still without a value, history included, ascending
     """
 
@@ -58,6 +61,7 @@ class Filled:
     failures: tuple[Failures, ...]
     attempts: tuple[Attempt, ...]
     scaled: int
+    estimates: NDArray[np.int64]
     left: NDArray[np.int64]
 
 
@@ -69,15 +73,13 @@ def fill(cube: Cube, views: Views, checked: Checked, rule_set: RuleSet) -> Fille
     work = prepared(cube, views, checked)
     attempts = tuple(_apply(work, use, checked.estimate) for use in rule_set.estimators)
     failures = [_not_estimated(work, checked.estimate, cube.shape[2])]
-    done = 0
+    done, moved = 0, np.empty(0, dtype=np.int64)
     if rule_set.scale_to_register and len(cube.spans):
-        result = scaling.scaled(work)
-        work.values[result.cells] = result.values
-        work.quality[result.cells] = _scaled_codes()[work.quality[result.cells]]
-        failures.append(_refused(work.registers, result.refused))
-        done = len(result.cells)
+        moved, refused = _scale(work, cube, rule_set)
+        failures.append(refused)
+        done = len(moved)
     changed = np.zeros(cube.target.shape, dtype=np.bool_)
-    for cells in (checked.estimate, checked.suspect):
+    for cells in (checked.estimate, checked.suspect, moved):
         differs = (work.quality[cells] != cube.quality.ravel()[cells]) | (
             work.values[cells] != cube.values.ravel()[cells]
         )
@@ -89,6 +91,7 @@ def fill(cube: Cube, views: Views, checked: Checked, rule_set: RuleSet) -> Fille
         failures=tuple(failures),
         attempts=attempts,
         scaled=done,
+        estimates=checked.estimate[~work.is_blank(checked.estimate)],
         left=work.still_blank(),
     )
 
@@ -137,8 +140,29 @@ def _apply(work: Work, use: EstimatorUse, wanted: NDArray[np.int64]) -> Attempt:
     return Attempt(use.estimator.name, len(cells), filled, declined)
 
 
+def _scale(work: Work, cube: Cube, rule_set: RuleSet) -> tuple[NDArray[np.int64], Failures]:
+    """Bring register spans to what they counted; give the cells that were, and the refused."""
+    mode: dict[str, Any] = dict(rule_set.scaling)
+    result = scaling.scaled(
+        work, _scalable(work, cube) if mode["intervals"] == "all" else np.empty(0, np.int64), **mode
+    )
+    work.values[result.cells] = result.values
+    work.quality[result.cells] = _scaled_codes()[work.quality[result.cells]]
+    return result.cells, _refused(work.registers, result.refused)
+
+
+def _scalable(work: Work, cube: Cube) -> NDArray[np.int64]:
+    """Give the measured cells of target days that nobody doubts or has decided about."""
+    codes = work.quality.reshape(cube.shape)
+    able = standing.table()[codes] & (standing.PRESENT | standing.SETTLED) == standing.PRESENT
+    able &= quality.class_table()[codes] == QualityClass.VALID
+    able &= cube.target[:, :, None] & cube.days.exists
+    return np.flatnonzero(able)
+
+
 def _scaled_codes() -> NDArray[np.int16]:
     codes = np.arange(32768, dtype=np.int16)
+    codes[quality.class_table() == QualityClass.VALID] = quality.SCALED_MEASURED
     for each in ESTIMATORS.values():
         codes[each.quality] = each.scaled
     return codes

@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
-from validation import parameters
+from validation import parameters, scaling
 from validation.estimator import Estimator
 from validation.estimators import ESTIMATORS
 from validation.finding import Action, Severity
@@ -21,7 +21,12 @@ from validation.parameters import Parameter, RuleSetError
 from validation.rule import Rule, Verdict
 from validation.rules import RULES
 
-_TOP: Final = ("name", "effective_from", "description", "scale_to_register", "rules", "estimators")
+_TOP: Final = (
+    "name", "effective_from", "description", "scale_to_register", "scaling", "check_estimates",
+    "rules", "estimators",
+)  # fmt: skip
+# What a file without [scaling] has.
+_SCALING: Final = {"intervals": "estimated", "negative": "refuse"}
 _SEVERITIES: Final = {each.name.lower(): each for each in Severity}
 
 
@@ -71,6 +76,8 @@ class RuleSet:
     rules : in the file's order; the order changes nothing but the findings' order in a slot
     estimators : in order: the first that can fill a slot does
     scale_to_register : whether estimates are brought to the register's difference
+    scaling : how, as keyword parameters of ``scaling.scaled``
+    check_estimates : whether the rules look at the estimates, too
     digest : sha256 of the canonical content, for the provenance
     text : the TOML text that it was made of
     """
@@ -82,6 +89,8 @@ class RuleSet:
     estimators: tuple[EstimatorUse, ...]
     scale_to_register: bool
     digest: str
+    scaling: Mapping[str, Any] = field(default_factory=lambda: dict(_SCALING))
+    check_estimates: bool = False
     text: str = field(default="", repr=False, compare=False)
 
     def use(self, name: str) -> RuleUse | None:
@@ -158,6 +167,10 @@ def parse(text: str, file: str) -> RuleSet:
         ),
         scale_to_register=_typed(content, "scale_to_register", bool, "true or false", file),
         digest=_digest(content),
+        scaling=_scaling(content.get("scaling", _SCALING), f"{file}: [scaling]"),
+        check_estimates=_typed(
+            {"check_estimates": False, **content}, "check_estimates", bool, "true or false", file
+        ),
         text=text,
     )
     _check_registers(result, file)
@@ -212,6 +225,12 @@ def _estimator(table: object, where: str) -> EstimatorUse:
     method = parameters.choice(rest.pop("method", None), ESTIMATORS, f"{where}: method")
     chosen = ESTIMATORS[method]
     return EstimatorUse(chosen, parameters.checked(chosen.fill, rest, f"{where} ({method})"))
+
+
+def _scaling(table: object, where: str) -> dict[str, Parameter]:
+    if not isinstance(table, dict):
+        raise RuleSetError(f"{where}: {table!r} is not a table of keys and values")
+    return parameters.checked(scaling.scaled, table, where)
 
 
 def _check_registers(rule_set: RuleSet, file: str) -> None:

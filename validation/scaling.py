@@ -1,9 +1,9 @@
-"""Scaling: estimates are brought to what the register counted, exact to the last unit."""
+"""Scaling: intervals are brought to what the register counted, exact to the last unit."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ SOURCE: Final = (
     "Itron Enterprise Edition, interval data scaling; Oracle Utilities MDM, Interval Adjustment "
     "From Scalar; largest-remainder method"
 )
+_NONE: Final = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,7 +26,7 @@ class Scaled:
     cells : shape (k,), flat indices of the scaled cells, ascending
     values : shape (k,), their new values [scaled unit]
     spans : shape (s,), True for the spans that were brought to their register's difference
-    refused : shape (s,), True for those whose measured values leave no room for the estimates
+    refused : shape (s,), True for those whose other values leave no room for what is scaled
     """
 
     cells: NDArray[np.int64]
@@ -34,22 +35,33 @@ class Scaled:
     refused: NDArray[np.bool_]
 
 
-def scaled(work: Work) -> Scaled:
+def scaled(
+    work: Work,
+    measured: NDArray[np.int64] = _NONE,
+    *,
+    intervals: Literal["estimated", "all"],
+    negative: Literal["refuse", "allow"],
+) -> Scaled:
     r"""Scale the estimates E of each register span so that the span adds up to the register.
 
     .. math:: x_i' = f · x_i, \quad f = (R - \sum_{i \notin E} x_i) / \sum_{i \in E} x_i
 
     rounded down, and the units left over go, one each, to the largest remainders, of equal ones
-    to the earliest. Estimates that sum to 0 get equal parts. Measured values never change.
-    A span with a blank left in it isn't scaled; one with f < 0 is refused.
+    to the earliest. Estimates that sum to 0 get equal parts. A span with a blank left in it isn't
+    scaled; one with f < 0 is refused, or its estimates get the other sign.
 
     Parameters
     ----------
     work : the record under repair; it is not changed
+    measured : cells that may be scaled beside the estimates, if all intervals are; ascending
+    intervals : ``estimated`` leaves every measured value alone; ``all`` has ``measured`` in E too,
+        and leaves spans alone that add up to the register already
+    negative : what becomes of a span whose other values leave less than nothing for E
     """
     registers = work.registers
     count = len(registers.energy)
-    cells = work.filled()
+    filled = work.filled()
+    cells = np.union1d(filled, measured) if intervals == "all" else filled
     span = registers.span_of(cells)
     cells, span = cells[span >= 0], span[span >= 0]
     values = work.values[cells].astype(np.int64)
@@ -58,20 +70,28 @@ def scaled(work: Work) -> Scaled:
     eligible[span] = True
     eligible[blank[blank >= 0]] = False
 
-    target = registers.energy - registers.measured
     total = sums_by(span, values, count)
-    refused = eligible & _refuses(target, total, np.iinfo(work.values.dtype).max)
+    present = registers.measured + sums_by(
+        registers.span_of(filled), work.values[filled].astype(np.int64), count
+    )
+    target = registers.energy - (present - total)
+    if intervals == "all":
+        eligible &= target != total
+    backwards = _is_backwards(target, total)
+    refused = eligible & (np.abs(target) > np.iinfo(work.values.dtype).max)
+    if negative == "refuse":
+        refused |= eligible & backwards
     done = eligible & ~refused
     chosen = done[span]
     cells, span, values = cells[chosen], span[chosen], values[chosen]
-    return Scaled(cells, apportioned(values, span, target), done, refused)
+    # Shares have the sign of their weights; turned twice, those of the other sign are exact too.
+    turned = np.where(backwards & (total != 0), -1, 1)
+    shares = apportioned(values, span, target * turned) * turned[span]
+    return Scaled(cells, shares, done, refused)
 
 
-def _refuses(
-    target: NDArray[np.int64], total: NDArray[np.int64], highest: int
-) -> NDArray[np.bool_]:
-    backwards = np.where(total == 0, target < 0, np.sign(target) * np.sign(total) < 0)
-    return np.asarray(backwards | (np.abs(target) > highest))
+def _is_backwards(target: NDArray[np.int64], total: NDArray[np.int64]) -> NDArray[np.bool_]:
+    return np.where(total == 0, target < 0, np.sign(target) * np.sign(total) < 0)
 
 
 def apportioned(

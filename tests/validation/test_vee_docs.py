@@ -19,7 +19,8 @@ from validation.ruleset import Response
 
 PAGE = Path(__file__).parents[2].joinpath("docs", "rules.md").read_text(encoding="utf-8")
 SECTIONS = {
-    part.split("`", 1)[0]: part for part in re.split(r"^### `", PAGE, flags=re.MULTILINE)[1:]
+    part.split("`", 1)[0]: part.split("\n## ", 1)[0]
+    for part in re.split(r"^### `", PAGE, flags=re.MULTILINE)[1:]
 }
 COMMODITIES = ("electricity", "water")
 SHIPPED = {use.rule.name for each in ruleset.shipped() for use in each.rules}
@@ -85,5 +86,9 @@ def test_an_estimators_section_names_its_quality_codes(name: str) -> None:
 
 
 def test_scaling_and_the_registers_words_stand_there() -> None:
-    assert f"Source: {scaling.SOURCE}\n" in PAGE
+    section = PAGE.split("\n## Scaling\n", 1)[1].split("\n## ", 1)[0]
+    assert f"Source: {scaling.SOURCE}\n" in section
+    written = re.findall(r"^\| `(\w+)` \|", section, flags=re.MULTILINE)
+    signature = inspect.signature(scaling.scaled).parameters.values()
+    assert written == [each.name for each in signature if each.kind is each.KEYWORD_ONLY]
     assert all(f"| `{verdict}` | " in PAGE for verdict in Verdict)

@@ -100,7 +100,7 @@ def test_the_digest_is_of_the_content_not_of_the_layout() -> None:
         ("effective_from = 2026-01-01", 'effective_from = "soon"', r"effective_from = 'soon' is not a date"),
         ("effective_from = 2026-01-01", "effective_from = 2026-01-01T00:00:00", r"has a time"),
         ('name = "flats"', "", r"flats.toml: name is missing"),
-        ('name = "flats"', 'name = "flats"\ncolour = "red"', r"unknown key colour; allowed: description, "),
+        ('name = "flats"', 'name = "flats"\ncolour = "red"', r"unknown key colour; allowed: check_estimates, description, "),
         ("scale_to_register = true", "scale_to_register = true\nrules = 4", r"not TOML"),
         (WHOLE, HEAD + "rules = 4\nestimators = []", r"rules = 4 is not a table of rules"),
         (WHOLE, HEAD + "rules = { gap = 4 }\nestimators = []", r"\[rules.gap\]: 4 is not a table"),
