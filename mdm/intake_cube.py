@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mdm import (
+    intake_beside,
     intake_channels,
     intake_layout,
     intake_place,
@@ -195,6 +196,8 @@ def intake(
     came = (lines, (wider[0] - cut[0], wider[1] - cut[0]))
     outside = intake_targets.outside(work.installed, channels, seen.target, seen.layout)
     cube, settled, lost = _cube(seen, *came, outside=outside, over_people=over_people)
+    steps_ = intake_beside.steps(dials, work.installed, channels, seen.layout)
+    cube = intake_beside.completed(connection, cube, channels, steps_)
     return Intake(
         channels=channels,
         layout=seen.layout,

@@ -78,6 +78,9 @@ def _failures(
     }[use.rule.view]
     found = failures.located(use.rule(view, **use.parameters), use, cube, views)
     found = failures.unsettled(failures.in_days(found, live, cube.shape[2]), cube)
+    if use.rule.view is DialSteps:
+        # Several registers of a channel may fail at the same time.
+        found = failures.distinct([found])
     if use.by_register:
         allowed = margin(views.spans, rule_set)
         found = failures.judged_by_registers(found, use, cube, views, allowed)

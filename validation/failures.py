@@ -92,6 +92,18 @@ def located(mask: Mask, use: RuleUse, cube: Cube, views: Views) -> Failures:
     )
 
 
+def distinct(failures: Sequence[Failures]) -> Failures:
+    """Put failures of one rule together; of those that begin at the same cell the worst stays."""
+    columns = ("first", "last", "observed", "limit", "severity", "action")
+    every = Failures(
+        failures[0].name,
+        *(np.concatenate([getattr(each, name) for each in failures]) for name in columns),
+    )
+    order = np.lexsort((-every.last, -every.action, -every.severity, every.first))
+    every = every.only(order)
+    return every.only(np.diff(every.first, prepend=-1) != 0)
+
+
 def in_days(failures: Failures, chosen: NDArray[np.bool_], slots: int) -> Failures:
     """Keep the stretches that touch a chosen day, shape (c, d)."""
     before = np.concatenate([[0], np.cumsum(chosen.ravel())])

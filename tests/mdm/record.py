@@ -16,7 +16,14 @@ from schemas.period import Period
 from schemas.reading import BlockTable
 from validation import ruleset
 
-STATEMENT_FILES = ["readings.sql", "intake.sql", "vee.sql", "worklist.sql", "explain.sql"]
+STATEMENT_FILES = [
+    "readings.sql",
+    "intake.sql",
+    "intake_beside.sql",
+    "vee.sql",
+    "worklist.sql",
+    "explain.sql",
+]
 NOW = datetime(2026, 7, 1, 6, tzinfo=UTC)
 
 # Rules of the tests' own: the shipped ones may change.
