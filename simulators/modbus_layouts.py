@@ -211,6 +211,31 @@ def _em24(meter: Meter, moment: int) -> Iterator[Word]:
     yield 4, 0x005C, _swapped(0)
 
 
+def _socomec(name: str, energy: int, watt_hours: int, meter: Meter, moment: int) -> Iterator[Word]:
+    """Give the words of a Countis or Diris: its name, and energy at a place of the model's own."""
+    yield 3, 0xC38A, name.encode("ascii").ljust(16)
+    for place in (0xC558, 0xC55A, 0xC55C):
+        yield 3, place, struct.pack(">I", _VOLTS(meter, moment) * 10)
+    yield 3, 0xC55E, struct.pack(">I", _HERTZ(meter, moment) // 10)
+    for place in (0xC560, 0xC562, 0xC564):
+        yield 3, place, struct.pack(">I", _AMPERES(meter, moment))
+    yield 3, 0xC568, struct.pack(">i", _POWER(meter, moment) // 10)
+    yield 3, energy, struct.pack(">I", _imported(meter, moment) // watt_hours)
+    yield 3, energy + 6, struct.pack(">I", 0)
+
+
+def _diris_b30(meter: Meter, moment: int) -> Iterator[Word]:
+    """Give the words of a Diris B30: a table of its own, energy in whole kWh."""
+    yield 3, 0xC38A, b"Diris B30".ljust(16)
+    for place in (0x480C, 0x480E, 0x4810):
+        yield 3, place, struct.pack(">I", _VOLTS(meter, moment) * 10)
+    for place in (0x481A, 0x481C, 0x481E):
+        yield 3, place, struct.pack(">I", _AMPERES(meter, moment))
+    yield 3, 0x482C, struct.pack(">i", _POWER(meter, moment))
+    yield 3, 0x4D83, struct.pack(">I", _imported(meter, moment) // 1000)
+    yield 3, 0x4D86, struct.pack(">I", 0)
+
+
 LAYOUTS: Final[Mapping[str, Layout]] = {
     "eastron-sdm630": Layout(
         areas=((4, 0x0000, 0x0182), (3, 0xFC00, 0xFC04)),
@@ -274,6 +299,24 @@ LAYOUTS: Final[Mapping[str, Layout]] = {
     ),
     "lovato-dmg610": Layout(
         areas=((4, 0x0001, 0x0080), (4, 0x1B1F, 0x1B60)), most_words=60, even=False, words=_lovato
+    ),
+    "socomec-countis-e24": Layout(
+        areas=((3, 0xC38A, 0xC392), (3, 0xC550, 0xC5A0), (3, 0xC700, 0xC750)),
+        most_words=120,
+        even=False,
+        words=partial(_socomec, "Countis E24", 0xC702, 10),
+    ),
+    "socomec-diris-a10": Layout(
+        areas=((3, 0xC38A, 0xC392), (3, 0xC550, 0xC5A0), (3, 0xC650, 0xC6A0)),
+        most_words=120,
+        even=False,
+        words=partial(_socomec, "Diris A-10", 0xC65C, 1000),
+    ),
+    "socomec-diris-b30": Layout(
+        areas=((3, 0xC38A, 0xC392), (3, 0x4800, 0x4840), (3, 0x4D80, 0x4DA0)),
+        most_words=120,
+        even=False,
+        words=_diris_b30,
     ),
 }
 """Meter models that can be simulated, by profile."""
