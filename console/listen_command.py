@@ -60,7 +60,7 @@ def listen(
     kept: `miqyas unknown list`. Passwords come from MIQYAS_BROKER_PASSWORD or
     a file, never from the command line.
 
-    Example: miqyas listen mqtts://miqyas@broker.example --ca-file ca.pem tcp://0.0.0.0:4059
+    Example: miqyas listen mqtts://miqyas@broker.example tcp://0.0.0.0:4059
     """
     pushes, brokers_named = _parted(addresses or [])
     found = None
