@@ -102,7 +102,7 @@ def daily_load(work: Work, cells: NDArray[np.int64], *, within_days: int, fewest
     rows, which = np.unique(cells // work.slots, return_inverse=True)
     of_days = work.values.reshape(-1, work.slots).sum(axis=1, dtype=np.int64)
     sums, counts = (
-        _within(rows, total, within_days, np.where(work.sound.ravel(), each, 0))
+        like_days.within(rows, total, within_days, np.where(work.sound.ravel(), each, 0))
         for each in (of_days, np.ones_like(of_days))
     )
     parts = np.maximum(counts, 1)
@@ -112,13 +112,3 @@ def daily_load(work: Work, cells: NDArray[np.int64], *, within_days: int, fewest
     slot = cells % work.slots
     values = load * (slot + 1) // length - load * slot // length
     return Estimates(filled, np.where(filled, values, 0))
-
-
-def _within(
-    rows: NDArray[np.int64], total: int, reach: int, amounts: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """Add the amounts of a channel's days at most ``reach`` from each of some days."""
-    until = np.concatenate([[0], np.cumsum(amounts)])
-    first = rows - rows % total
-    start, end = np.maximum(rows - reach, first), np.minimum(rows + reach + 1, first + total)
-    return np.asarray(until[end] - until[start])

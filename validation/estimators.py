@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from validation import averages, holding, interpolation, like_days, lookups, spreading
+from validation import averages, holding, interpolation, like_days, lookups, references, spreading
 from validation.estimator import Estimator
 
 ESTIMATORS: Final[dict[str, Estimator]] = {
@@ -21,5 +21,9 @@ ESTIMATORS: Final[dict[str, Estimator]] = {
         spreading.register,
         averages.daily_load,
         holding.hold,
+        references.check_meter_value,
+        references.virtual_balance,
+        references.class_profile,
+        references.proxy_day,
     )
 }

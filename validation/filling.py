@@ -121,6 +121,8 @@ def prepared(cube: Cube, views: Views, checked: Checked) -> Work:
         days=cube.days,
         axis=views.axis,
         interval_seconds=cube.interval_seconds,
+        references=cube.references,
+        check=cube.check,
         outage=None if cube.outage is None else cube.outage.ravel(),
         registers=replace(registers, measured=views.spans.total - lost),
     )

@@ -78,6 +78,24 @@ def mean(work: Work, others: NDArray[np.int64], fewest: int) -> Estimates:
     return Estimates(filled, np.where(filled, average, 0))
 
 
+def within(
+    rows: NDArray[np.int64], total: int, reach: int, amounts: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Add the amounts of a channel's days at most so far from each of some days, shape (g,).
+
+    Parameters
+    ----------
+    rows : shape (g,), flattened (channel, day) indices
+    total : days of a channel
+    reach : how far, before and after [days]
+    amounts : shape (c·d,)
+    """
+    until = np.concatenate([[0], np.cumsum(amounts)])
+    first = rows - rows % total
+    start, end = np.maximum(rows - reach, first), np.minimum(rows + reach + 1, first + total)
+    return np.asarray(until[end] - until[start])
+
+
 def _nearest(
     work: Work, day: NDArray[np.int64], key: NDArray[np.int8], count: int, within: int
 ) -> NDArray[np.int64]:

@@ -71,6 +71,36 @@ def no_spans() -> Spans:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Series:
+    """Another series on a cube's slots.
+
+    Attributes
+    ----------
+    values : shape (c, d, n), int64, in the channel's scaled unit; of a profile in any unit
+    good : shape (c, d, n), True where the value can be relied on
+    """
+
+    values: NDArray[np.int64]
+    good: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class References:
+    """What else is known about the channels of a cube; None for nothing.
+
+    Attributes
+    ----------
+    balance : what the other flows of the node leave for the channel
+    profile : the load profile of the channel's class
+    temperature : shape (c, d), mean of the day, NaN where it isn't known [°C]
+    """
+
+    balance: Series | None = None
+    profile: Series | None = None
+    temperature: NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Cube:
     """Channels of one interval length and one time zone over consecutive local days.
 
@@ -99,6 +129,7 @@ class Cube:
     reading_type : shape (c,), ids of reading types; None where they are not known
     sector : shape (c,), codes of sectors; None where they are not known
     dials : what registers counted between neighbouring readings
+    references : other series beside the channels; None for none
 
     Raises
     ------
@@ -123,6 +154,7 @@ class Cube:
     reading_type: NDArray[np.int16] | None = None
     sector: NDArray[np.str_] | None = None
     dials: DialSteps = field(default_factory=dials.no_steps)
+    references: References | None = None
 
     def __post_init__(self) -> None:
         self._check_shapes()

@@ -9,15 +9,19 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from validation import checking, misreads, views
+from validation import checking, dials, misreads, views
+from validation.dials import DialSteps
 from validation.failures import ESTIMATE_FAILS, Failures
 from validation.finding import Action, Severity
 from validation.matrix import Cube, Spans
+from validation.rules import RULES
 from validation.ruleset import RuleSet
+from validation.views import SpanTotals
 
-# These judge what came in, or whole register spans, not an estimate.
-_APART: Final = frozenset({"gap", "duplicate", "interval_size"})
-_SPANS: Final = frozenset({"sum_check", "register_misread"})
+# These judge what came in and how, not how likely a value is; an estimate may lie on a line.
+_APART: Final = frozenset(
+    {"gap", "duplicate", "interval_size", "collapsed_hour", "prolonged_estimation", "interpolated"}
+)
 
 
 def failing(cube: Cube, cells: NDArray[np.int64], rule_set: RuleSet) -> Failures:
@@ -46,7 +50,7 @@ def failing(cube: Cube, cells: NDArray[np.int64], rule_set: RuleSet) -> Failures
     found = [
         each.only((each.severity >= Severity.ISSUE) & _holds(each, mine))
         for each in checking.check(some, seen, reduced).failures
-        if each.name not in _SPANS
+        if RULES[each.name].view not in {SpanTotals, DialSteps}
     ]
     return _once(found, channels, stride)
 
@@ -96,6 +100,12 @@ def _channels(cube: Cube, rows: NDArray[np.int64]) -> Cube:
             spans.end[mine],
             spans.energy[mine],
         ),
+        sibling=None,
+        check=None,
+        reading_type=None if cube.reading_type is None else cube.reading_type[rows],
+        sector=None if cube.sector is None else cube.sector[rows],
+        dials=dials.no_steps(),
+        references=None,
         duplicate=None,
         misfit=None,
         outside=None if cube.outside is None else cube.outside[rows],

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from validation import standing
 from validation.days import Days
+from validation.matrix import References
 from validation.views import Values
 
 
@@ -67,6 +68,8 @@ class Work:
     interval_seconds : length of a slot [s]
     registers : spans with what was measured in them
     outage : shape (c·d·n,), True where an outage or a disconnection is on record; None for nowhere
+    references : other series beside the channels; None for none
+    check : shape (c,), row of the channel of a check meter, -1 for none; None for none at all
     """
 
     values: Values
@@ -79,6 +82,8 @@ class Work:
     interval_seconds: int
     registers: Registers
     outage: NDArray[np.bool_] | None = None
+    references: References | None = None
+    check: NDArray[np.int64] | None = None
 
     @property
     def slots(self) -> int:

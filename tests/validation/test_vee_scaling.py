@@ -215,6 +215,23 @@ def test_estimates_that_fail_a_rule_are_kept_and_named() -> None:
     assert unchecked.counters.failing == 0
 
 
+def test_channels_beside_the_estimated_ones_do_not_matter() -> None:
+    whole, gap = [[10] * 24], [[10, None, None, *([10] * 21)]]
+    spans = [(0, 0, 24, 240), (2, 0, 24, 10_220)]
+    given_ = replace(
+        cube([whole, whole, gap], spans=spans),
+        sibling=np.array([2, -1, 0]),
+        check=np.array([-1, 2, -1]),
+        reading_type=np.array([11, 11, 12], np.int16),
+        sector=np.array(["home", "home", "shop"]),
+    )
+    checked = replace(rule_set(GAP + SPIKE_ALONE, LINEAR), check_estimates=True)
+    outcome = engine.run(given_, checked)
+    at = [row[0] for row in rows_of(outcome.findings)].index("estimate_fails")
+    assert outcome.findings.channel[at] == 2
+    assert outcome.counters.failing == 1
+
+
 def test_a_measured_value_is_no_estimate_that_fails() -> None:
     rows = [[[10, None, 10, *([10] * 20), 9000]]]
     checked = replace(rule_set(GAP + SPIKE_ALONE, LINEAR), check_estimates=True)
