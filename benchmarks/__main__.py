@@ -97,8 +97,14 @@ TARGETS: Final[Mapping[str, Sequence[Target]]] = {
         Target("grown_mb", "MB", 50, most=True),
     ),
     "vee": (
-        Target("intervals_per_s", "1/s", 500_000),
+        Target("intervals_per_cpu_s", "1/s", 800_000),
+        Target("intervals_per_cpu_s", "1/s", 1_500_000, aim=True),
+        Target("intervals_per_s", "1/s", 1_500_000, aim=True),
+        Target("workers", "×", 1.7, aim=True),
+        Target("peak_mb", "MB", 2_000, most=True),
         Target("memory, 4 times the meters", "×", _FLAT, most=True, of=growth),
+        Target("year_ms", "ms", 100, most=True),
+        Target("exact", "", 1),
     ),
 }
 

@@ -3,13 +3,21 @@
 Raw blocks and daily registers are put into the raw store beforehand, cut at 00:00 UTC and with
 arrivals, as landing does it. Timed is everything from the first claim of an arrival to the last
 commit of final blocks, findings and register readings, by worker processes that share the queue.
-Peak memory is that of the largest worker; the second, larger fleet shows that it does not grow.
+Without history it is the first day of a new fleet, so that its channels are made too.
+
+Two rates are told. ``intervals_per_s`` is by the clock. ``intervals_per_cpu_s`` counts the CPU time
+of the workers and of their database backends, for two cores: what the clock would say if nobody
+else used the machine and nothing waited for the disk. Where the time goes is told by phase, in µs a
+channel-day. Peak memory is of the largest worker; the larger fleet shows that it does not grow.
 
 The last line is one JSON object::
 
-    {"intervals_per_s": …,            two workers, the larger fleet
-     "intervals_per_s_one_worker": …, "peak_mb": …,
-     "peak_mb_by_meters": {meters: …}, "meters": …, "days": …, "history_days": …,
+    {"intervals_per_s": …, "intervals_per_s_one_worker": …, "workers": two workers ÷ one,
+     "intervals_per_cpu_s": two cores, "cpu_us": {phase: {"worker": …, "database": …}},
+     "peak_mb": …, "peak_mb_by_meters": {meters: …}, "meters": …, "days": …,
+     "with_history": the same of a smaller fleet with ``--history`` days in the record, or null,
+     "year_ms": rules and estimators over one meter's year,
+     "year_record_ms": the same with everything read from the record and compared with it,
      "intervals": …, "gaps": …, "exact": …}   days with a register at both ends that add up
 """
 
@@ -20,6 +28,7 @@ import json
 import multiprocessing
 import resource
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -27,12 +36,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import scratch
+from benchmarks import phases, scratch
 from benchmarks.store import load
 from mdm import vee
 from schemas import binary_copy, database, quality
 from schemas.binary_copy import Column
 from schemas.database import Connection
+from schemas.period import Period
 
 _STEP: Final = 900
 _SLOTS: Final = 96
@@ -42,6 +52,8 @@ _MICRO: Final = 1_000_000
 _START: Final = int(datetime(2026, 5, 31, 21, tzinfo=UTC).timestamp())
 # Slots missing in a row, as often as meters of the field lose them: mostly one or two.
 _RUNS: Final = (1, 1, 1, 2, 2, 4, 12)
+# Meters that are landed together: a multiple of the 50 different load curves.
+_LANDED: Final = 20_000
 
 
 @dataclass(frozen=True)
@@ -52,6 +64,8 @@ class Worker:
     started: float
     ended: float
     peak_mb: float
+    cpu: float
+    spent: phases.Share
 
 
 def gaps(meters: int, slots: int, share: float, seed: int = 1) -> NDArray[np.bool_]:
@@ -110,75 +124,103 @@ def land(
 
 def measure(url: str, meters: int, history: int, days: int, workers: int) -> dict[str, Any]:
     """Run workers over a fleet until nothing is left; give rates and sizes."""
-    values = load(meters, history + days)
-    missing = gaps(meters, values.shape[1] * _SLOTS, 0.02).reshape(values.shape)
     with database.connect(url) as connection:
         devices = scratch.add_meters(connection, meters)
-        if history:
-            land(connection, devices, values[:, :history], missing[:, :history], 0)
     if history:
+        _land_all(url, devices, history, days, later=False)
         _workers(url, history, 2)
-    with database.connect(url) as connection:
-        land(connection, devices, values[:, history:], missing[:, history:], history)
-        connection.execute("ANALYZE")
+    lost = _land_all(url, devices, history, days, later=True)
     done = _workers(url, history + days, workers)
     seconds = max(each.ended for each in done) - min(each.started for each in done)
     intervals = sum(each.intervals for each in done)
-    with database.connect(url) as connection:
-        exact = _exact(connection, values, history)
+    cpu = sum(each.cpu for each in done)
     return {
         "intervals_per_s": round(intervals / seconds),
+        "intervals_per_cpu_s": round(2 * intervals / cpu),
+        "cpu_us": phases.shares([each.spent for each in done], intervals // _SLOTS),
         "peak_mb": round(max(each.peak_mb for each in done)),
+        "meters": meters,
         "intervals": intervals,
-        "gaps": int(missing[:, history:].sum()),
-        "exact": exact,
+        "gaps": lost,
+        "exact": _exact(url, meters, history, days),
     }
 
 
+def year_ms() -> tuple[float, float]:
+    """Measure one meter's year: the rules alone, and the whole run from the record [ms of CPU]."""
+    with scratch.scratch_database("year") as url:
+        with database.connect(url) as connection:
+            devices = scratch.add_meters(connection, 1)
+        _land_all(url, devices, 0, 365, later=True)
+        work(url, _at(_START + _DAY * 365))
+        with database.connect(url) as connection:
+            backend = connection.info.backend_pid
+            (point,) = connection.execute("SELECT id FROM usage_point").fetchone() or (0,)
+            period = Period(_at(_START), _at(_START + _DAY * 365))
+            found = []
+            for _ in range(3):
+                before = time.process_time() + phases.cpu_of(backend)
+                with phases.watched(backend) as watch:
+                    vee.validate(connection, [point], period, now=_at(_START + _DAY * 365))
+                    spent = watch.done()
+                whole = time.process_time() + phases.cpu_of(backend) - before
+                found.append((round(1e3 * spent["engine"][0], 1), round(1e3 * whole, 1)))
+    return min(one for one, _ in found), min(whole for _, whole in found)
+
+
 def main() -> None:
-    """Measure one worker, two workers, and two sizes; print the figures."""
+    """Measure one worker, two workers, two sizes, and with history; print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--meters", type=int, default=4000)
-    parser.add_argument("--days", type=int, default=7)
-    parser.add_argument("--history", type=int, default=0, help="days in the record beforehand")
+    parser.add_argument("--meters", type=int, default=100_000)
+    parser.add_argument("--days", type=int, default=1)
+    parser.add_argument("--history", type=int, default=28, help="days in the record; 0 for no such")
     given = parser.parse_args()
-    cases = ((given.meters // 4, 2), (given.meters, 1), (given.meters, 2))
+    small = max(given.meters // 4, 1)
+    cases = [(small, 0, 2), (given.meters, 0, 1), (given.meters, 0, 2)]
+    if given.history:
+        cases.append((min(small, 2_000), given.history, 2))
     found = []
-    for meters, workers in cases:
+    for meters, history, workers in cases:
         with scratch.scratch_database("vee") as url:
-            found.append(measure(url, meters, given.history, given.days, workers))
-        print(f"{meters} meters, {workers} workers: {found[-1]}", flush=True)
-    small, one, two = found
-    print(
-        json.dumps(
-            {
-                **two,
-                "intervals_per_s_one_worker": one["intervals_per_s"],
-                "peak_mb_by_meters": {
-                    str(given.meters // 4): small["peak_mb"],
-                    str(given.meters): two["peak_mb"],
-                },
-                "meters": given.meters,
-                "days": given.days,
-                "history_days": given.history,
-            }
-        )
-    )
+            found.append(measure(url, meters, history, given.days, workers))
+        print(f"{meters} meters, {history} days before, {workers} workers: {found[-1]}", flush=True)
+    little, one, two, *others = found
+    rules, record = year_ms()
+    figures = {
+        **two,
+        "intervals_per_s_one_worker": one["intervals_per_s"],
+        "workers": round(two["intervals_per_s"] / one["intervals_per_s"], 2),
+        "peak_mb_by_meters": {
+            str(little["meters"]): little["peak_mb"],
+            str(two["meters"]): two["peak_mb"],
+        },
+        "days": given.days,
+        "with_history": {**others[0], "history_days": given.history} if others else None,
+        "year_ms": rules,
+        "year_record_ms": record,
+    }
+    print(json.dumps(figures))
 
 
 def work(url: str, now: datetime) -> Worker:
     """Take batches until nothing is left."""
     started, intervals = time.time(), 0
     with database.connect(url) as connection:
-        while True:
-            report = vee.run(connection, now=now)
-            connection.commit()
-            intervals += report.intervals
-            if not report.taken:
-                break
+        backend = connection.info.backend_pid
+        before = time.process_time() + phases.cpu_of(backend)
+        with phases.watched(backend) as watch:
+            while True:
+                report = vee.run(connection, now=now)
+                with watch.phase("commit"):
+                    connection.commit()
+                intervals += report.intervals
+                if not report.taken:
+                    break
+            spent = watch.done()
+        cpu = time.process_time() + phases.cpu_of(backend) - before
     ended = time.time()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return Worker(intervals, started, ended, peak)
+    return Worker(intervals, started, ended, peak, cpu, spent)
 
 
 def _workers(url: str, days: int, count: int) -> list[Worker]:
@@ -186,6 +228,29 @@ def _workers(url: str, days: int, count: int) -> list[Worker]:
     context = multiprocessing.get_context("spawn")
     with context.Pool(count) as pool:
         return pool.starmap(work, [(url, now)] * count, chunksize=1)
+
+
+def _fleet(
+    meters: int, history: int, days: int
+) -> Iterator[tuple[slice, NDArray[np.int32], NDArray[np.bool_]]]:
+    """Give a fleet's true values and missing slots some thousand meters at a time."""
+    for first in range(0, meters, _LANDED):
+        part = slice(first, min(first + _LANDED, meters))
+        values = load(part.stop - first, history + days)
+        missing = gaps(len(values), values.shape[1] * _SLOTS, 0.02, seed=1 + first)
+        yield part, values, missing.reshape(values.shape)
+
+
+def _land_all(url: str, devices: list[int], history: int, days: int, *, later: bool) -> int:
+    """Land the days of the history, or the later ones; give the slots missing in them."""
+    chosen, lost = slice(history, None) if later else slice(0, history), 0
+    with database.connect(url) as connection:
+        for part, values, missing in _fleet(len(devices), history, days):
+            marks = missing[:, chosen]
+            land(connection, devices[part], values[:, chosen], marks, history if later else 0)
+            lost += int(marks.sum())
+        connection.execute("ANALYZE")
+    return lost
 
 
 def _land_registers(
@@ -196,8 +261,11 @@ def _land_registers(
     dials = np.concatenate([np.zeros((meters, 1), np.int64), energy.cumsum(axis=1)], axis=1)
     if start != _START:
         # The first dial of a later landing stands in the raw store already.
-        known = "SELECT end_device_id, max(value) FROM raw_register_reading GROUP BY 1 ORDER BY 1"
-        before = np.array([row[1] for row in connection.execute(known)], np.int64)
+        known = (
+            "SELECT end_device_id, max(value) FROM raw_register_reading"
+            " WHERE end_device_id = ANY(%s) GROUP BY 1 ORDER BY 1"
+        )
+        before = np.array([row[1] for row in connection.execute(known, [devices])], np.int64)
         dials = dials[:, 1:] + before[:, None]
     first = 0 if start == _START else 1
     moments = start + _DAY * np.arange(first, days + 1)
@@ -217,19 +285,23 @@ def _land_registers(
     )
 
 
-def _exact(connection: Connection, values: NDArray[np.int32], history: int) -> float:
+def _exact(url: str, meters: int, history: int, days: int) -> float:
     """Give the share of days whose final energy is the register's difference."""
-    rows = connection.execute(
-        "SELECT p.mrid, b.starts_at, (SELECT sum(v) FROM unnest(b.values) AS v)"
-        " FROM interval_block b JOIN channel c ON c.id = b.channel_id"
-        " JOIN usage_point p ON p.id = c.usage_point_id WHERE b.version = 1"
-    ).fetchall()
-    truth: NDArray[np.int64] = values.sum(axis=2, dtype=np.int64)
     right = 0
-    for mrid, starts_at, total in rows:
-        day = (int(starts_at.timestamp()) - _START) // _DAY
-        right += day >= history and int(truth[int(mrid[3:]) - 1, day]) == int(total)
-    return float(right / (len(values) * (values.shape[1] - history)))
+    with database.connect(url) as connection:
+        for part, values, _ in _fleet(meters, history, days):
+            rows = connection.execute(
+                "SELECT p.id, b.starts_at, (SELECT sum(v) FROM unnest(b.values) AS v)"
+                " FROM interval_block b JOIN channel c ON c.id = b.channel_id"
+                " JOIN usage_point p ON p.id = c.usage_point_id"
+                " WHERE b.version = 1 AND b.starts_at >= %s AND p.id > %s AND p.id <= %s",
+                [_at(_START + _DAY * history), part.start, part.stop],
+            )
+            truth: NDArray[np.int64] = values.sum(axis=2, dtype=np.int64)
+            for point, starts_at, total in rows:
+                day = (int(starts_at.timestamp()) - _START) // _DAY
+                right += int(truth[point - 1 - part.start, day]) == int(total)
+    return float(right / (meters * days))
 
 
 def _at(second: int) -> datetime:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,29 +77,30 @@ def claim(connection: Connection, *, now: datetime, limit: int) -> Claim | None:
     ----------
     limit : arrivals to start from
     """
-    due = binary_copy.read(
-        connection, _SQL["due_arrivals"], {"now": now, "limit": limit}, ("int8", "int4")
-    )
-    devices = np.unique(due[1].values)
+    limits: dict[str, object] = {"now": now, "limit": limit}
+    devices = np.unique(_together(connection, "due_arrivals", limits, end_device_id="int4")[0])
     if not len(devices):
         return None
-    _, at = _places_of(connection, devices)
-    points = _locked(connection, at)
+    limits = {"end_devices": binary_copy.array(devices)}
+    (points,) = _together(connection, "lock_usage_points", limits, id="int4")
     installed = intake_installed.installed(connection, points)
     known = np.unique(installed.end_device)
     # A meter at a usage point that another run holds is left to that run.
-    device, at = _places_of(connection, np.union1d(known, devices))
-    elsewhere = device[~np.isin(at, points)]
+    limits = {
+        "end_devices": binary_copy.array(np.union1d(known, devices)),
+        "usage_points": binary_copy.array(points),
+    }
+    (elsewhere,) = _together(connection, "installed_elsewhere", limits, end_device_id="int4")
     unknown = np.setdiff1d(np.setdiff1d(devices, known), elsewhere)
     mine = np.setdiff1d(np.union1d(known, unknown), elsewhere)
-    number, device, start, end = (
-        column.values
-        for column in binary_copy.read(
-            connection,
-            _SQL["arrivals_of"],
-            {"end_devices": binary_copy.array(mine)},
-            ("int8", "int4", "timestamptz", "timestamptz"),
-        )
+    number, device, start, end = _together(
+        connection,
+        "arrivals_of",
+        {"end_devices": binary_copy.array(mine)},
+        id="int8",
+        end_device_id="int4",
+        starts_at="timestamptz",
+        ends_at="timestamptz",
     )
     arrival, place = intake_registers.pairs(device, installed.end_device)
     touched = intake_touched.by_arrivals(installed, place, start[arrival], end[arrival], now=now)
@@ -197,21 +198,10 @@ def works(taken: Claim) -> Iterator[Work]:
             )
 
 
-def _places_of(
-    connection: Connection, end_devices: NDArray[np.int32]
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Give where end devices are or were installed: end device and usage point, row by row."""
-    limits = {"end_devices": binary_copy.array(end_devices)}
-    device, point = binary_copy.read(connection, _SQL["places_of"], limits, ("int4", "int4"))
-    return device.values, point.values
-
-
-def _locked(connection: Connection, usage_points: NDArray[np.int32]) -> list[int]:
-    """Lock those usage points that nobody else holds."""
-    limits = {"usage_points": binary_copy.array(np.unique(usage_points))}
-    (points,) = binary_copy.read(connection, _SQL["lock_usage_points"], limits, ("int4",))
-    listed: list[int] = points.values.tolist()
-    return listed
+def _together(
+    connection: Connection, statement: str, parameters: dict[str, object], **types: str
+) -> list[NDArray[Any]]:
+    return binary_copy.read_together(connection, _SQL[statement], parameters, types)
 
 
 def _examples(installed: Installed, interval: int) -> list[int]:

@@ -1,5 +1,5 @@
 -- name: due_arrivals
-SELECT id, end_device_id
+SELECT end_device_id
 FROM arrival
 WHERE not_before <= %(now)s
 ORDER BY not_before, id
@@ -9,7 +9,11 @@ FOR UPDATE SKIP LOCKED
 -- name: lock_usage_points
 SELECT id
 FROM usage_point
-WHERE id = ANY(%(usage_points)s)
+WHERE id = ANY(ARRAY(
+    SELECT i.usage_point_id
+    FROM unnest(%(end_devices)s::integer[]) AS w (id)
+    JOIN installation i ON i.end_device_id = w.id
+))
 ORDER BY id
 FOR NO KEY UPDATE SKIP LOCKED
 
@@ -31,10 +35,12 @@ FROM register_wrap w
 JOIN reading_type t ON t.id = w.reading_type_id
 WHERE w.end_device_id = ANY(%(end_devices)s) AND t.accumulation = 'cumulative'
 
--- name: places_of
-SELECT i.end_device_id, i.usage_point_id
+-- name: installed_elsewhere
+SELECT DISTINCT i.end_device_id
 FROM unnest(%(end_devices)s::integer[]) AS w (id)
 JOIN installation i ON i.end_device_id = w.id
+LEFT JOIN unnest(%(usage_points)s::integer[]) AS here (id) ON here.id = i.usage_point_id
+WHERE here.id IS NULL
 
 -- name: arrivals_of
 SELECT id, end_device_id, starts_at, ends_at

@@ -96,8 +96,11 @@ def of_points(
 ) -> Channels:
     """Give usage points' channels of an interval length, 0 for registers."""
     limits = {"usage_points": binary_copy.array(usage_point), "interval": interval_seconds}
-    found = binary_copy.read(connection, _SQL["channels_of"], limits, ("int4", "int4", "int2"))
-    return _ordered(*(column.values for column in found))
+    columns = {"id": "int4", "usage_point_id": "int4", "reading_type_id": "int2"}
+    number, point, kind = binary_copy.read_together(
+        connection, _SQL["channels_of"], limits, columns
+    )
+    return _ordered(number, point, kind)
 
 
 def with_new(
@@ -150,8 +153,10 @@ def recorded(connection: Connection, channels_: Channels, layout: Layout) -> NDA
         "start": _moment(layout.bounds[0]),
         "end": _moment(layout.bounds[-1]),
     }
-    (found,) = binary_copy.read(connection, _SQL["recorded_channels"], limits, ("int4",))
-    return np.unique(channels_.usage_point[np.isin(channels_.id, found.values)])
+    (found,) = binary_copy.read_together(
+        connection, _SQL["recorded_channels"], limits, {"id": "int4"}
+    )
+    return np.unique(channels_.usage_point[np.isin(channels_.id, found)])
 
 
 def history(connection: Connection, channels_: Channels, layout: Layout) -> History:

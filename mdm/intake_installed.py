@@ -97,7 +97,7 @@ class Installed:
         return np.asarray(whole + quotient + up, np.int64)
 
 
-def installed(connection: Connection, usage_points: Sequence[int]) -> Installed:
+def installed(connection: Connection, usage_points: Sequence[int] | NDArray[np.int32]) -> Installed:
     """Read what was and is installed at usage points."""
     limits = {"usage_points": binary_copy.array(usage_points)}
     number, point, device, zone, commodity, *others = binary_copy.read(

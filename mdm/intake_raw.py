@@ -14,7 +14,14 @@ from schemas.database import Connection
 
 _SQL = statements.load("mdm", "intake.sql")
 _BLOCK: Final = ("int4", "int2", "timestamptz", "int4", "int8", "timestamptz", "int4[]", "int2[]")
-_REGISTER: Final = ("int4", "int2", "timestamptz", "int8", "int2", "timestamptz")
+_REGISTER: Final = {
+    "end_device_id": "int4",
+    "reading_type_id": "int2",
+    "read_at": "timestamptz",
+    "value": "int8",
+    "quality": "int2",
+    "collected_at": "timestamptz",
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,14 +119,11 @@ def registers(
 
     Of two different ones for the same register and moment the one collected first counts.
     """
-    device, kind, read_at, value, quality, collected = (
-        column.values
-        for column in binary_copy.read(
-            connection,
-            _SQL["raw_registers"],
-            _limits("cumulative", end_devices, start, end),
-            _REGISTER,
-        )
+    device, kind, read_at, value, quality, collected = binary_copy.read_together(
+        connection,
+        _SQL["raw_registers"],
+        _limits("cumulative", end_devices, start, end),
+        _REGISTER,
     )
     # By value among those collected together, so that the choice is the same every time.
     rank = np.lexsort((value, -collected)).argsort()

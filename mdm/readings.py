@@ -20,7 +20,14 @@ from schemas.reading import BlockTable
 
 _SQL = statements.load("mdm", "readings.sql")
 _BLOCK: Final = ("int4", "timestamptz", "int4", "int8", "int4[]", "int2[]")
-_REGISTER: Final = ("int4", "int4", "timestamptz", "int4", "int8", "int2")
+_REGISTER: Final = {
+    "channel_id": "int4",
+    "installation_id": "int4",
+    "read_at": "timestamptz",
+    "version": "int4",
+    "value": "int8",
+    "quality": "int2",
+}
 _SOFTWARE: Final = f"miqyas {metadata.version('miqyas')}"
 
 
@@ -131,8 +138,9 @@ def registers(
     readings by channel, moment and installation
     """
     limits = _limits(channel_ids, period, known_at)
-    columns = binary_copy.read(connection, _SQL["registers"], limits, _REGISTER)
-    channel, installation, read_at, version, value, code = (column.values for column in columns)
+    channel, installation, read_at, version, value, code = binary_copy.read_together(
+        connection, _SQL["registers"], limits, _REGISTER
+    )
     kept = readings_columns.newest(channel, read_at, installation, version=version)
     return RegisterTable(
         channel[kept],

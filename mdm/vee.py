@@ -71,7 +71,7 @@ def run(
     now: datetime,
     weeks: Weeks | None = None,
     rule_sets: Sequence[RuleSet] = (),
-    limit: int = 2000,
+    limit: int = 5000,
 ) -> Report:
     """Take in what has arrived, validate the days it touches and record what changed.
 

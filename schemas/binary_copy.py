@@ -40,7 +40,13 @@ _SCALARS: Final = {
     "timestamptz": ">i8",
 }
 # Element type and its object id, which every array value repeats.
-_ARRAYS: Final = {"int2[]": (">i2", 21), "int4[]": (">i4", 23), "int8[]": (">i8", 20)}
+_ARRAYS: Final = {
+    "int2[]": (">i2", 21),
+    "int4[]": (">i4", 23),
+    "int8[]": (">i8", 20),
+    "timestamptz[]": (">i8", 1184),
+}
+_MOMENTS: Final = ("timestamptz", "timestamptz[]")
 _TEXT: Final = "text"
 _NATIVE: Final = {
     "bool": np.dtype(np.bool_),
@@ -52,6 +58,7 @@ _NATIVE: Final = {
     "int2[]": np.dtype(np.int16),
     "int4[]": np.dtype(np.int32),
     "int8[]": np.dtype(np.int64),
+    "timestamptz[]": np.dtype(np.int64),
 }
 
 
@@ -62,7 +69,7 @@ class Column:
     Attributes
     ----------
     type : ``bool``, ``int2``, ``int4``, ``int8``, ``float8``, ``timestamptz``, ``text``,
-        ``int2[]``, ``int4[]`` or ``int8[]``
+        ``int2[]``, ``int4[]``, ``int8[]`` or ``timestamptz[]``
     values : shape (k,), or (k, w) for arrays. A timestamptz is int64 [µs since 1970-01-01 UTC];
         text is UTF-8 in a dtype ``S…``
     length : shape (k,), elements of each array; None when all have w
@@ -205,6 +212,35 @@ def read(
         return decode(copy, types)
 
 
+def read_together(
+    connection: psycopg.Connection[TupleRow],
+    query: str,
+    parameters: Mapping[str, object],
+    types: Mapping[str, str],
+) -> list[NDArray[Any]]:
+    """COPY short rows out, each column as one array: rows of their own cost 3 µs each on the way.
+
+    Parameters
+    ----------
+    query : a SELECT with ``%(name)s`` placeholders; none of its values may be NULL
+    types : of its columns by name: integers and timestamptz
+
+    Returns
+    -------
+    a column of all rows for each type, in one order
+    """
+    columns = ", ".join(
+        f"coalesce(array_agg({name}), '{{}}')::{type_}[]" for name, type_ in types.items()
+    )
+    found = read(
+        connection,
+        f"SELECT {columns} FROM (\n{query}\n) AS together",  # noqa: S608 (names are the code's)
+        parameters,
+        [f"{type_}[]" for type_ in types.values()],
+    )
+    return [column.values[0] for column in found]
+
+
 def nulls(column: Column) -> NDArray[np.bool_]:
     """Tell which rows have NULL, shape (k,)."""
     return np.zeros(len(column), np.bool_) if column.null is None else column.null
@@ -285,14 +321,15 @@ def _fill(field: NDArray[Any], type_: str, size: int, values: NDArray[Any]) -> N
         return
     if type_ not in _ARRAYS:
         if "data" in (field.dtype.names or ()):
-            field["data"] = values - _EPOCH if type_ == "timestamptz" else _fitting(type_, values)
+            field["data"] = values - _EPOCH if type_ in _MOMENTS else _fitting(type_, values)
         return
     field["oid"] = _ARRAYS[type_][1]
     if size == 0:
         return
     field["dimensions"], field["length"], field["lower"] = 1, size, 1
     field["elements"]["bytes"] = _NATIVE[type_].itemsize
-    field["elements"]["data"] = _fitting(type_, values[:, :size])
+    elements = _fitting(type_, values[:, :size])
+    field["elements"]["data"] = elements - _EPOCH if type_ in _MOMENTS else elements
 
 
 def _fitting(type_: str, values: NDArray[Any]) -> NDArray[Any]:
@@ -382,10 +419,11 @@ def _gathered(
         if "elements" in names:
             width = field.dtype["elements"].shape[0]
             length[target] = width
-            values[target, :width] = field["elements"]["data"]
+            elements = field["elements"]["data"]
+            values[target, :width] = elements + _EPOCH if type_ in _MOMENTS else elements
         elif "data" in names:
             data = field["data"]
-            values[target] = data + _EPOCH if type_ == "timestamptz" else data
+            values[target] = data + _EPOCH if type_ in _MOMENTS else data
         null[target] = field["bytes"][0] == _NULL
     return Column(type_, values, length if type_ in _ARRAYS else None, null if null.any() else None)
 

@@ -198,3 +198,33 @@ def test_psycopg_reads_it_back_as_its_own(connection: Connection) -> None:
     ):
         copy.set_types(["int4", "int2[]"])
         assert list(copy.rows()) == [(7, [1, 2]), (7, [3, 4])]
+
+
+def test_short_rows_come_together(connection: Connection) -> None:
+    types = {"n": "int4", "at": "timestamptz", "small": "int2"}
+    query = (
+        "SELECT n, '2026-06-01 00:00:00.25+00'::timestamptz + n * interval '1 day' AS at,"
+        " (-n)::int2 AS small FROM generate_series(1, %(last)s) AS n"
+    )
+    n, at, small = binary_copy.read_together(connection, query, {"last": 3}, types)
+    first = (datetime(2026, 6, 2, 0, 0, 0, 250_000, tzinfo=UTC) - EPOCH) // timedelta(
+        microseconds=1
+    )
+    assert n.tolist() == [1, 2, 3]
+    assert at.tolist() == [first + day * 86_400_000_000 for day in range(3)]
+    assert small.tolist() == [-1, -2, -3]
+    none = binary_copy.read_together(connection, query, {"last": 0}, types)
+    assert [column.tolist() for column in none] == [[], [], []]
+
+
+def test_moments_in_arrays_are_written_as_they_are_read() -> None:
+    moments = Column("timestamptz[]", np.array([[0, 1_780_000_000_000_000]]))
+    (found,) = binary_copy.decode([binary_copy.encode([moments])], ["timestamptz[]"])
+    assert found.values.tolist() == moments.values.tolist()
+
+
+def test_integers_are_written_as_an_array(connection: Connection) -> None:
+    for numbers in ([], [7], np.array([3, -1, 2**40])):
+        listed = binary_copy.array(numbers)
+        (row,) = connection.execute("SELECT %s::bigint[]", [listed])
+        assert row[0] == list(numbers)
