@@ -79,6 +79,7 @@ class Layout:
                 self.days.holiday[chosen],
                 self.days.length[chosen],
                 self.days.clock[chosen],
+                None if self.days.month is None else self.days.month[chosen],
             ),
         )
 

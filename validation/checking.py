@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from validation import consistency, failures, standing
+from validation.condition import ALWAYS
 from validation.dials import DialSteps
 from validation.failures import Failures
 from validation.finding import Action, Severity
@@ -46,7 +47,14 @@ def check(cube: Cube, views: Views, rule_set: RuleSet) -> Checked:
     others = [use for use in rule_set.rules if use.response.severity is not Severity.TERMINATE]
     found = [_failures(use, cube, views, rule_set, cube.target) for use in ending]
     ended = _touched(found, cube) & cube.target
-    found += [_failures(use, cube, views, rule_set, cube.target & ~ended) for use in others]
+    live = cube.target & ~ended
+    first = [use for use in others if not use.when.only_if]
+    found += [_failures(use, cube, views, rule_set, live) for use in first]
+    for use in others:
+        if use.when.only_if:
+            named = [each for each in found if each.name == use.when.only_if]
+            found.append(_failures(use, cube, views, rule_set, live & _touched(named, cube)))
+    found = _by_rule(found)
 
     estimate = _union([each.cells(Action.ESTIMATE) for each in found])
     doubted = [each.cells(Action.SUSPECT) for each in found]
@@ -65,6 +73,14 @@ def check(cube: Cube, views: Views, rule_set: RuleSet) -> Checked:
     )
 
 
+def _by_rule(found: Sequence[Failures]) -> list[Failures]:
+    """Put what one rule found with different parameters together."""
+    by_name: dict[str, list[Failures]] = {}
+    for each in found:
+        by_name.setdefault(each.name, []).append(each)
+    return [parts[0] if len(parts) == 1 else failures.distinct(parts) for parts in by_name.values()]
+
+
 def _failures(
     use: RuleUse, cube: Cube, views: Views, rule_set: RuleSet, live: NDArray[np.bool_]
 ) -> Failures:
@@ -76,6 +92,8 @@ def _failures(
         SpanTotals: views.spans,
         DialSteps: views.dials,
     }[use.rule.view]
+    if use.when != ALWAYS:
+        live = live & use.when.of(cube, views)
     found = failures.located(use.rule(view, **use.parameters), use, cube, views)
     found = failures.unsettled(failures.in_days(found, live, cube.shape[2]), cube)
     if use.rule.view is DialSteps:

@@ -28,6 +28,7 @@ class Days:
     weekend : shape (d,), True on the calendar's weekend days
     holiday : shape (d,), True on holidays, whatever their weekday
     length : shape (d,), slots in the day: fewer or more where clocks change
+    month : shape (d,), month of the local day, January 1; None where it isn't known
     clock : shape (d, n), local time of day of each slot, counted in slots from 00:00;
         -1 at or past the day's length
 
@@ -42,6 +43,7 @@ class Days:
     holiday: NDArray[np.bool_]
     length: NDArray[np.int32]
     clock: NDArray[np.int16]
+    month: NDArray[np.int8] | None = None
 
     def __post_init__(self) -> None:
         shape = self.weekday.shape
@@ -106,6 +108,7 @@ def of(
         holiday=np.array([day in holidays for day in dates], dtype=np.bool_),
         length=length,
         clock=clock,
+        month=np.array([day.month for day in dates], dtype=np.int8),
     )
 
 

@@ -97,13 +97,33 @@ def _value(hint: object, value: object, where: str) -> Parameter:
     if hint is bool and isinstance(value, bool):
         return value
     if hint is Numbers and isinstance(value, list) and value:
-        return tuple(_number(Signed, each, where) for each in value)
+        return tuple(number(Signed, each, where) for each in value)
     if hint is not bool and hint is not Numbers:
-        return _number(hint, value, where)
+        return number(hint, value, where)
     raise RuleSetError(f"{where} = {value!r} is not {allowed(hint)}")
 
 
-def _number(hint: object, value: object, where: str) -> int | float:
+def text(value: object, where: str) -> str:
+    """Give a value that must be a word.
+
+    Raises
+    ------
+    RuleSetError
+        naming the value.
+    """
+    if not isinstance(value, str) or not value:
+        raise RuleSetError(f"{where} = {value!r} is not a name in quotes")
+    return value
+
+
+def number(hint: object, value: object, where: str) -> int | float:
+    """Give a value that must be a number of a type: int, float or ``Signed``.
+
+    Raises
+    ------
+    RuleSetError
+        naming the value and what is allowed.
+    """
     kinds = (int,) if hint is int else (int, float)
     if isinstance(value, kinds) and not isinstance(value, bool):
         number = int(value) if hint is int else float(value)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
-from validation import parameters, scaling
+from validation import condition, parameters, scaling
+from validation.condition import ALWAYS, Condition
 from validation.estimator import Estimator
 from validation.estimators import ESTIMATORS
 from validation.finding import Action, Severity
@@ -23,7 +24,7 @@ from validation.rules import RULES
 
 _TOP: Final = (
     "name", "effective_from", "description", "scale_to_register", "scaling", "check_estimates",
-    "rules", "estimators",
+    "rules", "groups", "estimators",
 )  # fmt: skip
 # What a file without [scaling] has.
 _SCALING: Final = {"intervals": "estimated", "negative": "refuse"}
@@ -48,12 +49,14 @@ class RuleUse:
     parameters : its keyword parameters
     response : to a failure
     by_register : responses where a register tells more, by what it says
+    when : to which channels and days it applies
     """
 
     rule: Rule
     parameters: Mapping[str, Parameter]
     response: Response
     by_register: Mapping[Verdict, Response]
+    when: Condition = ALWAYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +163,10 @@ def parse(text: str, file: str) -> RuleSet:
         name=_typed(content, "name", str, "a name in quotes", file),
         effective_from=effective_from,
         description=_typed(content, "description", str, "a sentence in quotes", file),
-        rules=tuple(_rule(name, table, file) for name, table in rules.items()),
+        rules=(
+            *(_rule(name, table, f"{file}: [rules.{name}]") for name, table in rules.items()),
+            *_groups(content.get("groups", []), file),
+        ),
         estimators=tuple(
             _estimator(table, f"{file}: [[estimators]] number {number}")
             for number, table in enumerate(estimators, 1)
@@ -174,6 +180,7 @@ def parse(text: str, file: str) -> RuleSet:
         text=text,
     )
     _check_registers(result, file)
+    _check_conditions(result, file)
     return result
 
 
@@ -185,20 +192,37 @@ def _typed(table: Mapping[str, Any], key: str, kind: type, words: str, where: st
     return table[key]
 
 
-def _rule(name: str, table: object, file: str) -> RuleUse:
-    where = f"{file}: [rules.{name}]"
+def _groups(groups: object, file: str) -> Iterator[RuleUse]:
+    """Read rules that apply together, such as in summer, or to a sector."""
+    if not isinstance(groups, list) or not all(isinstance(each, dict) for each in groups):
+        raise RuleSetError(f"{file}: groups = {groups!r} is not a list: [[groups]] …")
+    for number, group in enumerate(groups, 1):
+        where = f"{file}: [[groups]] number {number}"
+        parameters.known_keys(group, ("when", "rules"), where)
+        when = condition.parse(group.get("when"), f"{where}: when")
+        for name, table in _typed(group, "rules", dict, "a table of rules", where).items():
+            if isinstance(table, dict) and "when" in table:
+                raise RuleSetError(
+                    f"{where}: {name}: the group has its when; a rule in it has none"
+                )
+            yield replace(_rule(name, table, f"{where}: {name}"), when=when)
+
+
+def _rule(name: str, table: object, where: str) -> RuleUse:
     if name not in RULES:
         raise RuleSetError(f"{where}: no such rule; allowed: {', '.join(RULES)}")
     if not isinstance(table, dict):
         raise RuleSetError(f"{where}: {table!r} is not a table of keys and values")
     rest, rule = dict(table), RULES[name]
+    when = condition.parse(rest.pop("when"), f"{where}: when") if "when" in rest else ALWAYS
     response = _response({key: rest.pop(key, None) for key in ("severity", "action")}, rule, where)
     by_register = {
         verdict: _answer(rest.pop(verdict), rule, f"{where}: {verdict}")
         for verdict in Verdict
         if verdict in rest and verdict in rule.registers
     }
-    return RuleUse(rule, parameters.checked(rule.check, rest, where), response, by_register)
+    checked = parameters.checked(rule.check, rest, where)
+    return RuleUse(rule, checked, response, by_register, when)
 
 
 def _response(table: object, rule: Rule, where: str) -> Response:
@@ -241,6 +265,22 @@ def _check_registers(rule_set: RuleSet, file: str) -> None:
                 f"{file}: [rules.{use.rule.name}] asks the register, but [rules.sum_check] with "
                 f"its tolerance is not in the file; add it"
             )
+
+
+def _check_conditions(rule_set: RuleSet, file: str) -> None:
+    first = {use.rule.name for use in rule_set.rules if not use.when.only_if}
+    for use in rule_set.rules:
+        where = f"{file}: {use.rule.name}"
+        if use.rule.name in ("sum_check", "register_misread") and use.when != ALWAYS:
+            raise RuleSetError(f"{where} decides what registers say of all days; it has no when")
+        if not use.when.only_if:
+            continue
+        if use.when.only_if not in first:
+            raise RuleSetError(
+                f"{where}: only_if = {use.when.only_if!r} is no rule of the file without an only_if"
+            )
+        if use.response.severity is Severity.TERMINATE:
+            raise RuleSetError(f"{where}: a rule of severity terminate comes first; no only_if")
 
 
 def _digest(content: Mapping[str, object]) -> str:

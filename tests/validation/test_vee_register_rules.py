@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.validation.vee_cubes import cube, rows_of, rule_set
-from validation import engine, registers, siblings, views
+from validation import engine, registers, ruleset, siblings, views
 from validation.dials import DialSteps
 from validation.rule import Mask
 
@@ -107,6 +108,22 @@ def test_a_registers_finding_lies_over_its_slots() -> None:
     assert rows_of(outcome.findings) == [("register_decrease", "issue", "note", 1, 12, 23)]
     history = replace(given, target=np.array([[True, False]]))
     assert rows_of(engine.run(history, rule_set(fell)).findings) == []
+
+
+def test_estimates_are_looked_at_again_whatever_stands_beside_them() -> None:
+    hole: list[Any] = [5, 9, 4, None, 6] + [5, 6] * 9 + [7]
+    given = replace(
+        cube([[[5, 6] * 12], [hole]]),
+        dials=steps((0, TOTAL, 0, 1, -4)),
+        sibling=np.array([1, 0]),
+        check=np.array([-1, -1]),
+        reading_type=np.array([11, 13], dtype=np.int16),
+        sector=np.array(["residential", "industrial"]),
+    )
+    shipped = ruleset.select(ruleset.shipped(), "electricity", date(2026, 6, 1))
+    outcome = engine.run(given, shipped)
+    assert outcome.values[1, 0, 3] == 5
+    assert {row[0] for row in rows_of(outcome.findings)} == {"gap", "register_decrease"}
 
 
 def pair(active: list[Any], reactive: list[Any], **columns: Any) -> views.Curves:
