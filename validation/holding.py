@@ -30,7 +30,8 @@ def zero(work: Work, cells: NDArray[np.int64], *, between_outages: bool) -> Esti
     covered = np.zeros(len(cells), dtype=np.bool_)
     if work.outage is not None:
         covered |= work.outage[cells]
-    if between_outages:
+    # To look for the code is a tenth of the work of finding the gaps, and most often all of it.
+    if between_outages and np.any(work.quality == quality.POWER_DOWN):
         position = work.position(work.gaps)
         channel = work.gaps // work.stride
         found = runs.of_cells(position, channel)
