@@ -33,6 +33,7 @@ from console import (
     store,
     unknown_commands,
     vee_commands,
+    worklist_commands,
 )
 from drivers.errors import DriverError
 from headend.clock import ClockError
@@ -51,7 +52,7 @@ from mdm.explain import ExplainError
 from mdm.registry import HeadingError
 from mdm.replay import ReplayError
 from mdm.scorecard import ScorecardError
-from mdm.worklist import WorklistError
+from mdm.worklist_days import WorklistError
 from schemas.cluster import ServerError
 from simulators.broker import BrokerError
 from simulators.control import FleetError
@@ -140,7 +141,7 @@ app.command()(explain_command.explain)
 vee_commands.app.command("backtest")(backtest_command.backtest_rules)
 vee_commands.app.command("scorecard")(scorecard_command.score)
 app.add_typer(vee_commands.app, name="vee")
-app.add_typer(vee_commands.worklist_app, name="worklist")
+app.add_typer(worklist_commands.app, name="worklist")
 app.add_typer(bill_commands.app, name="bill")
 app.add_typer(simulate_commands.app, name="simulate")
 

@@ -61,7 +61,7 @@ class History:
         return History(self.values[chosen], self.quality[chosen], self.recorded[chosen])
 
     def settled(self) -> NDArray[np.bool_]:
-        """Tell which values a person has edited or accepted, shape (c, d, n)."""
+        """Tell which values a person has edited, accepted or removed, shape (c, d, n)."""
         return np.asarray(_decisions()[self.quality])
 
     def doubtful(self) -> NDArray[np.bool_]:
@@ -193,7 +193,7 @@ def _doubts() -> NDArray[np.bool_]:
 def _decisions() -> NDArray[np.bool_]:
     """Give which quality codes a person has decided, as a table."""
     table = quality.class_table() == QualityClass.EDITED
-    table[quality.ACCEPTED] = True
+    table[list(quality.BY_PEOPLE)] = True
     return np.asarray(table)
 
 

@@ -11,9 +11,10 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from mdm import readings, readings_columns, vee
+from mdm import billed_days, readings, readings_columns, vee, worklist_days
 from mdm.intake_layout import Weeks
 from mdm.vee import Report
+from mdm.worklist_days import WorklistError
 from schemas import quality, statements
 from schemas.database import Connection
 from schemas.period import Period, local_day
@@ -26,10 +27,6 @@ _INT32: Final = np.iinfo(np.int32)
 
 State = Literal["open", "accepted", "edited", "resolved", "superseded"]
 Severity = Literal["info", "issue", "terminate"]
-
-
-class WorklistError(ValueError):
-    """A decision cannot be taken; the message says about what, why, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +52,27 @@ class Item:
     decided_by: str | None
     decided_at: datetime | None
     reason: str | None
+    billing_group: str
+    assigned_to: str | None
+    held_until: datetime | None
 
     @property
     def local_date(self) -> date:
         """The local day in which it starts."""
         return self.day.astimezone(ZoneInfo(self.time_zone)).date()
 
+    def overdue(self, after: Mapping[str, timedelta], now: datetime) -> bool:
+        """Tell whether it has waited too long for its severity; what is held has not."""
+        held = self.held_until is not None and self.held_until > now
+        return self.state == "open" and not held and now - self.found_at > after[self.severity]
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Findings of one cause: how many, at how many usage points, from when to when."""
+    """Findings of one cause: how many, at how many usage points, from when to when.
+
+    ``oldest`` is when the first of them was found.
+    """
 
     rule: str
     severity: Severity
@@ -73,6 +81,7 @@ class Group:
     usage_points: int
     first: datetime
     last: datetime
+    oldest: datetime
 
 
 def findings(
@@ -82,7 +91,10 @@ def findings(
     rule: str | None = None,
     severity: Severity | None = None,
     usage_point: str | None = None,
+    billing_group: str | None = None,
+    assigned_to: str | None = None,
     period: Period | None = None,
+    number: int | None = None,
     limit: int = 100,
     offset: int = 0,
 ) -> list[Item]:
@@ -90,7 +102,8 @@ def findings(
 
     Parameters
     ----------
-    state, rule, severity, usage_point : only those; None for any
+    state, rule, severity, usage_point, billing_group, assigned_to, number : only those; None for
+        any
     period : only those that reach into it
     """
     rows = connection.execute(
@@ -100,6 +113,9 @@ def findings(
             "rule": rule,
             "severity": severity,
             "usage_point": usage_point,
+            "billing_group": billing_group,
+            "assigned_to": assigned_to,
+            "number": number,
             "start": period.start if period else None,
             "end": period.end if period else None,
             "limit": limit,
@@ -118,28 +134,39 @@ def groups(
 
 
 def accept(
-    connection: Connection, ids: Sequence[int], *, person: str, reason: str, now: datetime
+    connection: Connection,
+    ids: Sequence[int],
+    *,
+    person: str,
+    reason: str,
+    now: datetime,
+    after_billing: bool = False,
 ) -> int:
     """Accept what validation found: doubted values stand from now on; give how many days changed.
 
     Estimates stay estimates, and what is missing stays missing.
 
+    Parameters
+    ----------
+    after_billing : whether days may change that were billed
+
     Raises
     ------
     WorklistError
-        if a finding is gone or not open, or person or reason is empty; then nothing is changed.
+        if a finding is gone or not open, a day was billed, or person or reason is empty; then
+        nothing is changed.
     """
-    _need(person, reason)
-    channels = sorted({each.channel_id for each in _named(connection, ids)})
+    need(person, reason)
+    channels = sorted({each.channel_id for each in named(connection, ids)})
     # Usage points first, as validation runs do; what is open is known for sure only then.
     readings.lock(connection, channels)
-    named = _open_findings(connection, ids)
-    start = min(each.day for each in named)
-    end = max(each.ends_at for each in named)
+    chosen = open_findings(connection, ids)
+    start = min(each.day for each in chosen)
+    end = max(each.ends_at for each in chosen)
     before = readings.current(connection, channels, Period(start, end), origins=True)
     inside = np.zeros(before.values.shape, np.bool_)
-    for each in named:
-        inside |= _inside(before, each.channel_id, each.starts_at, each.ends_at)
+    for each in chosen:
+        inside |= worklist_days.inside(before, each.channel_id, each.starts_at, each.ends_at)
     doubted = inside & (quality.classes(before.quality) == QualityClass.QUESTIONABLE)
     made = _record(
         connection,
@@ -147,9 +174,10 @@ def accept(
         before.values,
         np.where(doubted, np.int16(quality.ACCEPTED), before.quality),
         ("accept", person, reason, now),
+        after_billing=after_billing,
     )
     decided = {"state": "accepted", "person": person, "reason": reason, "now": now}
-    connection.execute(_SQL["decide"], {"ids": [each.id for each in named], **decided})
+    connection.execute(_SQL["decide"], {"ids": [each.id for each in chosen], **decided})
     return made
 
 
@@ -161,38 +189,57 @@ def edit(
     person: str,
     reason: str,
     now: datetime,
+    codes: Mapping[datetime, int] | None = None,
+    settles: bool = True,
+    after_billing: bool = False,
 ) -> int:
     """Set values of intervals by hand, each by its start; give how many days changed.
 
-    Open findings that lie wholly in the edited intervals are closed with the edit.
+    Open findings that lie wholly in the edited intervals are closed with the edit. Which edits need
+    a second person, ``mdm.editing`` knows.
 
     Parameters
     ----------
     values : after the multiplier [the reading type's scaled unit]
+    codes : their qualities; None for EDITED
+    settles : whether findings are closed
+    after_billing : whether days may change that were billed
 
     Raises
     ------
     WorklistError
-        if the channel, a day or an interval does not exist, a value does not fit the store, or
-        person or reason is empty; then nothing is changed.
+        if the channel, a day or an interval does not exist, a value does not fit the store, a day
+        was billed, or person or reason is empty; then nothing is changed.
     """
-    _need(person, reason)
+    need(person, reason)
     if not values:
         raise WorklistError("no values given: name at least one interval by its start")
-    channel = _channel(connection, channel_id)
+    channel = worklist_days.channel_of(connection, channel_id)
     readings.lock(connection, [channel_id])
     zone = ZoneInfo(channel.time_zone)
     first, last = (
         local_day(moment.astimezone(zone).date(), zone) for moment in (min(values), max(values))
     )
     before = readings.current(connection, [channel_id], Period(first.start, last.end), origins=True)
-    edited, codes = before.values.copy(), before.quality.copy()
+    edited, qualities = before.values.copy(), before.quality.copy()
     for moment, value in values.items():
-        row, slot = _slot(before, channel, moment)
+        row, slot = worklist_days.slot(before, channel, moment)
         if not _INT32.min <= value <= _INT32.max:
-            raise WorklistError(f"{channel}: {value} at {_utc(moment)} does not fit into 32 bits")
-        edited[row, slot], codes[row, slot] = value, quality.EDITED
-    made = _record(connection, before, edited, codes, ("edit", person, reason, now))
+            raise WorklistError(
+                f"{channel}: {value} at {worklist_days.utc(moment)} does not fit into 32 bits"
+            )
+        edited[row, slot] = value
+        qualities[row, slot] = quality.EDITED if codes is None else codes[moment]
+    made = _record(
+        connection,
+        before,
+        edited,
+        qualities,
+        ("edit", person, reason, now),
+        after_billing=after_billing,
+    )
+    if not settles:
+        return made
     ids = _covered(connection, channel_id, sorted(values), channel.interval_seconds)
     decided = {"state": "edited", "person": person, "reason": reason, "now": now}
     connection.execute(_SQL["decide"], {"ids": ids, **decided})
@@ -220,7 +267,7 @@ def rerun(
         if a finding is gone.
     """
     report = Report()
-    for each in _named(connection, ids):
+    for each in named(connection, ids):
         report += vee.validate(
             connection,
             [each.usage_point_id],
@@ -234,7 +281,9 @@ def rerun(
 
 
 @dataclass(frozen=True, slots=True)
-class _Named:
+class Named:
+    """A finding as decisions need it."""
+
     id: int
     channel_id: int
     usage_point_id: int
@@ -245,77 +294,46 @@ class _Named:
     state: State
 
 
-@dataclass(frozen=True, slots=True)
-class _Channel:
-    usage_point: str
-    reading_type: str
-    time_zone: str
-    interval_seconds: int
-
-    def __str__(self) -> str:
-        return f"{self.usage_point}, {self.reading_type}"
-
-
-def _need(person: str, reason: str) -> None:
+def need(person: str, reason: str) -> None:
+    """Refuse a decision without a person or a reason."""
     for what, given in (("person", person), ("reason", reason)):
         if not given.strip():
             raise WorklistError(f"a decision needs a {what}: it stands in the record for ever")
 
 
-def _named(connection: Connection, ids: Sequence[int]) -> list[_Named]:
+def named(connection: Connection, ids: Sequence[int]) -> list[Named]:
+    """Give findings by their numbers, whatever their state.
+
+    Raises
+    ------
+    WorklistError
+        if one is gone.
+    """
     if not ids:
         raise WorklistError("no findings given: name at least one by its number")
-    rows = [_Named(*row) for row in connection.execute(_SQL["named_findings"], {"ids": list(ids)})]
+    rows = [Named(*row) for row in connection.execute(_SQL["named_findings"], {"ids": list(ids)})]
     gone = sorted(set(ids) - {each.id for each in rows})
     if gone:
         raise WorklistError(f"there is no finding {', '.join(map(str, gone))}")
     return rows
 
 
-def _open_findings(connection: Connection, ids: Sequence[int]) -> list[_Named]:
-    named = _named(connection, ids)
-    for each in named:
+def open_findings(connection: Connection, ids: Sequence[int]) -> list[Named]:
+    """Give findings by their numbers.
+
+    Raises
+    ------
+    WorklistError
+        if one is gone or not open.
+    """
+    found = named(connection, ids)
+    for each in found:
         if each.state != "open":
             raise WorklistError(
                 f"finding {each.id} at {each.usage_point} is {each.state}, not open; "
                 "list the worklist again"
             )
-    return named
-
-
-def _channel(connection: Connection, channel_id: int) -> _Channel:
-    row = connection.execute(_SQL["channel"], {"channel": channel_id}).fetchone()
-    if row is None:
-        raise WorklistError(f"there is no channel {channel_id}")
-    if row[3] == 0:
-        raise WorklistError(f"{row[0]}, {row[1]} is a register: it has no intervals to edit")
-    return _Channel(*row)
-
-
-def _slot(days: BlockTable, channel: _Channel, moment: datetime) -> tuple[int, int]:
-    """Find the recorded day and slot that start at a moment."""
-    since = int(moment.timestamp()) - days.starts_at
-    inside = (since >= 0) & (since < days.length * channel.interval_seconds)
-    if not inside.any():
-        raise WorklistError(
-            f"{channel}: the day of {_utc(moment)} is not in the record; validate it first"
-        )
-    row = int(np.flatnonzero(inside)[0])
-    slot, rest = divmod(int(since[row]), channel.interval_seconds)
-    if rest or moment.microsecond:
-        raise WorklistError(
-            f"{channel}: no interval starts at {_utc(moment)}; they are "
-            f"{channel.interval_seconds} s long, from local midnight on"
-        )
-    return row, slot
-
-
-def _inside(days: BlockTable, channel_id: int, start: datetime, end: datetime) -> NDArray[np.bool_]:
-    """Mark the slots of a channel that start in a stretch."""
-    step = days.interval_seconds.astype(np.int64)
-    moment = days.starts_at[:, None] + np.arange(days.values.shape[1]) * step[:, None]
-    inside = (moment >= int(start.timestamp())) & (moment < int(end.timestamp()))
-    return np.asarray(inside & (days.channel_id == channel_id)[:, None])
+    return found
 
 
 def _record(
@@ -324,11 +342,19 @@ def _record(
     values: NDArray[np.int32],
     codes: NDArray[np.int16],
     who: tuple[Literal["edit", "accept"], str, str, datetime],
+    *,
+    after_billing: bool,
 ) -> int:
     kind, person, reason, now = who
     days = readings_columns.with_content(before, values, codes)
-    if not readings.differing(days, before).any():
+    changed = np.flatnonzero(readings.differing(days, before))
+    if not len(changed):
         return 0
+    found = (
+        [] if after_billing else billed_days.of(connection, readings_columns.taken(days, changed))
+    )
+    if found:
+        raise WorklistError(f"{found[0]}; {billed_days.ADVICE}")
     provenance = readings.add_provenance(
         connection, kind, recorded_at=now, person=person, reason=reason
     )
@@ -354,7 +380,3 @@ def _covered(
         if edited.issuperset(slots):
             found.append(number)
     return found
-
-
-def _utc(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S%z}"

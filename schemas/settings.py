@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 from pydantic import Field, SecretStr
@@ -65,6 +67,34 @@ class Settings(BaseSettings):
         default="government,service",
         description="sectors whose usage points no group disconnects, with commas",
     )
+
+    edit_intervals: int = Field(
+        default=96,
+        ge=0,
+        description="intervals that one person may edit at once without another's approval",
+    )
+    edit_amount: Decimal = Field(
+        default=Decimal(50),
+        ge=0,
+        description="what may change by it, of a reading type in its display unit (kWh, m³)",
+    )
+    overdue_terminate_days: int = Field(
+        default=1, ge=0, description="days after which a finding that stops validation is overdue"
+    )
+    overdue_issue_days: int = Field(
+        default=3, ge=0, description="days after which a finding of severity issue is overdue"
+    )
+    overdue_info_days: int = Field(
+        default=30, ge=0, description="days after which a remark is overdue"
+    )
+
+    def overdue_after(self) -> dict[str, timedelta]:
+        """Give how long a finding may wait, by severity."""
+        return {
+            "terminate": timedelta(days=self.overdue_terminate_days),
+            "issue": timedelta(days=self.overdue_issue_days),
+            "info": timedelta(days=self.overdue_info_days),
+        }
 
     def key_file(self) -> Path:
         """Path of the master key: the one that was set, else one in the home folder."""

@@ -35,7 +35,7 @@ def table() -> NDArray[np.uint8]:
     bits |= np.where(valid & whole, HISTORY, 0)
     bits[quality.DERIVED] &= ~HISTORY
     bits[edited] |= SETTLED
-    bits[quality.ACCEPTED] |= SETTLED
+    bits[list(quality.BY_PEOPLE)] |= SETTLED
     result = bits.astype(np.uint8)
     result.setflags(write=False)
     return result

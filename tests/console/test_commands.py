@@ -458,7 +458,7 @@ def test_from_readings_to_bills(town: Town, database_url: str) -> None:
 
 def _worklist(run: Shell, database_url: str) -> None:
     listed = run("worklist", "list", "--all")
-    assert "spike issue estimate 1 1" in listed.lines
+    assert "spike issue estimate 1 1 0 h" in listed.lines
     spike = number_of(listed, "UP00005", "spike")
     assert "gap" not in run("worklist", "list", "--rule", "spike").out.partition(IMPORT)[2]
     who = ["--by", "Noura", "--reason", "seen on site"]
@@ -467,7 +467,7 @@ def _worklist(run: Shell, database_url: str) -> None:
     assert (twice.status, "is accepted, not open" in twice.err) == (1, True)
     slot = "2026-06-02T09:00:00+03:00=412"
     edited = run("worklist", "edit", "UP00002", IMPORT, "--set", slot, *who)
-    assert "1 interval set [Wh]; 1 day validated anew." in edited.out
+    assert "1 interval to change.\n1 day changed." in edited.out
     value = one_row(
         database_url,
         f"SELECT value FROM reading WHERE usage_point = 'UP00002' AND reading_type = '{IMPORT}'"
@@ -478,6 +478,37 @@ def _worklist(run: Shell, database_url: str) -> None:
     assert (nowhere.status, "'steam'" in nowhere.err) == (1, True)
     gap = number_of(run("worklist", "list", "--all"), "UP00002", "gap")
     assert "validated" in run("worklist", "rerun", gap).out
+    _together(run, gap, who)
+
+
+def _together(run: Shell, gap: str, who: list[str]) -> None:
+    """A finding is looked at, given away, put off; an edit waits, is approved and taken back."""
+    seen = run("worklist", "show", gap)
+    assert f"gap at UP00002, {IMPORT}" in seen.out
+    assert "Proposed: estimated_" in seen.out
+    assert "1 finding assigned to Salem" in run("worklist", "assign", gap, "--to", "Salem").out
+    assert gap in run("worklist", "list", "--all", "--assigned-to", "Salem").out
+    assert "held until" in run("worklist", "hold", gap, "--days", "2", *who).out
+    assert run("worklist", "estimate", gap, "--dry-run", *who).status == 0
+    day = ["--from", "2026-06-02T00:00+0300", "--to", "2026-06-04T00:00+0300"]
+    edit = ["worklist", "edit", "UP00003", IMPORT, *day, "--scale", "1.5", *who]
+    assert "intervals to change" in run(*edit, "--dry-run").out
+    waits = run(*edit)
+    assert "intervals, at most 96 without a second person" in waits.out
+    number = re.search(r"worklist approve (\d+) ", waits.out)
+    assert number
+    own = run("worklist", "approve", number[1], *who)
+    assert (own.status, "another must approve it" in own.err) == (1, True)
+    assert f"{number[1]}: UP00003, {IMPORT}" in run("worklist", "proposals").out
+    other = ["--by", "Salem", "--reason", "not so"]
+    assert "1 edit refused" in run("worklist", "refuse", number[1], *other).out
+    slot = ["--set", "2026-06-02T09:00:00+03:00=500"]
+    assert run("worklist", "edit", "UP00003", IMPORT, *slot, *who).status == 0
+    back = ["UP00003", IMPORT, "2026-06-02", "--to-version", "1"]
+    assert "1 day changed" in run("worklist", "undo", *back, *who).out
+    unsaid = run("worklist", "settle", "--missing", *who)
+    assert (unsaid.status, "which findings?" in unsaid.err) == (1, True)
+    assert run("worklist", "settle", gap, "--missing", "--final", *who).status == 2
 
 
 def _to_a_folder(run: Shell, folder: Path) -> None:
@@ -519,7 +550,10 @@ def _to_a_receiver(run: Shell, folder: Path) -> None:
         day = [f"2026-06-02T09:{minute:02}:00+03:00" for minute in (0, 15)]
         first = _value(run, "UP00001", day[0])
         edits = ["--set", f"{day[0]}={first + 1}", "--by", "Noura", "--reason", "read off"]
-        assert run("worklist", "edit", "UP00001", IMPORT, *edits).status == 0
+        billed = run("worklist", "edit", "UP00001", IMPORT, *edits)
+        assert (billed.status, "2026-06-02 of UP00001 is billed" in billed.err) == (1, True)
+        said = run("worklist", "edit", "UP00001", IMPORT, *edits, "--after-billing")
+        assert "the next run of that cycle raises a correction" in said.out
         again = run("bill", "run", "monthly", "2026-06-01", "2026-06-05")
         assert "1 corrected after billing" in again.out
         listed = run("bill", "corrections", *cycle)

@@ -22,6 +22,8 @@ STATEMENT_FILES = [
     "intake_beside.sql",
     "vee.sql",
     "worklist.sql",
+    "billed_days.sql",
+    "editing.sql",
     "explain.sql",
 ]
 NOW = datetime(2026, 7, 1, 6, tzinfo=UTC)

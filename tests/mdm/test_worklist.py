@@ -7,7 +7,7 @@ import pytest
 
 from mdm import vee, worklist
 from mdm.intake_layout import Weeks
-from mdm.worklist import WorklistError
+from mdm.worklist_days import WorklistError
 from schemas import database, quality
 from schemas.database import Connection
 from schemas.period import Period
