@@ -19,11 +19,12 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from console import store
-from console.pages import fleet_page, language, meter_page, showing
+from console.pages import fleet_page, language, meter_page, showing, worklist_page
 from console.pages.headers import Guarded
 from console.pages.recent import Recent
 from console.pages.showing import Reader
 from headend.devices import UnknownDevice
+from mdm.worklist_days import WorklistError
 from schemas import database, statements
 from schemas.database import Connection
 
@@ -45,6 +46,8 @@ def application(url: str, *, hosts: Collection[str] = ()) -> Guarded:
         routes=[
             Route("/", _fleet, name="fleet"),
             Route("/meters/{mrid:path}", _meter, name="meter"),
+            Route("/worklist", _worklist, name="worklist"),
+            Route("/worklist/{number:int}", _finding, name="finding"),
             Route("/healthz", _health, name="health"),
             Mount("/static", StaticFiles(packages=[("console", "static")]), name="static"),
         ],
@@ -77,6 +80,26 @@ def _meter(request: Request) -> Response:
     except UnknownDevice:
         return _message(request, 404, "no_meter", mrid)
     return _page(request, "meter.html", reader, content)
+
+
+def _worklist(request: Request) -> Response:
+    with _reading(request) as connection:
+        reader, content = worklist_page.listing(
+            connection, request.query_params, language.of(request)
+        )
+    return _page(request, "worklist.html", reader, content)
+
+
+def _finding(request: Request) -> Response:
+    number = request.path_params["number"]
+    try:
+        with _reading(request) as connection:
+            reader, content = worklist_page.finding(
+                connection, min(number, 2**62), language.of(request)
+            )
+    except WorklistError:
+        return _message(request, 404, "no_page", request.url.path)
+    return _page(request, "finding.html", reader, content)
 
 
 def _health(request: Request) -> Response:
