@@ -95,6 +95,8 @@ def _failures(
     if use.when != ALWAYS:
         live = live & use.when.of(cube, views)
     found = failures.located(use.rule(view, **use.parameters), use, cube, views)
+    if not len(found.first):
+        return found
     found = failures.unsettled(failures.in_days(found, live, cube.shape[2]), cube)
     if use.rule.view is DialSteps:
         # Several registers of a channel may fail at the same time.
