@@ -240,7 +240,10 @@ def _a_late_edit_is_a_correction(
     assert row
     with connection.transaction():
         edits = {slot: row[0] + 2}
-        worklist.edit(connection, channel, edits, person="Noura", reason="read off", now=later)
+        worklist.edit(
+            connection, channel, edits, person="Noura", reason="read off", now=later,
+            after_billing=True,
+        )  # fmt: skip
     assert cycle.run(connection, opened, now=later).corrected == 1
     changed = {c.name: c for c in cycle_status.corrections(connection, opened)}
     assert changed["interval_consumption"].difference == Decimal("0.002")
