@@ -82,16 +82,17 @@ def edit(
     --set 2026-06-10T09:00:00+03:00=412 \\
     --by "Noura" --reason "read off the display"
     """
+    wanted = dict(_setting(text) for text in values or ())
+    period = worklist_choice.period(since, until)
+    if not wanted:
+        operation = _operation(add, scale, copy_from, missing=missing, final=final)
+        if period is None:
+            raise typer.BadParameter("give --set, or --from and --to", param_hint="--from")
     with store.connection() as connection:
         channel = _channel(connection, usage_point, kind)
-        if values:
-            wanted = dict(_setting(text) for text in values)
+        if wanted:
             plan = editing.planned_values(connection, channel, wanted)
-        else:
-            operation = _operation(add, scale, copy_from, missing=missing, final=final)
-            period = worklist_choice.period(since, until)
-            if period is None:
-                raise typer.BadParameter("give --set, or --from and --to", param_hint="--from")
+        elif period is not None:
             plan = editing.planned(connection, channel, period, operation)
         _carry(connection, [plan], by, reason, after_billing=after_billing, dry_run=dry_run)
 
@@ -170,8 +171,8 @@ def undo(
 ) -> None:
     """Bring a former version of a day back, as a new version; what it had settled is open again.
 
-    Example: miqyas worklist undo UP00001 active_energy_import_interval 2026-06-10 \\
-    --to-version 1 --by Noura --reason "wrong meter"
+    Example: miqyas worklist undo UP00001 active_energy_import_interval \\
+    2026-06-10 --to-version 1 --by Noura --reason "wrong meter"
     """
     with store.connection() as connection:
         channel = _channel(connection, usage_point, kind)
