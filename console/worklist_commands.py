@@ -175,7 +175,7 @@ def hold(
 ) -> None:
     """Put findings off: they stay open, and are not overdue until then.
 
-    Example: miqyas worklist hold 12 --days 7 --by Noura --reason "visit on Sunday"
+    Example: miqyas worklist hold 12 --days 7 --by Noura --reason "visit"
     """
     wanted = Wanted(numbers, rule, severity, usage_point, billing_group, since, until)
     with store.connection() as connection:

@@ -228,8 +228,10 @@ def _is_first_only(cells: Cells) -> bool:
 
 def _counted(rows: Table, cells: Cells, period: int, assumed_deviation: int | None) -> Clock | None:
     """Give the clock of a meter that writes the first row's time only, None if that is no time."""
-    octets = np.frombuffer(_times(rows, cells), np.uint8)
-    time = clock_time.moment(octets.tobytes(), assumed_deviation)
+    if cells.tag not in _CLOCKS or cells.size != clock_time.SIZE or isinstance(cells.at, slice):
+        return None
+    at = int(cells.at[0])
+    time = clock_time.moment(rows.data[at : at + clock_time.SIZE], assumed_deviation)
     if time is None:
         return None
     moments = np.arange(rows.count)

@@ -20,8 +20,9 @@ from drivers.dlms.profile_scan import Cells
 _LARGEST: Final = 8 << 10
 _MOST_SIZES: Final = 64
 _MOST_OF_A_SIZE: Final = 3
-# Structures of a size that are learned without any of them coming again.
+# Structures of a size that are learned without any coming again; each that does earns more.
 _PATIENCE: Final = 8
+_EARNED: Final = 4
 
 
 class Table(Protocol):
@@ -63,6 +64,7 @@ class _Structure:
     count: int
     columns: list[list[Cells]]
     last: dict[int, NDArray[np.intp]] = field(default_factory=dict)
+    came_again: bool = False
 
 
 @dataclass(slots=True)
@@ -85,7 +87,9 @@ def recognised(data: bytes, width: int) -> Known | None:
     octets = np.frombuffer(data, np.uint8)
     for structure in size.structures:
         if octets.take(structure.places).tobytes() == structure.octets:
-            size.patience = _PATIENCE
+            if not structure.came_again:
+                structure.came_again = True
+                size.patience += _EARNED
             return Known(data, structure.count, structure.columns, structure.last)
     return None
 
