@@ -97,6 +97,7 @@ TARGETS: Final[Mapping[str, Sequence[Target]]] = {
         Target("grown_mb", "MB", 50, most=True),
     ),
     "vee": (
+        Target("intervals_per_s", "1/s", 500_000),
         Target("intervals_per_cpu_s", "1/s", 800_000),
         Target("intervals_per_cpu_s", "1/s", 1_500_000, aim=True),
         Target("intervals_per_s", "1/s", 1_500_000, aim=True),
