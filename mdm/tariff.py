@@ -10,10 +10,10 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
 from typing import Final
 
 from mdm.determinants.rounding import Rounding
+from mdm.tariff_gates import Gates
 from schemas.reading_type import Commodity
 
 REGISTER_START: Final = "register_start"
@@ -45,21 +45,6 @@ class TariffError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Gates:
-    """Limits over which a usage point is held instead of billed [%]; None is no limit.
-
-    The first four are shares of the expected intervals; ``register_difference`` is how far
-    intervals and registers may differ, where both are complete.
-    """
-
-    missing: Decimal | None
-    estimated: Decimal | None
-    edited: Decimal | None
-    questionable: Decimal | None
-    register_difference: Decimal | None
-
-
-@dataclass(frozen=True, slots=True)
 class Tariff:
     """What is computed for a usage point, from a date on.
 
@@ -73,6 +58,7 @@ class Tariff:
     block_seconds : length of the fixed demand block [s]
     rolling_seconds : lengths of the moving demand windows [s]
     definition : the whole tariff as canonical JSON, from which it can be made again
+    wait_days : how long actuals are waited for; None where the cycle says
     """
 
     name: str
@@ -91,6 +77,7 @@ class Tariff:
     rolling_seconds: tuple[int, ...]
     gates: Gates
     definition: str
+    wait_days: int | None = None
 
     @property
     def digest(self) -> str:

@@ -16,16 +16,16 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, get_args
 
+from mdm import tariff_gates
 from mdm.determinants.rounding import MODES, UNITS, Rounding
-from mdm.tariff import DETERMINANTS, Gates, Tariff, TariffError, Tariffs, collected
+from mdm.tariff import DETERMINANTS, Tariff, TariffError, Tariffs, collected
 from schemas import reading_type
 from schemas.reading_type import Commodity
 
 _KEYS = {
     "name", "commodity", "effective_from", "calendar", "register", "interval", "determinants",
-    "sources", "unit", "rounding", "demand", "gates", "note",
+    "sources", "unit", "rounding", "demand", "gates", "window", "note",
 }  # fmt: skip
-_GATES = ("missing", "estimated", "edited", "questionable", "register_difference")
 
 
 @cache
@@ -108,8 +108,9 @@ def _tariff(content: dict[str, Any]) -> Tariff:
         ratio_rounding=_rounding(rounding["ratio"]),
         block_seconds=60 * int(demand.get("block_minutes", 30)),
         rolling_seconds=tuple(60 * int(minutes) for minutes in demand.get("rolling_minutes", [])),
-        gates=_gates(content.get("gates", {})),
+        gates=tariff_gates.gates(content.get("gates", {})),
         definition=json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":")),
+        wait_days=tariff_gates.wait_days(content.get("window", {})),
     )
     _check(tariff)
     return tariff
@@ -122,15 +123,6 @@ def _rounding(entry: Mapping[str, Any]) -> Rounding:
     return Rounding(places, mode)
 
 
-def _gates(entry: Mapping[str, Any]) -> Gates:
-    if unknown := sorted(entry.keys() - set(_GATES)):
-        raise ValueError(f"unknown gate {unknown[0]!r}; known: {', '.join(_GATES)}")
-    limits = {name: Decimal(str(entry[name])) for name in _GATES if name in entry}
-    if any(not 0 <= limit <= 100 for limit in limits.values()):
-        raise ValueError("a gate is a percentage from 0 to 100")
-    return Gates(**{name: limits.get(name) for name in _GATES})
-
-
 def _check(tariff: Tariff) -> None:
     """Refuse what does not fit together."""
     if tariff.commodity not in get_args(Commodity):
@@ -139,6 +131,9 @@ def _check(tariff: Tariff) -> None:
         )
     if unknown := sorted(tariff.determinants - DETERMINANTS.keys()):
         raise ValueError(f"no determinant {unknown[0]!r}; known: {', '.join(DETERMINANTS)}")
+    gated = {name for name, _, _ in tariff.gates.determinants}
+    if unknown := sorted(gated - tariff.determinants):
+        raise ValueError(f"gates.determinants names {unknown[0]!r}, which the tariff does not have")
     if not tariff.sources or not set(tariff.sources) <= {"register", "interval"}:
         raise ValueError("sources must list register, interval or both")
     for source, name, kind in (
