@@ -101,6 +101,10 @@ def export(
             connection, chosen, target=to, file_format=file_format, now=store.now(connection)
         )
         after = cycle_status.status(connection, chosen)
+        refused = delivery.refused(
+            connection, chosen, file_format=file_format, now=store.now(connection)
+        )
+    _refused(file_format, refused)
     if not done.exports:
         show.done(_why_nothing(after))
     for one in done.exports:
@@ -110,6 +114,16 @@ def export(
         )
         if one.rejected:
             show.problem(f"{one.name}: see `miqyas bill status {group} --holds` for the reasons")
+
+
+@app.command("formats")
+def list_formats() -> None:
+    """List the formats of exports, with what each carries; docs/formats.md says what it lacks.
+
+    Example: miqyas bill formats
+    """
+    rows = [(name, f".{one.suffix}", one.carries) for name, one in formats.FORMATS.items()]
+    show.table("Formats of billing exports", ["format", "files", "carries"], rows)
 
 
 @app.command("acknowledge")
@@ -265,6 +279,17 @@ def _problems(found: Sequence[Problem]) -> None:
     for reason, points in reasons.items():
         more = f" and {len(points) - _NAMED:,} more" if len(points) > _NAMED else ""
         show.problem(f"{', '.join(points[:_NAMED])}{more}: {reason}")
+
+
+def _refused(file_format: str, refused: Sequence[str]) -> None:
+    """Show what stays to be delivered in another format."""
+    for reason in refused[:_NAMED]:
+        show.problem(f"not in {file_format}: {reason}")
+    if refused:
+        show.problem(
+            f"{show.count(len(refused), 'usage point')} cannot be written as {file_format} and "
+            "stay to be delivered: choose another --format for them"
+        )
 
 
 def _exports(connection: Connection, one: Cycle) -> None:

@@ -109,17 +109,19 @@ def prepare(
     connection.execute(_SQL["lock_cycle"], {"cycle": cycle.id})
     rows = connection.execute(_SQL["exportable"], {"cycle": cycle.id}).fetchall()
     sets = [row[0] for row in sorted(rows, key=lambda row: row[1])]
-    if not sets:
-        return None
     name = _name(connection, cycle)
     software = cycle_sets.SOFTWARE
+    # What the format cannot say is not claimed: it stays to be delivered in another.
+    head = delivery_files.head(cycle, name, now, software)
+    refused = delivery_files.refusals(connection, head, file_format, sets)
+    sets = [number for number in sets if number not in refused]
+    if not sets:
+        return None
     parts = [
         (f"{name}-{first // _FILE + 1:04d}.{kind.suffix}", sets[first : first + _FILE])
         for first in range(0, len(sets), _FILE)
     ]
-    package = delivery_files.packed(
-        connection, delivery_files.head(cycle, name, now, software), file_format, parts
-    )
+    package = delivery_files.packed(connection, head, file_format, parts)
     row = connection.execute(
         _SQL["add_export"],
         {
@@ -135,6 +137,14 @@ def prepare(
     _write_items(connection, row[0], package)
     connection.execute(_SQL["mark_exported"], {"sets": sets})
     return _exports(connection, cycle.id, name)[0]
+
+
+def refused(connection: Connection, cycle: Cycle, *, file_format: str, now: datetime) -> list[str]:
+    """Say what may be billed but cannot be written in a format, and why, by usage point."""
+    rows = connection.execute(_SQL["exportable"], {"cycle": cycle.id}).fetchall()
+    head = delivery_files.head(cycle, _name(connection, cycle), now, cycle_sets.SOFTWARE)
+    sets = [row[0] for row in rows]
+    return sorted(delivery_files.refusals(connection, head, file_format, sets).values())
 
 
 def package(connection: Connection, cycle: Cycle, export: Export) -> Package:

@@ -8,17 +8,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+from mdm import delivery_series
 from mdm.cycle import Cycle
 from mdm.determinants.determinant import Counts
 from mdm.export import formats
 from mdm.export.manifest import FileEntry, Made, Tally
 from mdm.export.record import Head, Line, Record, key
+from mdm.export.series import NOTHING
 from schemas import statements
 from schemas.database import Connection
 
 _SQL = statements.load("mdm", "delivery.sql")
+# A month of a thousand quarter-hour channels is 3 M intervals: some 60 MB at a time.
+_TOGETHER: Final = 1000
 
 
 class DeliveryError(RuntimeError):
@@ -63,9 +67,11 @@ def packed(
     tally, files = Tally(), []
     kind = formats.named(format_)
     for name, sets in parts:
-        found = records(connection, sets, head.starts_on, head.ends_on)
+        found = records(connection, sets, head.starts_on, head.ends_on, with_series=kind.series)
         content = kind.render(head, found)
         tally.add(found)
+        for record in found:
+            tally.leave_out(kind.omissions(record))
         digest = hashlib.sha256(content).hexdigest()
         entry = FileEntry(name, kind.media_type, len(content), digest, len(found))
         files.append(File(entry, content, list(sets)))
@@ -73,31 +79,68 @@ def packed(
     return Package(files, manifest)
 
 
+def refusals(
+    connection: Connection, head: Head, format_: str, sets: Sequence[int]
+) -> dict[int, str]:
+    """Say which sets cannot be written in a format at all, and why: they stay to be delivered."""
+    kind = formats.named(format_)
+    if not kind.refuses:
+        return {}
+    found: dict[int, str] = {}
+    for first in range(0, len(sets), _TOGETHER):
+        part = sets[first : first + _TOGETHER]
+        # One set a usage point is ready at a time, but that is not for this module to know.
+        for number, record in _numbered(
+            connection, part, head.starts_on, head.ends_on, with_series=kind.series
+        ).items():
+            reason = kind.refusal(record)
+            if reason is not None:
+                found[number] = f"{record.usage_point}: {reason}"
+    return found
+
+
 def records(
-    connection: Connection, sets: Sequence[int], starts_on: date, ends_on: date
+    connection: Connection,
+    sets: Sequence[int],
+    starts_on: date,
+    ends_on: date,
+    *,
+    with_series: bool = False,
 ) -> list[Record]:
     """Give what an export says of determinant sets, by usage point."""
+    found = _numbered(connection, sets, starts_on, ends_on, with_series=with_series)
+    return sorted(found.values(), key=lambda record: record.usage_point)
+
+
+def _numbered(
+    connection: Connection,
+    sets: Sequence[int],
+    starts_on: date,
+    ends_on: date,
+    *,
+    with_series: bool,
+) -> dict[int, Record]:
     lines = _lines(connection, sets)
-    found = []
+    series = delivery_series.of_sets(connection, sets) if with_series else {}
+    found = {}
     for set_id, mrid, *fields in connection.execute(_SQL["sets"], {"sets": list(sets)}):
         commodity, sector, tariff, zone, starts_at, ends_at, version, corrects, digest = fields
-        found.append(
-            Record(
-                key=key(mrid, starts_on, ends_on, version),
-                usage_point=mrid,
-                commodity=commodity,
-                sector=sector,
-                tariff=tariff,
-                time_zone=zone,
-                starts_at=starts_at,
-                ends_at=ends_at,
-                version=version,
-                corrects=corrects,
-                digest=digest,
-                lines=lines[set_id],
-            )
+        found[set_id] = Record(
+            key=key(mrid, starts_on, ends_on, version),
+            usage_point=mrid,
+            commodity=commodity,
+            sector=sector,
+            tariff=tariff,
+            time_zone=zone,
+            starts_at=starts_at,
+            ends_at=ends_at,
+            version=version,
+            corrects=corrects,
+            digest=digest,
+            lines=lines[set_id],
+            series=series.get(set_id, NOTHING),
         )
-    return sorted(found, key=lambda record: record.usage_point)
+    return found
 
 
 def head(cycle: Cycle, name: str, prepared_at: datetime, software: str) -> Head:

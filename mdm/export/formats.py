@@ -6,22 +6,75 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from mdm.export import csv_, json_
-from mdm.export.record import Head, Record
+from mdm.export import csv_, json_, killbill, lago, openmeter, usage
+from mdm.export.record import Head, LeftOut, Record
+
+
+def _everything(_record: Record) -> Iterable[LeftOut]:
+    return ()
+
+
+def _takes(_record: Record) -> str | None:
+    return None
+
+
+Refusal = Callable[[Record], str | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A way to write records."""
+    """A way to write records.
+
+    Attributes
+    ----------
+    carries : what is in it, for people
+    lacks : what it never can say
+    left_out : what of a record it leaves out beside that; the manifest tells both
+    refusal : why a usage point cannot be in it at all, None where it can: it is not claimed then
+    series : whether it needs the records' intervals and register readings
+    """
 
     suffix: str
     media_type: str
     render: Callable[[Head, Iterable[Record]], bytes]
+    carries: str = "determinants with all their fields"
+    lacks: tuple[str, ...] = ()
+    left_out: Callable[[Record], Iterable[LeftOut]] = _everything
+    refusal: Refusal = _takes
+    series: bool = False
 
+    @property
+    def refuses(self) -> bool:
+        """Whether there is anything that it cannot be asked for."""
+        return self.refusal is not _takes
+
+    def omissions(self, record: Record) -> Iterable[LeftOut]:
+        """Give everything that the format does not say of a record."""
+        return (*(LeftOut(what, _NO_PLACE) for what in self.lacks), *self.left_out(record))
+
+
+_NO_PLACE: Final = "the format has no place for it"
+_LINES: Final = "application/x-ndjson"
 
 FORMATS: Final = {
     "csv": Format("csv", "text/csv", csv_.render),
     "json": Format("json", "application/json", json_.render),
+    "lago": Format(
+        *("jsonl", _LINES, lago.render, "determinants as events of Lago"),
+        left_out=usage.left_out,
+        refusal=usage.refusal,
+    ),
+    "openmeter": Format(
+        *("jsonl", _LINES, openmeter.render, "determinants as CloudEvents"),
+        left_out=usage.left_out,
+        refusal=usage.refusal,
+    ),
+    "killbill": Format(
+        *("jsonl", _LINES, killbill.render, "determinants as usage of a day"),
+        lacks=killbill.LACKS,
+        left_out=usage.left_out,
+        refusal=usage.refusal,
+    ),
 }
 
 

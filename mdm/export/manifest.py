@@ -10,14 +10,14 @@ from decimal import Decimal
 from typing import Final
 
 from mdm import tariff as names
-from mdm.export.record import Head, Record, instant, plain
+from mdm.export.record import Head, LeftOut, Record, instant, plain
 
 FORMAT: Final = "miqyas-manifest/1"
 NAME: Final = "manifest.json"
-# Sums of readings, demands and ratios say nothing.
-_ADDITIVE: Final = {
+ADDITIVE: Final = {
     names.CONSUMPTION, names.REGISTER_CONSUMPTION, names.INTERVAL_CONSUMPTION, names.TIME_OF_USE,
 }  # fmt: skip
+"""Determinants that may be summed; sums of readings, demands and ratios say nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,7 @@ class Tally:
         self._corrections = 0
         self._determinants = 0
         self._sums: dict[tuple[str, str, str], Decimal] = defaultdict(Decimal)
+        self._left_out: dict[LeftOut, int] = defaultdict(int)
 
     def add(self, records: Iterable[Record]) -> None:
         """Count records in."""
@@ -57,12 +58,17 @@ class Tally:
             self._corrections += record.corrects is not None
             self._determinants += len(record.lines)
             for line in record.lines:
-                if line.name in _ADDITIVE and line.value is not None:
+                if line.name in ADDITIVE and line.value is not None:
                     self._sums[line.name, line.part, line.unit] += line.value
+
+    def leave_out(self, of_one: Iterable[LeftOut]) -> None:
+        """Count in what the format could not say of one usage point."""
+        for each in set(of_one):
+            self._left_out[each] += 1
 
     def manifest(self, head: Head, files: Sequence[FileEntry], made: Made) -> bytes:
         """Write the manifest; the same export gives the same bytes."""
-        content = {
+        content: dict[str, object] = {
             "format": FORMAT,
             "export": head.export,
             "billing_group": head.billing_group,
@@ -94,4 +100,10 @@ class Tally:
                 "calendars": list(made.calendars),
             },
         }
+        if self._left_out:
+            # Only then: manifests of formats that say everything stay as they were delivered.
+            content["left_out"] = [
+                {"what": one.what, "why": one.why, "usage_points": points}
+                for one, points in sorted(self._left_out.items())
+            ]
         return (json.dumps(content, ensure_ascii=False, indent=1) + "\n").encode()

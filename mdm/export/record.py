@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from mdm.determinants.determinant import Counts
+from mdm.export.series import NOTHING, Series
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,8 @@ class Record:
     key : idempotency key: the same bill has the same key, in whichever export it comes
     corrects : version that was billed and that this one replaces, None for a first bill
     digest : SHA-256 of the determinant set
+    series : intervals and register readings that it was computed from; only in formats that
+        carry them
     """
 
     key: str
@@ -51,6 +55,14 @@ class Record:
     corrects: int | None
     digest: str
     lines: Sequence[Line]
+    series: Series = NOTHING
+
+
+class LeftOut(NamedTuple):
+    """Something that a format has no place for."""
+
+    what: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)

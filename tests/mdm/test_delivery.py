@@ -152,16 +152,60 @@ def test_files_are_made_again_byte_for_byte(connection: Connection, tmp_path: Pa
     this = ready(connection, "UP-2", "UP-1")
     delivery.deliver(connection, this, target=str(tmp_path), file_format="json", now=NOW)
     (export,) = delivery.exports(connection, this)
-    made = delivery.package(connection, this, export)
-    for file in made.files:
-        assert (tmp_path / export.name / file.entry.name).read_bytes() == file.content
-    assert (tmp_path / export.name / "manifest.json").read_bytes() == made.manifest
+    same_bytes(connection, this, export, tmp_path)
     # Were a figure tampered with, the file could not be made as it was sent.
     with connection.transaction():
         connection.execute("ALTER TABLE determinant DISABLE TRIGGER billing_stands")
         connection.execute("UPDATE determinant SET value = value + 1 WHERE position = 1")
     with pytest.raises(DeliveryError, match="cannot be made as it was prepared"):
         delivery.package(connection, this, export)
+
+
+def same_bytes(
+    connection: Connection, this: cycle.Cycle, export: delivery.Export, folder: Path
+) -> None:
+    made = delivery.package(connection, this, export)
+    for file in made.files:
+        assert (folder / export.name / file.entry.name).read_bytes() == file.content
+    assert (folder / export.name / "manifest.json").read_bytes() == made.manifest
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_files_stay_the_same_when_the_record_goes_on(
+    connection: Connection, tmp_path: Path, name: str
+) -> None:
+    this = ready(connection, "UP-2", "UP-1")
+    target = str(tmp_path)
+    delivery.deliver(connection, this, target=target, file_format=name, now=NOW)
+    (export,) = delivery.exports(connection, this)
+    assert export.items == 2
+    # Everything gets a newer version: the files are of those that were billed.
+    rows = connection.execute("SELECT id, interval_seconds FROM channel").fetchall()
+    (installation,) = connection.execute("SELECT min(id) FROM installation").fetchone() or (0,)
+    for channel, seconds in rows:
+        if seconds:
+            billing.record_intervals(connection, channel, [7] * SLOTS, at=later(1))
+        else:
+            dial = {PERIOD.end: 9_999}
+            billing.record_register(connection, channel, installation, dial, at=later(1))
+    same_bytes(connection, this, export, tmp_path)
+
+
+def test_what_a_format_cannot_say_stays_to_be_delivered(
+    connection: Connection, tmp_path: Path
+) -> None:
+    this = ready(connection, "UP-1")
+    # Nothing was measured, and a person had it billed all the same: it has no figures.
+    add_point(connection, "UP-2")
+    cycle.run(connection, this, now=NOW)
+    cycle.release(connection, this, "UP-2", person="Amal", reason="a ruin", now=NOW)
+    (reason,) = delivery.refused(connection, this, file_format="lago", now=NOW)
+    assert reason == "UP-2: none of its figures has a value"
+    target = str(tmp_path)
+    assert delivery.deliver(connection, this, target=target, file_format="lago", now=NOW).items == 1
+    assert delivery.deliver(connection, this, target=target, file_format="lago", now=NOW).items == 0
+    assert delivery.refused(connection, this, file_format="json", now=NOW) == []
+    assert delivery.deliver(connection, this, target=target, file_format="json", now=NOW).items == 1
 
 
 def test_a_correction_says_old_new_and_difference(connection: Connection, tmp_path: Path) -> None:
