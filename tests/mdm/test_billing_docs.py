@@ -36,7 +36,7 @@ def test_determinants_and_gates() -> None:
 
 def test_formats_and_columns() -> None:
     page = section("Billing export")
-    assert set(re.findall(r"^\*\*`(\w+)`\*\*", page, re.MULTILINE)) == set(FORMATS)
+    assert set(re.findall(r"\*\*`(\w+)`\*\*", page)) == set(FORMATS)
     listed = re.search(r"in the order `([^`]+)`", page)
     assert listed
     assert tuple(re.split(r",\s+", listed[1])) == csv_.COLUMNS
