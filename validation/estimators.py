@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from validation import averages, holding, interpolation, like_days, lookups, references, spreading
+from validation import (
+    averages,
+    holding,
+    interpolation,
+    like_days,
+    lookups,
+    references,
+    spreading,
+    weighting,
+)
 from validation.estimator import Estimator
 
 ESTIMATORS: Final[dict[str, Estimator]] = {
@@ -13,6 +22,7 @@ ESTIMATORS: Final[dict[str, Estimator]] = {
         holding.zero,
         interpolation.linear,
         like_days.like_day,
+        weighting.weighted_average,
         lookups.two_week,
         lookups.year_ago,
         lookups.nearest_equivalent,

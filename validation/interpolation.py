@@ -48,16 +48,12 @@ def linear(
     beside_bad : where the neighbour is there and not good, decline that side, or take the next
         good value at most ``limit_hours`` further
     """
-    position = work.position(work.gaps)
-    found = runs.of_cells(position, work.gaps // work.stride)
-    hours = found.length * work.interval_seconds / 3600
+    found, hours = gaps(work)
     short = np.flatnonzero(hours <= limit_hours if inclusive else hours < limit_hours)
     reach = 1
     if beside_bad == "next_good":
         reach += int(limit_hours * 3600) // work.interval_seconds
-    channel = work.gaps[found.first[short]] // work.stride
-    before = anchor(work, channel, position[found.first[short]] - 1, -1, reach)
-    after = anchor(work, channel, position[found.last[short]] + 1, 1, reach)
+    before, after = anchors(work, found, short, reach)
     both = (before >= 0) & (after >= 0)
     able = both | ((before >= 0) | (after >= 0) if one_anchor == "flat" else False)
     left = np.where(before >= 0, before, after)
@@ -86,6 +82,32 @@ def _on_lines(
     parts = found.length[run] + 1
     values = (2 * (left * parts + (right - left) * step) + parts) // (2 * parts)
     return Estimates(filled, np.where(filled, values, 0))
+
+
+def gaps(work: Work) -> tuple[runs.Runs, NDArray[np.float64]]:
+    """Give the runs among ``work.gaps`` and their lengths, shape (r,) [h].
+
+    A gap's length counts every slot in a row without a usable value, history included.
+    """
+    found = runs.of_cells(work.position(work.gaps), work.gaps // work.stride)
+    return found, found.length * work.interval_seconds / 3600
+
+
+def anchors(
+    work: Work, found: runs.Runs, chosen: NDArray[np.intp], reach: int = 1
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Give the nearest good cells before and after some gaps, shape (k,) each, -1 for none.
+
+    Parameters
+    ----------
+    found : as ``gaps`` gives them
+    chosen : shape (k,), which of them
+    reach : slots to look at on each side
+    """
+    first, last = work.gaps[found.first[chosen]], work.gaps[found.last[chosen]]
+    channel = first // work.stride
+    before = anchor(work, channel, work.position(first) - 1, -1, reach)
+    return before, anchor(work, channel, work.position(last) + 1, 1, reach)
 
 
 def anchor(

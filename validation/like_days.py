@@ -44,9 +44,39 @@ def like_day(
     like : days are alike by kind (weekday, weekend, holiday) or by weekday (holidays apart)
     within_days : how far to look, before and after [days]
     """
+    return mean(work, _like(work, cells, count, like, within_days), fewest)
+
+
+def usual(
+    work: Work,
+    cells: NDArray[np.int64],
+    *,
+    count: int,
+    fewest: int,
+    like: Literal["kind", "weekday"],
+    within_days: int,
+) -> NDArray[np.float64]:
+    """Give what ``like_day`` would fill in, unrounded; shape (k,), NaN where it can't.
+
+    Parameters
+    ----------
+    work, cells, count, fewest, like, within_days : as in ``like_day``
+    """
+    picked, number = _sums(work, _like(work, cells, count, like, within_days))
+    return np.where(number >= max(fewest, 1), picked / np.maximum(number, 1), np.nan)
+
+
+def _like(
+    work: Work,
+    cells: NDArray[np.int64],
+    count: int,
+    like: Literal["kind", "weekday"],
+    within_days: int,
+) -> NDArray[np.int64]:
+    """Give the cells of the same local time on the nearest like days, shape (k, m), -1 for none."""
     day, which = np.unique(cells // work.slots, return_inverse=True)
     nearest = _nearest(work, day, days.likeness(work.days, like), count, within_days)
-    return mean(work, same_time(work, cells, nearest[which]), fewest)
+    return same_time(work, cells, nearest[which])
 
 
 def same_time(work: Work, cells: NDArray[np.int64], source: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -69,13 +99,18 @@ def mean(work: Work, others: NDArray[np.int64], fewest: int) -> Estimates:
     ----------
     others : shape (k, m), flat cell indices, -1 for none
     """
-    usable = others >= 0
-    picked = np.where(usable, work.values[np.maximum(others, 0)], 0)
-    number = usable.sum(axis=1)
+    total, number = _sums(work, others)
     filled = number >= max(fewest, 1)
     parts = np.maximum(number, 1)
-    average = (2 * picked.sum(axis=1, dtype=np.int64) + parts) // (2 * parts)
+    average = (2 * total + parts) // (2 * parts)
     return Estimates(filled, np.where(filled, average, 0))
+
+
+def _sums(work: Work, others: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Give the sum of each row's cells and how many there are, shape (k,) each."""
+    usable = others >= 0
+    picked = np.where(usable, work.values[np.maximum(others, 0)], 0)
+    return picked.sum(axis=1, dtype=np.int64), usable.sum(axis=1)
 
 
 def within(

@@ -34,10 +34,12 @@ def test_what_is_shipped_uses_the_same_rules_for_every_commodity() -> None:
     for name, each in shipped.items():
         used = {use.rule.name for use in each.rules}
         assert used == everything - left_out.get(name, set())
-        # Only electricity has outages.
+        # Only electricity has outages, and curves on which the weighted average was measured.
         zero = ["zero"] if name.startswith("electricity") else []
+        weighted = ["weighted_average"] if name == "electricity" else []
         assert [use.estimator.name for use in each.estimators] == [
             *zero,
+            *weighted,
             "linear",
             "like_day",
             "two_week",
@@ -94,7 +96,7 @@ def test_the_digest_is_of_the_content_not_of_the_layout() -> None:
         ('{ severity = "info", action = "note" }', '{ severity = "terminate", action = "note" }', r"'terminate' is not one of info, issue"),
         ("relative = 0", 'relative = 0\nregister_agrees = { severity = "info", action = "note" }', r"\[rules.sum_check\]: unknown key register_agrees"),
         (SUM_CHECK, "", r"\[rules.spike\] asks the register, but \[rules.sum_check\]"),
-        ('method = "linear"', 'method = "cubic"', r"\[\[estimators\]\] number 1: method = 'cubic' is not one of zero, linear, like_day, two_week, "),
+        ('method = "linear"', 'method = "cubic"', r"\[\[estimators\]\] number 1: method = 'cubic' is not one of zero, linear, like_day, weighted_average, two_week, "),
         ('one_anchor = "flat"', 'one_anchor = "flet"', r"number 1 \(linear\): one_anchor = 'flet' is not one of flat, decline"),
         ("inclusive = true", "inclusive = 1", r"inclusive = 1 is not true or false"),
         ("effective_from = 2026-01-01", 'effective_from = "soon"', r"effective_from = 'soon' is not a date"),
