@@ -78,9 +78,9 @@ TARGETS: Final[Mapping[str, Sequence[Target]]] = {
     ),
     "decode": (
         Target("months", "×", 50, of=decoded("month_normal", "month_compact")),
-        Target("days", "×", 50, aim=True, of=decoded("day_normal", "day_compact")),
-        Target("months with null-data", "×", 50, aim=True, of=decoded("month_null")),
-        Target("days with null-data", "×", 50, aim=True, of=decoded("day_null")),
+        Target("days", "×", 50, of=decoded("day_normal", "day_compact")),
+        Target("months with null-data", "×", 50, of=decoded("month_null")),
+        Target("days with null-data", "×", 50, of=decoded("day_null")),
     ),
     "modbus": (
         Target("ratio", "×", 0.98),

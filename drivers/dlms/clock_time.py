@@ -12,7 +12,7 @@ IEC 62056-6-2:2021, 4.1.6.1 (Date and time formats).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from itertools import pairwise
 from typing import Final
@@ -27,6 +27,7 @@ UNSPECIFIED: Final = -0x8000
 LARGEST_DEVIATION: Final = 14 * 60
 # Python's calendar, less a year at either end for the deviation; 0xFFFF is a wildcard.
 _FIRST_YEAR, _LAST_YEAR = 2, 9998
+_EPOCH: Final = date(1970, 1, 1).toordinal()
 
 # Bits of the clock status, the last octet.
 INVALID: Final = 0x01
@@ -164,20 +165,26 @@ def moment(octets: bytes, assumed_deviation: int | None = None) -> tuple[int, in
 
 
 @lru_cache(maxsize=4096)
-def _midnight(date: bytes, assumed_deviation: int | None) -> tuple[int, bool, int]:
+def _midnight(octets: bytes, assumed_deviation: int | None) -> tuple[int, bool, int]:
     """Give a day's beginning [s since 1970-01-01 UTC], whether it is known, and the clock status.
 
     Parameters
     ----------
-    date : a date-time's octets at ``_DATE_OCTETS``
+    octets : a date-time's at ``_DATE_OCTETS``
     """
-    status = 0 if date[6] == NO_STATUS else date[6]
-    try:
-        time = decode(date[:4] + bytes(5) + date[4:7])
-    except RemoteProtocolError:
+    status = 0 if octets[6] == NO_STATUS else octets[6]
+    year = int.from_bytes(octets[:2])
+    written = int.from_bytes(octets[4:6], signed=True)
+    deviation = assumed_deviation if written == UNSPECIFIED else written
+    if written != UNSPECIFIED and abs(written) > LARGEST_DEVIATION:
+        deviation = None
+    if deviation is None or not _FIRST_YEAR <= year <= _LAST_YEAR:
         return 0, False, status
-    moment = time.utc(assumed_deviation)
-    return (0, False, status) if moment is None else (int(moment.timestamp()), True, status)
+    try:
+        day = date(year, octets[2], octets[3]).toordinal() - _EPOCH
+    except ValueError:
+        return 0, False, status
+    return day * 86400 + deviation * 60, True, status
 
 
 def _seconds_of(limit: int, each: int) -> NDArray[np.int64]:

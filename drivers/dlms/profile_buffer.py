@@ -13,15 +13,14 @@ IEC 62056-6-2:2021, 4.3.6 (Profile generic) and 4.1.5 (compact array).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drivers.dlms import axdr, clock_time, profile_known, profile_rows
-from drivers.dlms.profile_known import Table
+from drivers.dlms.profile_known import Known, Table
 from drivers.dlms.profile_rows import Rows
 from drivers.dlms.profile_scan import STRINGS, Cells
 from drivers.errors import RemoteProtocolError
@@ -30,11 +29,11 @@ _CLOCKS: Final = (axdr.OCTET_STRING, axdr.DATE_TIME)
 _FORMS: Final = {tag: np.dtype(form.replace("?", "B")) for tag, form in axdr.NUMBERS.items()}
 _TIME: Final = np.dtype((np.void, clock_time.SIZE))
 _UNSIGNED: Final = np.dtype(">u8")
+_WORD: Final = np.dtype(">i8")
 _LARGEST: Final = np.iinfo(np.int64).max
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Column:
+class Column(NamedTuple):
     """One captured object's values.
 
     Attributes
@@ -47,8 +46,7 @@ class Column:
     present: NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Clock:
+class Clock(NamedTuple):
     """A clock column.
 
     Attributes
@@ -63,8 +61,7 @@ class Clock:
     status: NDArray[np.uint8]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Columns:
+class Columns(NamedTuple):
     """A buffer: its clock column, None if it has none, and the others in their order."""
 
     rows: int
@@ -102,7 +99,8 @@ def decode(
         rows = Rows(data, [])
     else:
         raise RemoteProtocolError(f"a profile buffer is no array: it begins 0x{data[:1].hex()}")
-    others = tuple(_column(rows, i) for i in range(width) if i != clock)
+    taken = _integers(rows)
+    others = tuple(taken.get(i) or _column(rows, i) for i in range(width) if i != clock)
     if clock is None:
         return Columns(rows.count, None, others)
     times = _clock_column(rows, clock, period_seconds, assumed_deviation)
@@ -114,6 +112,20 @@ def _learned(data: bytes, width: int) -> Table:
     rows = profile_rows.tagged(data, width) if is_tagged else profile_rows.compact(data, width)
     profile_known.learn(data, width, rows)
     return rows
+
+
+def _integers(rows: Table) -> dict[int, Column]:
+    """Take columns of integers at once, if it is known where they are."""
+    integers = rows.integers if isinstance(rows, Known) else None
+    if integers is None:
+        return {}
+    values = _at_every_octet(rows.data, _WORD)[integers.at].astype(np.int64)
+    values &= integers.masks
+    if integers.signs is not None:
+        values ^= integers.signs
+        values -= integers.signs
+    every = _all(rows.count)
+    return {index: Column(own, every) for index, own in zip(integers.columns, values, strict=True)}
 
 
 def _column(rows: Table, index: int) -> Column:
@@ -234,10 +246,22 @@ def _counted(rows: Table, cells: Cells, period: int, assumed_deviation: int | No
     time = clock_time.moment(rows.data[at : at + clock_time.SIZE], assumed_deviation)
     if time is None:
         return None
-    moments = np.arange(rows.count)
-    moments *= period
-    moments += time[0]
-    return Clock(moments, _all(rows.count), np.full(rows.count, time[1], np.uint8))
+    moments = _elapsed(rows.count, period) + time[0]
+    return Clock(moments, _all(rows.count), _status(rows.count, time[1]))
+
+
+@lru_cache(maxsize=64)
+def _elapsed(count: int, period: int) -> NDArray[np.int64]:
+    """Give the seconds from the first row to each."""
+    return np.arange(count, dtype=np.int64) * period
+
+
+@lru_cache(maxsize=64)
+def _status(count: int, bits: int) -> NDArray[np.uint8]:
+    """Give as many times the same clock status; nobody may change it."""
+    every = np.full(count, bits, np.uint8)
+    every.setflags(write=False)
+    return every
 
 
 def _times(rows: Table, cells: Cells) -> NDArray[Any]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from drivers.dlms import axdr
 from drivers.dlms.profile_scan import Cells
 
 # A day of quarter-hours with fifteen columns. Longer ones gain little, and would take memory.
@@ -23,6 +24,32 @@ _MOST_OF_A_SIZE: Final = 3
 # Structures of a size that are learned without any coming again; each that does earns more.
 _PATIENCE: Final = 8
 _EARNED: Final = 4
+# Integers that int64 has room for, and whether they have a sign.
+_SIGNED: Final = {
+    tag: np.dtype(form).kind == "i"
+    for tag, form in axdr.NUMBERS.items()
+    if np.dtype(form).kind in "iu" and np.can_cast(np.dtype(form), np.int64)
+}
+_WORD: Final = 8
+
+
+class Integers(NamedTuple):
+    """Columns of integers that have a value from the first row on, to be taken at once.
+
+    A word of eight octets is taken that ends where the value ends; what is before it is masked.
+
+    Attributes
+    ----------
+    columns : shape (k,), their indices
+    at : shape (k, rows), where the words begin; for null-data, of the value that they repeat
+    masks : shape (k, 1), the value's bits
+    signs : shape (k, 1), its sign bit, 0 where it has none; None if no column has one
+    """
+
+    columns: tuple[int, ...]
+    at: NDArray[np.intp]
+    masks: NDArray[np.int64]
+    signs: NDArray[np.int64] | None
 
 
 class Table(Protocol):
@@ -43,12 +70,14 @@ class Known:
     Attributes
     ----------
     last : by column, which of its values was the last up to each row; kept from buffer to buffer
+    integers : columns that can be taken at once, None if there are none
     """
 
     data: bytes
     count: int
     columns: list[list[Cells]]
     last: dict[int, NDArray[np.intp]] | None
+    integers: Integers | None
 
     def cells(self, index: int) -> list[Cells]:
         """Give a column's values, by their kinds; null-data are in none."""
@@ -63,6 +92,7 @@ class _Structure:
     octets: bytes
     count: int
     columns: list[list[Cells]]
+    integers: Integers | None
     last: dict[int, NDArray[np.intp]] = field(default_factory=dict)
     came_again: bool = False
 
@@ -90,7 +120,8 @@ def recognised(data: bytes, width: int) -> Known | None:
             if not structure.came_again:
                 structure.came_again = True
                 size.patience += _EARNED
-            return Known(data, structure.count, structure.columns, structure.last)
+            found = structure
+            return Known(data, found.count, found.columns, found.last, found.integers)
     return None
 
 
@@ -128,7 +159,37 @@ def _structure(data: bytes, width: int, table: Table) -> _Structure | None:
         is_payload[(at[:, None] + np.arange(cells.size)).ravel()] = True
     places = (~is_payload).nonzero()[0]
     octets = np.frombuffer(data, np.uint8).take(places).tobytes()
-    return _Structure(places, octets, table.count, columns)
+    return _Structure(places, octets, table.count, columns, _integers(columns, table.count))
+
+
+def _integers(columns: list[list[Cells]], count: int) -> Integers | None:
+    """Find columns of one kind of integer each."""
+    found: dict[int, Cells] = {}
+    for index, cells in enumerate(columns):
+        if len(cells) == 1 and cells[0].tag in _SIGNED:
+            rows, at = cells[0].rows, np.asarray(cells[0].at)
+            is_from_first = rows is None or (len(rows) > 0 and rows[0] == 0)
+            if is_from_first and at[0] + cells[0].size >= _WORD:
+                found[index] = cells[0]
+    if not found:
+        return None
+    sizes = [one.size for one in found.values()]
+    signs = [_SIGNED[one.tag] << (8 * one.size - 1) for one in found.values()]
+    masks = [(1 << 8 * size) - 1 for size in sizes]
+    return Integers(
+        tuple(found),
+        np.stack([_of_every_row(one, count) + one.size - _WORD for one in found.values()]),
+        np.array(masks, np.uint64).astype(np.int64)[:, None],
+        np.array(signs, np.uint64).astype(np.int64)[:, None] if any(signs) else None,
+    )
+
+
+def _of_every_row(cells: Cells, count: int) -> NDArray[np.intp]:
+    """Give where each row's value begins, which may stand in a row before it."""
+    at = np.asarray(cells.at)
+    if cells.rows is None:
+        return at
+    return at[cells.rows.searchsorted(np.arange(count), "right") - 1]
 
 
 def _fixed(cells: list[Cells], before: int) -> list[Cells]:

@@ -318,7 +318,25 @@ def families(draw: st.DrawFn) -> tuple[int, list[list[Row]]]:
 
 def _plain(cell: bytes) -> bool:
     """Tell whether all octets behind the tag are the number's own."""
-    return cell[0] in (DataType.UINT8, DataType.UINT32, DataType.INT32, DataType.UINT64)
+    return cell[0] in axdr.NUMBERS and cell[0] not in (DataType.BOOLEAN, axdr.FLOAT32, axdr.FLOAT64)
+
+
+def test_known_integers_of_every_kind_keep_their_sign() -> None:
+    kinds = [tag for tag in axdr.NUMBERS if _plain(bytes((tag,)))]
+    for payload in (b"\x00", b"\x01", b"\x7f", b"\x80", b"\xff"):
+        rows = [
+            [bytes((tag,)) + payload * axdr.SIZES[tag] for tag in kinds],
+            *[[b"\x00"] * len(kinds)] * 2,
+            [bytes((tag,)) + b"\x55" * axdr.SIZES[tag] for tag in kinds],
+        ]
+        columns = decoded(written(rows), len(kinds), clock=None)
+        for index, column in enumerate(columns.others):
+            assert column.values.tolist() == one_by_one(written(rows), index)
+    known = profile_known.recognised(written(rows), len(kinds))
+    assert known is not None
+    assert known.integers is not None
+    # Of uint64 not every value is an int64.
+    assert len(known.integers.columns) == len(kinds) - 1
 
 
 @given(families())
