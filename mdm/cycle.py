@@ -9,10 +9,18 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from mdm import calendar_file, cycle_gates, cycle_inputs, cycle_sets, tariff_file, usage_points
+from mdm import (
+    calendar_file,
+    cycle_beside,
+    cycle_gates,
+    cycle_inputs,
+    cycle_sets,
+    tariff_file,
+    usage_points,
+)
 from mdm.calendar import CalendarError
 from mdm.cycle_sets import Draft, Outcome
 from mdm.determinants import batch as batches
@@ -36,16 +44,38 @@ class CycleError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Cycle:
-    """A billing group's local days from ``starts_on`` to before ``ends_on``."""
+    """A billing group's local days from ``starts_on`` to before ``ends_on``.
+
+    Attributes
+    ----------
+    closes_on : from this local day on nothing is waited for; None: from the period's end on
+    estimates : whether what is missing by then is estimated
+    addressee : to whom the bills go, for people and manifests
+    """
 
     id: int
     billing_group: str
     starts_on: date
     ends_on: date
+    closes_on: date | None = None
+    estimates: bool = False
+    addressee: str = ""
 
     def period(self, zone: ZoneInfo) -> Period:
         """Give the cycle's stretch of time in a time zone."""
         return Period(local_day(self.starts_on, zone).start, local_day(self.ends_on, zone).start)
+
+    def deadline(self, zone: ZoneInfo, wait_days: int | None = None) -> datetime:
+        """Tell until when actuals are waited for.
+
+        Parameters
+        ----------
+        wait_days : after the period's end, where a tariff says so; else the cycle's closing day
+        """
+        day = self.closes_on or self.ends_on
+        if wait_days is not None:
+            day = self.ends_on + timedelta(days=wait_days)
+        return local_day(day, zone).start
 
     def __str__(self) -> str:
         return f"cycle {self.billing_group} from {self.starts_on} to before {self.ends_on}"
@@ -178,8 +208,15 @@ def run_partition(
     *,
     now: datetime,
     tariffs: Tariffs | None = None,
+    settle: bool = True,
 ) -> Run:
     """Compute the determinant sets of some of a cycle's usage points.
+
+    What is incomplete waits until its deadline; then it is held, or ready if its gates let it pass.
+
+    Parameters
+    ----------
+    settle : whether what is past its deadline goes on; else it waits, too
 
     Raises
     ------
@@ -197,8 +234,11 @@ def run_partition(
         batch = cycle_inputs.gathered(connection, tariff, calendar, members, period, known_at=now)
         found, wrong = results(batch, members)
         problems += wrong
-        drafts = _drafts(connection, batch, found)
+        late = now >= cycle.deadline(batch.zone, tariff.wait_days)
+        drafts = _drafts(connection, batch, found, waits=not (late and settle))
         outcomes += cycle_sets.write(connection, cycle.id, batch, drafts, now)
+        if late and settle:
+            connection.execute(_SQL["settle"], {"cycle": cycle.id, "usage_points": list(found)})
     counts = {str(name): count for name, count in outcomes.items()}
     return Run(len(points), problems=tuple(problems), **counts)
 
@@ -279,8 +319,20 @@ def results(batch: Batch, points: Sequence[UsagePoint]) -> tuple[dict[int, Resul
         return found, problems
 
 
-def _drafts(connection: Connection, batch: Batch, found: dict[int, Result]) -> list[Draft]:
-    """Put results together with what they were computed from."""
+def _drafts(
+    connection: Connection, batch: Batch, found: dict[int, Result], *, waits: bool
+) -> list[Draft]:
+    """Put results together with what they were computed from.
+
+    Parameters
+    ----------
+    waits : whether what is held or incomplete waits for more data
+    """
+    beside = cycle_beside.beside(connection, batch)
+    holds = {
+        point: cycle_gates.holds(batch.tariff, result, beside[point])
+        for point, result in found.items()
+    }
     inputs = cycle_inputs.digests(batch)
     versions = cycle_inputs.named_versions(batch)
     rule_sets = cycle_inputs.rule_sets(connection, batch)
@@ -288,7 +340,8 @@ def _drafts(connection: Connection, batch: Batch, found: dict[int, Result]) -> l
         Draft(
             usage_point_id=point,
             determinants=result.determinants,
-            holds=cycle_gates.holds(batch.tariff, result),
+            holds=holds[point],
+            waits=waits and bool(holds[point] or not cycle_gates.complete(result)),
             spans=batch.spans.get(point, ()),
             blocks={c.id: versions[c.id] for c in batch.channels.get(point, ())},
             rule_sets=rule_sets[point],

@@ -4,14 +4,15 @@ VALUES (%(billing_group)s, %(starts_on)s, %(ends_on)s, %(opened_at)s)
 ON CONFLICT (billing_group, starts_on, ends_on) DO NOTHING
 
 -- name: cycles
-SELECT id, billing_group, starts_on, ends_on
+SELECT id, billing_group, starts_on, ends_on, closes_on, estimates, addressee
 FROM billing_cycle
 WHERE (%(billing_group)s::text IS NULL OR billing_group = %(billing_group)s)
   AND (%(starts_on)s::date IS NULL OR starts_on = %(starts_on)s)
 ORDER BY starts_on, billing_group
 
 -- name: cycle_of_id
-SELECT id, billing_group, starts_on, ends_on FROM billing_cycle WHERE id = %(cycle)s
+SELECT id, billing_group, starts_on, ends_on, closes_on, estimates, addressee
+FROM billing_cycle WHERE id = %(cycle)s
 
 -- name: lock
 SELECT id FROM billing_cycle WHERE id = %(cycle)s FOR NO KEY UPDATE
@@ -76,6 +77,13 @@ WHERE s.id = ANY(%(sets)s)
 INSERT INTO billing_definition (digest, kind, name, definition)
 VALUES (%(digest)s, %(kind)s, %(name)s, %(definition)s)
 ON CONFLICT (digest) DO NOTHING
+
+-- name: settle
+-- The waiting is over: what a gate stopped is held, the rest may be billed.
+UPDATE determinant_set s
+SET state = CASE WHEN EXISTS (SELECT FROM determinant_hold h WHERE h.determinant_set_id = s.id)
+                 THEN 'held' ELSE 'ready' END
+WHERE s.cycle_id = %(cycle)s AND s.usage_point_id = ANY(%(usage_points)s) AND s.state = 'waiting'
 
 -- name: supersede
 UPDATE determinant_set SET state = 'superseded' WHERE id = ANY(%(sets)s)

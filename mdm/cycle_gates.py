@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final, NamedTuple
 
 from mdm import tariff as names
+from mdm.cycle_days import Days
 from mdm.determinants.composition import Result
 from mdm.determinants.determinant import Counts
 from mdm.determinants.registers import MICRO
 from mdm.tariff import Tariff
+from mdm.tariff_gates import SHARES, Against, Usage
 
 GATES: Final = {
     "consumption": "There is no complete source of the billed quantity.",
@@ -19,9 +22,23 @@ GATES: Final = {
     "estimated": "More intervals are estimated than the tariff allows.",
     "edited": "More intervals are edited than the tariff allows.",
     "questionable": "More intervals failed validation unresolved than the tariff allows.",
+    "not_validated": "More intervals were not looked at by a rule set than the tariff allows.",
+    "days_without_actuals": "Nothing was measured on more days than the tariff allows.",
+    "consecutive_days_without_actuals": "The same, of days one after another.",
+    "days_covered": "Of fewer days than the tariff asks for more than half is known.",
+    "period_days": "The period is shorter or longer than the tariff allows.",
+    "low": "The mean use a day is far below a former period's.",
+    "high": "The mean use a day is far above a former period's.",
+    "determinant_quality": "A single determinant has more of a quality than the tariff allows.",
     "register_difference": "Intervals and registers, both complete, differ by more than allowed.",
 }
 """Every gate there is."""
+
+_FORMER: Final[Mapping[Against, str]] = {
+    "last_year": "last year's same period",
+    "last_period": "the last period",
+}
+_DAY: Final = 86400
 
 
 class Hold(NamedTuple):
@@ -31,18 +48,60 @@ class Hold(NamedTuple):
     detail: str
 
 
-def holds(tariff: Tariff, result: Result) -> tuple[Hold, ...]:
+class Former(NamedTuple):
+    """What a usage point used in a former period: [unit], [s], share that was not actual [%]."""
+
+    value: Decimal
+    unit: str
+    seconds: int
+    not_actual: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What gates look at beside the result; what is not there is not looked at.
+
+    Attributes
+    ----------
+    seconds : length of the period [s], 0 if unknown
+    local_days : the same in local days
+    """
+
+    seconds: int = 0
+    local_days: int = 0
+    days: Days | None = None
+    former: Mapping[Against, Former] = field(default_factory=dict)
+
+
+_NOTHING: Final = Beside()
+
+
+def holds(tariff: Tariff, result: Result, beside: Beside = _NOTHING) -> tuple[Hold, ...]:
     """List the gates that a result does not pass; none means that it may be billed."""
-    return tuple(_holds(tariff, result))
+    return tuple(_holds(tariff, result, beside))
 
 
-def _holds(tariff: Tariff, result: Result) -> Iterator[Hold]:
+def complete(result: Result) -> bool:
+    """Tell whether nothing is missing or estimated, so that waiting would bring nothing."""
+    return not result.counts.missing and not result.counts.estimated
+
+
+def _holds(tariff: Tariff, result: Result, beside: Beside) -> Iterator[Hold]:
     for determinant in result.determinants:
         if determinant.name == names.CONSUMPTION and determinant.value is None:
             yield Hold("consumption", determinant.note)
     if result.overlapping:
         yield Hold("overlap", "two channels have intervals of the same time")
-    yield from _shares(tariff, result.counts)
+    yield from _shares(tariff, result.counts, beside.days)
+    if beside.days is not None:
+        yield from _days(tariff, beside.days)
+    yield from _length(tariff, beside.local_days)
+    yield from _usage(tariff, result, beside)
+    yield from _of_determinants(tariff, result)
+    yield from _difference(tariff, result)
+
+
+def _difference(tariff: Tariff, result: Result) -> Iterator[Hold]:
     limit, difference = tariff.gates.register_difference, result.difference
     if limit is None or difference is None or result.register_micro is None:
         return
@@ -56,14 +115,90 @@ def _holds(tariff: Tariff, result: Result) -> Iterator[Hold]:
         )
 
 
-def _shares(tariff: Tariff, counts: Counts) -> Iterator[Hold]:
-    for gate in ("missing", "estimated", "edited", "questionable"):
+def _shares(tariff: Tariff, counts: Counts, days: Days | None) -> Iterator[Hold]:
+    for gate in SHARES:
         limit: Decimal | None = getattr(tariff.gates, gate)
-        number: int = getattr(counts, gate)
-        if limit is not None and number * 100 > limit * counts.expected:
+        if gate == "not_validated":
+            number = days.not_validated if days else 0
+        else:
+            number = getattr(counts, gate)
+        if limit is not None and counts.expected and number * 100 > limit * counts.expected:
             share = Decimal(number * 100) / counts.expected
             yield Hold(
                 gate,
-                f"{number} of {counts.expected} intervals ({share:.2f} %) are {gate}, "
-                f"at most {limit} % may be",
+                f"{number} of {counts.expected} intervals ({share:.2f} %) are "
+                f"{gate.replace('_', ' ')}, at most {limit} % may be",
             )
+
+
+def _days(tariff: Tariff, days: Days) -> Iterator[Hold]:
+    limits = tariff.gates
+    for gate, number, row in (
+        ("days_without_actuals", days.without_actuals, ""),
+        ("consecutive_days_without_actuals", days.longest, " one after another"),
+    ):
+        limit: int | None = getattr(limits, gate)
+        if limit is not None and number > limit:
+            yield Hold(
+                gate,
+                f"nothing was measured on {number} of {days.expected} days{row}, "
+                f"at most {limit} may be so",
+            )
+    least = limits.days_covered
+    if least is not None and days.covered * 100 < least * days.expected:
+        share = Decimal(days.covered * 100) / days.expected
+        yield Hold(
+            "days_covered",
+            f"of {days.covered} of {days.expected} days ({share:.2f} %) more than half is known, "
+            f"at least {least} % must be",
+        )
+
+
+def _length(tariff: Tariff, local_days: int) -> Iterator[Hold]:
+    span = tariff.gates.period_days
+    if span is not None and local_days and not span[0] <= local_days <= span[1]:
+        yield Hold(
+            "period_days", f"the period has {local_days} days, {span[0]} to {span[1]} are usual"
+        )
+
+
+def _usage(tariff: Tariff, result: Result, beside: Beside) -> Iterator[Hold]:
+    """Compare the mean use a day with the first former period that there is."""
+    limits = tariff.gates.usage
+    now = next((d for d in result.determinants if d.name == names.CONSUMPTION), None)
+    if limits is None or now is None or now.value is None or not beside.seconds:
+        return
+    for against in limits.against:
+        former = beside.former.get(against)
+        if former and former.unit == now.unit and former.not_actual <= limits.not_actual:
+            mean = now.value * _DAY / beside.seconds
+            yield from _compared(limits, mean, former, _FORMER[against], now.unit)
+            return
+
+
+def _compared(
+    limits: Usage, mean: Decimal, former: Former, called: str, unit: str
+) -> Iterator[Hold]:
+    before = former.value * _DAY / former.seconds
+    if before < 0 or abs(mean - before) <= limits.smallest:
+        # Of what is fed in more than taken out, neither low nor high says anything.
+        return
+    said = f"{mean:.3f} {unit} a day, {called} had {before:.3f}"
+    if limits.low is not None and mean * 100 < limits.low * before:
+        yield Hold("low", f"{said}: below {limits.low} % of it")
+    if limits.high is not None and mean * 100 > limits.high * before:
+        yield Hold("high", f"{said}: above {limits.high} % of it")
+
+
+def _of_determinants(tariff: Tariff, result: Result) -> Iterator[Hold]:
+    """Give one hold for all single determinants whose counts are over their own limits."""
+    said = [
+        f"{determinant.name} {determinant.part}".rstrip()
+        + f": {number} of {determinant.counts.expected} are {kind}, at most {limit} % may be"
+        for name, kind, limit in tariff.gates.determinants
+        for determinant in result.determinants
+        for number in [getattr(determinant.counts, kind)]
+        if determinant.name == name and number * 100 > limit * determinant.counts.expected
+    ]
+    if said:
+        yield Hold("determinant_quality", "; ".join(said))

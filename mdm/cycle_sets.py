@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -30,11 +30,15 @@ Outcome = Literal["written", "corrected", "unchanged", "waiting", "withdrawn"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Draft:
-    """A usage point's determinants before it is known whether they are new."""
+    """A usage point's determinants before it is known whether they are new.
+
+    ``waits`` tells that more data are waited for; not after something was billed.
+    """
 
     usage_point_id: int
     determinants: tuple[Determinant, ...]
     holds: tuple[Hold, ...]
+    waits: bool
     spans: Sequence[Span]
     blocks: Mapping[int, tuple[NDArray[np.int64], NDArray[np.int32]]]
     rule_sets: Sequence[str]
@@ -95,7 +99,7 @@ def write(
     new = [d for d in moving if outcomes[d.usage_point_id] != "withdrawn"]
     if new:
         versions = {d.usage_point_id: standing[d.usage_point_id].newest + 1 for d in new}
-        ids = _add_sets(connection, cycle_id, batch, new, versions=versions, now=now)
+        ids = _add_sets(connection, cycle_id, batch, new, versions=versions, billed=billed, now=now)
         _copy(connection, new, ids)
         _correct(
             connection,
@@ -135,6 +139,7 @@ def _add_sets(
     drafts: Sequence[Draft],
     *,
     versions: Mapping[int, int],
+    billed: Collection[int],
     now: datetime,
 ) -> dict[int, int]:
     """Insert sets; give their ids by usage point."""
@@ -154,13 +159,19 @@ def _add_sets(
             "software": SOFTWARE,
             "usage_points": [d.usage_point_id for d in drafts],
             "versions": [versions[d.usage_point_id] for d in drafts],
-            "states": ["held" if d.holds else "ready" for d in drafts],
+            "states": [_state(d, after_billing=d.usage_point_id in billed) for d in drafts],
             "rule_sets": ["\n".join(d.rule_sets) for d in drafts],
             "input_digests": [d.input_digest for d in drafts],
             "digests": [d.digest for d in drafts],
         },
     )
     return {row[0]: row[1] for row in rows}
+
+
+def _state(draft: Draft, *, after_billing: bool) -> str:
+    if draft.waits and not after_billing:
+        return "waiting"
+    return "held" if draft.holds else "ready"
 
 
 def _copy(connection: Connection, drafts: Sequence[Draft], ids: Mapping[int, int]) -> None:

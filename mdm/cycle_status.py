@@ -32,13 +32,14 @@ class Status:
     ----------
     usage_points : of the billing group
     absent : of these, without determinants: not run yet, or reported as a problem by the run
-    held, ready, released, exported, billed, rejected : by the state of the newest version
+    waiting, held, ready, released, exported, billed, rejected : by the state of the newest version
     corrections : raised in the cycle
     """
 
     cycle: Cycle
     usage_points: int
     absent: int
+    waiting: int
     held: int
     ready: int
     released: int
@@ -85,7 +86,7 @@ def status(connection: Connection, cycle: Cycle) -> Status:
     """Tell how far a cycle is."""
     key = {"cycle": cycle.id}
     states: dict[str, int] = {row[0]: row[1] for row in connection.execute(_SQL["states"], key)}
-    names = ("held", "ready", "released", "exported", "billed", "rejected")
+    names = ("waiting", "held", "ready", "released", "exported", "billed", "rejected")
     points = len(usage_points.usage_points(connection, billing_group=cycle.billing_group))
     corrections = connection.execute(_SQL["correction_count"], key).fetchone()
     return Status(

@@ -1,0 +1,124 @@
+"""What the days of a period say: how many are known, and on how many nothing was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mdm.determinants.batch import Batch
+from schemas import quality
+from schemas.period import local_days
+from schemas.quality import QualityClass
+
+
+class Days(NamedTuple):
+    """One usage point's days, as its gates look at them.
+
+    Attributes
+    ----------
+    expected : days on which a meter was installed that makes intervals
+    covered : of these, days of which more than half is known
+    without_actuals : of these, days on which no interval was measured and valid
+    longest : the most of these one after another
+    not_validated : intervals that no rule set has looked at
+    """
+
+    expected: int = 0
+    covered: int = 0
+    without_actuals: int = 0
+    longest: int = 0
+    not_validated: int = 0
+
+
+def seen(batch: Batch, not_validated: Collection[int] = ()) -> dict[int, Days]:
+    """Look at the days of a batch's usage points, by id; one without intervals has none.
+
+    Parameters
+    ----------
+    not_validated : provenances that no rule set stands behind
+    """
+    days = [day for _, day in local_days(batch.period, batch.zone)]
+    starts = np.array([int(day.start.timestamp()) for day in days], np.int64)
+    ends = np.array([int(day.end.timestamp()) for day in days], np.int64)
+    expected = np.stack([_expected(batch, point, starts, ends) for point in batch.usage_points])
+    known, actual, unseen = _counted(batch, starts, np.array(sorted(not_validated), np.int64))
+    there = expected > 0
+    bare = there & (actual == 0)
+    columns = (
+        there.sum(axis=1),
+        (there & (2 * known > expected)).sum(axis=1),
+        bare.sum(axis=1),
+        _longest(bare, there),
+        unseen,
+    )
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    return {
+        point: Days(*row)
+        for point, row in zip(batch.usage_points, rows, strict=True)
+        if row[0] or row[4]
+    }
+
+
+def _expected(
+    batch: Batch, point: int, starts: NDArray[np.int64], ends: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Tell for how long something is expected of each day [s]."""
+    spans = batch.spans.get(point, ())
+    if not batch.tariff.interval or not (spans or batch.channels.get(point)):
+        return np.zeros(len(starts), np.int64)
+    if not spans:
+        # Intervals without an installation come from files.
+        return ends - starts
+    total = np.zeros(len(starts), np.int64)
+    for span in spans:
+        stretch = span.stretch
+        inside = np.minimum(ends, stretch.ends_at) - np.maximum(starts, stretch.starts_at)
+        total += np.maximum(inside, 0)
+    return total
+
+
+def _counted(
+    batch: Batch, starts: NDArray[np.int64], unseen: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Sum what is known and what was measured by usage point and day [s], and what none saw."""
+    blocks = batch.blocks
+    shape = (len(batch.usage_points), len(starts))
+    known, actual = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+    raw = np.zeros(shape[0], np.int64)
+    row = _rows(batch, blocks.channel_id)
+    day = np.searchsorted(starts, blocks.starts_at, side="right") - 1
+    kinds = quality.classes(blocks.quality)
+    inside = np.arange(kinds.shape[1]) < blocks.length[:, None]
+    seconds = blocks.interval_seconds.astype(np.int64)
+    mine = (row >= 0) & (day >= 0)
+    for kind, into in ((inside & (kinds != QualityClass.MISSING), known),
+                       (inside & (kinds == QualityClass.VALID), actual)):  # fmt: skip
+        np.add.at(into, (row[mine], day[mine]), (kind.sum(axis=1) * seconds)[mine])
+    lost = mine & np.isin(blocks.provenance_id, unseen)
+    np.add.at(raw, row[lost], blocks.length[lost].astype(np.int64))
+    return known, actual, raw
+
+
+def _rows(batch: Batch, channel: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Give the place among the usage points of each block's channel, -1 where it has none."""
+    owner = {
+        item.id: row
+        for row, point in enumerate(batch.usage_points)
+        for item in batch.channels.get(point, ())
+    }
+    distinct, place = np.unique(channel, return_inverse=True)
+    rows = np.array([owner.get(number, -1) for number in distinct.tolist()], np.int64)
+    return rows[place] if len(distinct) else np.zeros(0, np.int64)
+
+
+def _longest(bare: NDArray[np.bool_], there: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Give the most bare days one after another; a day without a meter does not part them."""
+    run = np.zeros(len(bare), np.int64)
+    most = np.zeros(len(bare), np.int64)
+    for day in range(bare.shape[1]):
+        run = np.where(there[:, day], np.where(bare[:, day], run + 1, 0), run)
+        most = np.maximum(most, run)
+    return most
