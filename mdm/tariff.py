@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
+from decimal import Decimal
 from typing import Final
 
+from mdm import tariff_declared as kinds
 from mdm.determinants.rounding import Rounding
+from mdm.tariff_declared import Declared
 from mdm.tariff_gates import Gates
 from schemas.reading_type import Commodity
 
@@ -36,8 +39,24 @@ DETERMINANTS: Final = {
     BLOCK_DEMAND: "Highest mean over the fixed blocks of the local day, with its time.",
     ROLLING_DEMAND: "Highest mean over a window that moves by one interval, with its time.",
     LOAD_FACTOR: "Mean demand over the elapsed hours ÷ highest block demand.",
+    kinds.ENERGY: "Sum of intervals of any reading type, of some or each time-of-use period.",
+    kinds.NET_ENERGY: "Two flows set against each other, per interval or over the period.",
+    kinds.EXCESS_REACTIVE: "Reactive energy beyond a share of active energy.",
+    kinds.PEAK_DEMAND: "The n highest windows, which do not overlap, and their mean.",
+    kinds.MINIMUM_DEMAND: "Lowest mean over a window.",
+    kinds.COINCIDENT_DEMAND: "Demand while a system or group had its highest.",
+    kinds.APPARENT_DEMAND: "Highest root of active² + reactive² over a window.",
+    kinds.POWER_FACTOR: "Active ÷ apparent energy, of the period or of the highest window.",
+    kinds.ADJUSTED_DEMAND: "Highest demand × required ÷ measured power factor.",
+    kinds.BILLED_DEMAND: "Highest of measured demand, a share of former ones, and a minimum.",
+    kinds.REGISTERS: "Consumption of the registers that the meter keeps by time of use.",
+    kinds.REGISTER_DIFFERENCE: "Register of the total − sum of the registers by time of use.",
 }
-"""Every determinant there is, in the order in which a set lists them."""
+"""Every determinant there is, in the order in which a set lists them; those that a tariff declares
+one by one come after the others, as the tariff lists them."""
+
+LISTED: Final = frozenset(list(DETERMINANTS)[:9])
+"""Those that a tariff asks for by their name alone."""
 
 
 class TariffError(ValueError):
@@ -52,7 +71,9 @@ class Tariff:
     ----------
     register : reading type of the dial readings, None without
     interval : reading type of the intervals, None without
-    determinants : names out of ``DETERMINANTS``
+    determinants : names out of ``LISTED``
+    declared : determinants with keys of their own
+    losses : loss factors by name, by first day
     sources : of the billed consumption, the first complete one counts: register, interval
     unit : of quantities, out of ``rounding.UNITS``; demand is in this unit per hour
     block_seconds : length of the fixed demand block [s]
@@ -78,6 +99,8 @@ class Tariff:
     gates: Gates
     definition: str
     wait_days: int | None = None
+    declared: tuple[Declared, ...] = ()
+    losses: Mapping[str, tuple[tuple[date, Decimal], ...]] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:

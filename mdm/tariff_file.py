@@ -16,15 +16,25 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, get_args
 
+<<<<<<< HEAD
 from mdm import tariff_gates
 from mdm.determinants.rounding import MODES, UNITS, Rounding
 from mdm.tariff import DETERMINANTS, Tariff, TariffError, Tariffs, collected
+=======
+from mdm import tariff_declared
+from mdm.determinants.rounding import MODES, UNITS, Rounding
+from mdm.tariff import LISTED, Gates, Tariff, TariffError, Tariffs, collected
+>>>>>>> cb2fd21 (Tariffs declare determinants one by one: energy, net, peaks, apparent power, power factor, ratchet, registers by time of use)
 from schemas import reading_type
 from schemas.reading_type import Commodity
 
 _KEYS = {
     "name", "commodity", "effective_from", "calendar", "register", "interval", "determinants",
+<<<<<<< HEAD
     "sources", "unit", "rounding", "demand", "gates", "window", "note",
+=======
+    "sources", "unit", "rounding", "demand", "gates", "note", "determinant", "loss",
+>>>>>>> cb2fd21 (Tariffs declare determinants one by one: energy, net, peaks, apparent power, power factor, ratchet, registers by time of use)
 }  # fmt: skip
 
 
@@ -108,7 +118,15 @@ def _tariff(content: dict[str, Any]) -> Tariff:
         ratio_rounding=_rounding(rounding["ratio"]),
         block_seconds=60 * int(demand.get("block_minutes", 30)),
         rolling_seconds=tuple(60 * int(minutes) for minutes in demand.get("rolling_minutes", [])),
+<<<<<<< HEAD
         gates=tariff_gates.gates(content.get("gates", {})),
+=======
+        gates=_gates(content.get("gates", {})),
+        declared=tuple(
+            tariff_declared.declared(entry, content) for entry in content.get("determinant", [])
+        ),
+        losses=_losses(content.get("loss", [])),
+>>>>>>> cb2fd21 (Tariffs declare determinants one by one: energy, net, peaks, apparent power, power factor, ratchet, registers by time of use)
         definition=json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":")),
         wait_days=tariff_gates.wait_days(content.get("window", {})),
     )
@@ -123,17 +141,53 @@ def _rounding(entry: Mapping[str, Any]) -> Rounding:
     return Rounding(places, mode)
 
 
+<<<<<<< HEAD
+=======
+def _gates(entry: Mapping[str, Any]) -> Gates:
+    if unknown := sorted(entry.keys() - set(_GATES)):
+        raise ValueError(f"unknown gate {unknown[0]!r}; known: {', '.join(_GATES)}")
+    limits = {name: Decimal(str(entry[name])) for name in _GATES if name in entry}
+    if any(not 0 <= limit <= 100 for limit in limits.values()):
+        raise ValueError("a gate is a percentage from 0 to 100")
+    return Gates(**{name: limits.get(name) for name in _GATES})
+
+
+def _losses(entries: list[Mapping[str, Any]]) -> dict[str, tuple[tuple[date, Decimal], ...]]:
+    """Read dated loss factors; one without a factor is each usage point's own."""
+    found: dict[str, list[tuple[date, Decimal]]] = {}
+    for entry in entries:
+        rows = found.setdefault(entry["name"], [])
+        if "factor" in entry:
+            factor = Decimal(str(entry["factor"]))
+            if not 0 < factor < 10:
+                raise ValueError(f"loss factor {entry['name']} must be over 0 and under 10")
+            rows.append((date.fromisoformat(entry["effective_from"]), factor))
+    return {name: tuple(sorted(rows)) for name, rows in found.items()}
+
+
+>>>>>>> cb2fd21 (Tariffs declare determinants one by one: energy, net, peaks, apparent power, power factor, ratchet, registers by time of use)
 def _check(tariff: Tariff) -> None:
     """Refuse what does not fit together."""
     if tariff.commodity not in get_args(Commodity):
         raise ValueError(
             f"commodity {tariff.commodity!r} must be one of {', '.join(get_args(Commodity))}"
         )
+<<<<<<< HEAD
     if unknown := sorted(tariff.determinants - DETERMINANTS.keys()):
         raise ValueError(f"no determinant {unknown[0]!r}; known: {', '.join(DETERMINANTS)}")
     gated = {name for name, _, _ in tariff.gates.determinants}
     if unknown := sorted(gated - tariff.determinants):
         raise ValueError(f"gates.determinants names {unknown[0]!r}, which the tariff does not have")
+=======
+    if unknown := sorted(tariff.determinants - LISTED):
+        raise ValueError(f"no determinant {unknown[0]!r}; known: {', '.join(sorted(LISTED))}")
+    named = [(of.kind, of.name) for of in tariff.declared]
+    if twice := [each for each in named if named.count(each) > 1]:
+        raise ValueError(f"{twice[0][0]} is declared twice with the name {twice[0][1]!r}")
+    lost = {name for of in tariff.declared for name in of.losses} - tariff.losses.keys()
+    if lost:
+        raise ValueError(f"no [[tariff.loss]] with the name {min(lost)!r}")
+>>>>>>> cb2fd21 (Tariffs declare determinants one by one: energy, net, peaks, apparent power, power factor, ratchet, registers by time of use)
     if not tariff.sources or not set(tariff.sources) <= {"register", "interval"}:
         raise ValueError("sources must list register, interval or both")
     for source, name, kind in (

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from mdm.calendar import Calendar
-from mdm.determinants import profile, supply
+from mdm.determinants import declared, profile, supply
 from mdm.determinants.composition import Account, Result, composed
+from mdm.determinants.facts import Facts
 from mdm.determinants.profile import Profile
 from mdm.determinants.registers import Span, Stretch
 from mdm.determinants.supply import Figures, Supply
@@ -32,6 +33,9 @@ class Batch:
     channels : of intervals, by usage point; one without any is missing throughout
     spans : installations with their readings, oldest first, by usage point
     blocks : of all these channels
+    further : channels of the other reading types that declared determinants need
+    dials : installations with readings of further registers, by usage point and reading type
+    facts : what figures rest on besides readings, by usage point
     """
 
     tariff: Tariff
@@ -42,6 +46,14 @@ class Batch:
     channels: Mapping[int, Sequence[Channel]]
     spans: Mapping[int, Sequence[Span]]
     blocks: BlockTable
+    further: Mapping[int, Sequence[Channel]] = field(default_factory=dict)
+    dials: Mapping[int, Mapping[str, Sequence[Span]]] = field(default_factory=dict)
+    facts: Mapping[int, Facts] = field(default_factory=dict)
+
+    def channels_of(self, point: int, reading_type: str) -> list[Channel]:
+        """Give a usage point's channels of one reading type."""
+        several = (*self.channels.get(point, ()), *self.further.get(point, ()))
+        return [channel for channel in several if channel.reading_type == reading_type]
 
 
 def results(batch: Batch) -> dict[int, Result]:
@@ -73,13 +85,18 @@ def results(batch: Batch) -> dict[int, Result]:
             rows[channels[channel]].append((found, row))
     periods = [(number, batch.calendar.periods[number]) for number in sorted(occurring)]
     start, end = (int(moment.timestamp()) for moment in (batch.period.start, batch.period.end))
-    return {
+    found_ = {
         point: composed(
             Account(
                 batch.tariff, Supply(rows[point]), periods, batch.spans.get(point, ()), start, end
             )
         )
         for point in batch.usage_points
+    }
+    more = declared.lines(batch)
+    return {
+        point: replace(result, determinants=(*result.determinants, *more.get(point, ())))
+        for point, result in found_.items()
     }
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
+from math import isqrt
 from typing import Final, Literal, get_args
 
 Mode = Literal["half_up", "half_even", "down"]
@@ -18,7 +20,7 @@ MODES: Final = get_args(Mode)
 # 1 imperial gallon = 4.54609 L, exactly (UK Weights and Measures Act 1985, schedule 1).
 UNITS: Final[dict[str, dict[str, tuple[int, int]]]] = {
     "Wh": {"Wh": (1, 1), "kWh": (1, 1000), "MWh": (1, 10**6)},
-    "varh": {"varh": (1, 1), "kvarh": (1, 1000)},
+    "varh": {"varh": (1, 1), "kvarh": (1, 1000), "Mvarh": (1, 10**6)},
     "L": {
         "L": (1, 1),
         "m³": (1, 1000),
@@ -30,10 +32,14 @@ UNITS: Final[dict[str, dict[str, tuple[int, int]]]] = {
 numerator and a denominator."""
 
 RATES: Final = {
-    "Wh": "W", "kWh": "kW", "MWh": "MW", "varh": "var", "kvarh": "kvar", "L": "L/h", "m³": "m³/h",
+    "Wh": "W", "kWh": "kW", "MWh": "MW", "varh": "var", "kvarh": "kvar",
+    "Mvarh": "Mvar", "L": "L/h", "m³": "m³/h",
     "imperial gallon": "imperial gallon/h", "1000 imperial gallons": "1000 imperial gallons/h",
 }  # fmt: skip
 """The unit of a quantity per hour."""
+
+APPARENT: Final = {"Wh": "VA", "kWh": "kVA", "MWh": "MVA"}
+"""The unit of apparent power, by the unit of active energy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,19 @@ class Rounding:
     def of(self, numerator: int, denominator: int = 1) -> Decimal:
         """Round a fraction; the denominator is positive."""
         return Decimal(self._units(numerator, denominator)).scaleb(-self.places)
+
+    def of_root(self, square: Fraction) -> Decimal:
+        """Round the square root of a fraction that is not negative, as exactly as a fraction."""
+        scale = 10 ** (2 * self.places)
+        numerator, denominator = square.numerator * scale, square.denominator
+        whole = isqrt(numerator // denominator)
+        # √x against whole + ½, in whole numbers: 4x against (2·whole + 1)².
+        half = (2 * whole + 1) ** 2 * denominator
+        up = self.mode != "down" and (
+            4 * numerator > half
+            or (4 * numerator == half and (self.mode == "half_up" or whole % 2 == 1))
+        )
+        return Decimal(whole + up).scaleb(-self.places)
 
     def shares(self, numerators: Sequence[int], denominator: int = 1) -> list[Decimal]:
         """Round parts so that they sum to their rounded total, by largest remainder.
