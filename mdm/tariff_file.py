@@ -16,25 +16,15 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, get_args
 
-<<<<<<< HEAD
-from mdm import tariff_gates
+from mdm import tariff_declared, tariff_gates
 from mdm.determinants.rounding import MODES, UNITS, Rounding
-from mdm.tariff import DETERMINANTS, Tariff, TariffError, Tariffs, collected
-=======
-from mdm import tariff_declared
-from mdm.determinants.rounding import MODES, UNITS, Rounding
-from mdm.tariff import LISTED, Gates, Tariff, TariffError, Tariffs, collected
->>>>>>> cb2fd21 (Tariffs declare determinants one by one: energy, net, peaks, apparent power, power factor, ratchet, registers by time of use)
+from mdm.tariff import LISTED, Tariff, TariffError, Tariffs, collected
 from schemas import reading_type
 from schemas.reading_type import Commodity
 
 _KEYS = {
     "name", "commodity", "effective_from", "calendar", "register", "interval", "determinants",
-<<<<<<< HEAD
-    "sources", "unit", "rounding", "demand", "gates", "window", "note",
-=======
-    "sources", "unit", "rounding", "demand", "gates", "note", "determinant", "loss",
->>>>>>> cb2fd21 (Tariffs declare determinants one by one: energy, net, peaks, apparent power, power factor, ratchet, registers by time of use)
+    "sources", "unit", "rounding", "demand", "gates", "window", "note", "determinant", "loss",
 }  # fmt: skip
 
 
@@ -118,15 +108,11 @@ def _tariff(content: dict[str, Any]) -> Tariff:
         ratio_rounding=_rounding(rounding["ratio"]),
         block_seconds=60 * int(demand.get("block_minutes", 30)),
         rolling_seconds=tuple(60 * int(minutes) for minutes in demand.get("rolling_minutes", [])),
-<<<<<<< HEAD
         gates=tariff_gates.gates(content.get("gates", {})),
-=======
-        gates=_gates(content.get("gates", {})),
         declared=tuple(
             tariff_declared.declared(entry, content) for entry in content.get("determinant", [])
         ),
         losses=_losses(content.get("loss", [])),
->>>>>>> cb2fd21 (Tariffs declare determinants one by one: energy, net, peaks, apparent power, power factor, ratchet, registers by time of use)
         definition=json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":")),
         wait_days=tariff_gates.wait_days(content.get("window", {})),
     )
@@ -139,17 +125,6 @@ def _rounding(entry: Mapping[str, Any]) -> Rounding:
     if not 0 <= places <= 9 or mode not in MODES:
         raise ValueError(f"rounding needs places 0 … 9 and a mode of {', '.join(MODES)}")
     return Rounding(places, mode)
-
-
-<<<<<<< HEAD
-=======
-def _gates(entry: Mapping[str, Any]) -> Gates:
-    if unknown := sorted(entry.keys() - set(_GATES)):
-        raise ValueError(f"unknown gate {unknown[0]!r}; known: {', '.join(_GATES)}")
-    limits = {name: Decimal(str(entry[name])) for name in _GATES if name in entry}
-    if any(not 0 <= limit <= 100 for limit in limits.values()):
-        raise ValueError("a gate is a percentage from 0 to 100")
-    return Gates(**{name: limits.get(name) for name in _GATES})
 
 
 def _losses(entries: list[Mapping[str, Any]]) -> dict[str, tuple[tuple[date, Decimal], ...]]:
@@ -165,29 +140,18 @@ def _losses(entries: list[Mapping[str, Any]]) -> dict[str, tuple[tuple[date, Dec
     return {name: tuple(sorted(rows)) for name, rows in found.items()}
 
 
->>>>>>> cb2fd21 (Tariffs declare determinants one by one: energy, net, peaks, apparent power, power factor, ratchet, registers by time of use)
 def _check(tariff: Tariff) -> None:
     """Refuse what does not fit together."""
     if tariff.commodity not in get_args(Commodity):
         raise ValueError(
             f"commodity {tariff.commodity!r} must be one of {', '.join(get_args(Commodity))}"
         )
-<<<<<<< HEAD
-    if unknown := sorted(tariff.determinants - DETERMINANTS.keys()):
-        raise ValueError(f"no determinant {unknown[0]!r}; known: {', '.join(DETERMINANTS)}")
-    gated = {name for name, _, _ in tariff.gates.determinants}
-    if unknown := sorted(gated - tariff.determinants):
-        raise ValueError(f"gates.determinants names {unknown[0]!r}, which the tariff does not have")
-=======
     if unknown := sorted(tariff.determinants - LISTED):
         raise ValueError(f"no determinant {unknown[0]!r}; known: {', '.join(sorted(LISTED))}")
-    named = [(of.kind, of.name) for of in tariff.declared]
-    if twice := [each for each in named if named.count(each) > 1]:
-        raise ValueError(f"{twice[0][0]} is declared twice with the name {twice[0][1]!r}")
-    lost = {name for of in tariff.declared for name in of.losses} - tariff.losses.keys()
-    if lost:
-        raise ValueError(f"no [[tariff.loss]] with the name {min(lost)!r}")
->>>>>>> cb2fd21 (Tariffs declare determinants one by one: energy, net, peaks, apparent power, power factor, ratchet, registers by time of use)
+    _check_declared(tariff)
+    gated = {name for name, _, _ in tariff.gates.determinants}
+    if unknown := sorted(gated - tariff.determinants - {of.kind for of in tariff.declared}):
+        raise ValueError(f"gates.determinants names {unknown[0]!r}, which the tariff does not have")
     if not tariff.sources or not set(tariff.sources) <= {"register", "interval"}:
         raise ValueError("sources must list register, interval or both")
     for source, name, kind in (
@@ -197,6 +161,15 @@ def _check(tariff: Tariff) -> None:
         _check_type(tariff, source, name, kind)
     if min((tariff.block_seconds, *tariff.rolling_seconds)) <= 0:
         raise ValueError("demand windows must be longer than 0 minutes")
+
+
+def _check_declared(tariff: Tariff) -> None:
+    named = [(of.kind, of.name) for of in tariff.declared]
+    if twice := [each for each in named if named.count(each) > 1]:
+        raise ValueError(f"{twice[0][0]} is declared twice with the name {twice[0][1]!r}")
+    lost = {name for of in tariff.declared for name in of.losses} - tariff.losses.keys()
+    if lost:
+        raise ValueError(f"no [[tariff.loss]] with the name {min(lost)!r}")
 
 
 def _check_type(tariff: Tariff, source: str, name: str | None, accumulation: str) -> None:
