@@ -12,7 +12,7 @@ import typer
 
 from console import show, store
 from headend import files, keys
-from mdm import registry
+from mdm import registry, virtual_import
 
 app = typer.Typer(
     no_args_is_help=True, help="Bring in the registry, meter keys, or readings from files."
@@ -24,6 +24,10 @@ RegistryFile = Annotated[
 
 KeysFile = Annotated[
     Path, typer.Argument(metavar="FILE.csv", exists=True, dir_okay=False, help="one line a key")
+]
+
+VirtualFile = Annotated[
+    Path, typer.Argument(metavar="FILE.csv", exists=True, dir_okay=False, help="one line a term")
 ]
 
 ReadingsFile = Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False)]
@@ -85,6 +89,29 @@ def import_keys(file: KeysFile) -> None:
     for rejected in report.rejected:
         show.problem(f"{file}: {rejected}")
     _end(len(report.rejected), taken + len(report.rejected))
+
+
+@app.command("virtual")
+def import_virtual(file: VirtualFile) -> None:
+    """Bring in virtual usage points: sums and differences of others' channels.
+
+    One line is one term: another usage point times a signed factor, from a day until a day. A
+    virtual usage point is taken whole or not at all, in place of what it was; terms that are not
+    in the file any more are withdrawn. See docs/operations.md for the columns.
+
+    Example: miqyas import virtual feeders.csv
+    """
+    with store.connection() as connection, _opened(file) as lines:
+        report = virtual_import.import_definitions(connection, lines, now=store.now(connection))
+    show.done(
+        f"{file}: {show.count(report.channels, 'virtual usage point')}; terms: {report.added:,} "
+        f"new, {report.withdrawn:,} withdrawn, {report.unchanged:,} unchanged"
+    )
+    if report.added or report.withdrawn:
+        show.done("Their days are computed by the next `miqyas vee run`.")
+    for rejected in report.rejected:
+        show.problem(f"{file}: {rejected}")
+    _end(len(report.rejected), report.added + report.unchanged + len(report.rejected))
 
 
 @app.command("readings")

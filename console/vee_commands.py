@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from console import show, store
-from mdm import vee
+from mdm import vee, virtual
 from mdm.vee import Report
 from schemas import database
 
@@ -24,18 +24,22 @@ def run(
 ) -> None:
     """Take in what has arrived, validate the days it touches and record what changed.
 
+    Days of virtual channels that this touches are computed then.
+
     Example: miqyas vee run --follow 60
     """
     with store.url() as url, database.kept_open(url):
         if follow is None:
-            done = _everything(url)
+            done, computed = _everything(url), virtual_days(url)
             show.done(told(done) if done.taken else "Nothing new has arrived.")
+            _tell_virtual(computed)
             return
         with show.until_stopped("Validating what arrives."):
             while True:
                 done = _everything(url)
                 if done.taken:
                     show.done(told(done))
+                _tell_virtual(virtual_days(url))
                 time.sleep(follow)
 
 
@@ -52,6 +56,22 @@ def _everything(url: str) -> Report:
 def _batch(url: str) -> Report:
     with database.connect(url) as connection:
         return vee.run(connection, now=store.now(connection))
+
+
+def virtual_days(url: str) -> virtual.Report:
+    """Compute the days of virtual channels whose inputs have changed, until none is left."""
+    done, part = virtual.Report(), virtual.Report(taken=1)
+    while part.taken:
+        with database.connect(url) as connection:
+            part = virtual.run(connection, now=store.now(connection))
+        done += part
+    return done
+
+
+def _tell_virtual(done: virtual.Report) -> None:
+    if done.days:
+        days = show.count(done.days, "day")
+        show.done(f"{show.count(done.versions, 'new version')} of {days} of virtual channels")
 
 
 def told(done: Report) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mdm import readings_columns
+from mdm import readings_columns, virtual_due
 from schemas import binary_copy, statements
 from schemas.binary_copy import Column
 from schemas.database import Connection
@@ -162,7 +162,7 @@ def lock(connection: Connection, channel_ids: Sequence[int]) -> None:
 
 def add_provenance(
     connection: Connection,
-    kind: Literal["vee", "edit", "accept"],
+    kind: Literal["vee", "edit", "accept", "virtual"],
     *,
     recorded_at: datetime,
     rule_set: str | None = None,
@@ -239,6 +239,7 @@ def record(
     columns["version"] = Column("int4", np.broadcast_to(version, len(kept)))
     columns["origin"] = readings_columns.origin(kept, previous, place, provenance_id)
     binary_copy.write(connection, "interval_block", columns)
+    virtual_due.note(connection, kept, now=recorded_at)
     return len(kept)
 
 
