@@ -24,7 +24,7 @@ from mdm import (
 from mdm.calendar import CalendarError
 from mdm.cycle_sets import Draft, Outcome
 from mdm.determinants import batch as batches
-from mdm.determinants import determinant
+from mdm.determinants import composition
 from mdm.determinants.batch import Batch
 from mdm.determinants.composition import Result
 from mdm.tariff import Tariff, TariffError, Tariffs
@@ -336,6 +336,7 @@ def _drafts(
     inputs = cycle_inputs.digests(batch)
     versions = cycle_inputs.named_versions(batch)
     rule_sets = cycle_inputs.rule_sets(connection, batch)
+    digests = composition.digests(found)
     return [
         Draft(
             usage_point_id=point,
@@ -346,7 +347,8 @@ def _drafts(
             blocks={c.id: versions[c.id] for c in batch.channels.get(point, ())},
             rule_sets=rule_sets[point],
             input_digest=inputs[point],
-            digest=determinant.digest(result.determinants),
+            digest=digests[point],
+            page=result.page,
         )
         for point, result in found.items()
     ]

@@ -105,14 +105,6 @@ RETURNING usage_point_id, id
 COPY determinant (determinant_set_id, position, name, reading_type_id, part, value, unit, starts_at,
     ends_at, actual, questionable, missing, estimated, edited, rounding, note) FROM STDIN
 
--- name: copy_interval_inputs
-COPY determinant_interval_input (determinant_set_id, channel_id, starts_at, version) FROM STDIN
-
--- name: copy_register_inputs
-COPY determinant_register_input (determinant_set_id, installation_id, channel_id, end_device,
-    interval_seconds, multiplier, register_modulus, starts_at, ends_at, start_read_at,
-    start_version, end_read_at, end_version) FROM STDIN
-
 -- name: copy_holds
 COPY determinant_hold (determinant_set_id, gate, detail) FROM STDIN
 

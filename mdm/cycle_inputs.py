@@ -93,15 +93,17 @@ def named_versions(batch: Batch) -> dict[int, tuple[NDArray[np.int64], NDArray[n
 
 def rule_sets(connection: Connection, batch: Batch) -> dict[int, list[str]]:
     """Give the rule sets, as name@digest, that made each usage point's intervals."""
-    distinct = np.unique(batch.blocks.provenance_id).tolist()
-    rows = connection.execute(_SQL["rule_sets"], {"provenances": distinct})
+    distinct = np.unique(batch.blocks.provenance_id)
+    rows = connection.execute(_SQL["rule_sets"], {"provenances": distinct.tolist()})
     names: dict[int, str] = {row[0]: row[1] for row in rows}
     owner = {c.id: point for point, several in batch.channels.items() for c in several}
-    pairs = np.stack([batch.blocks.channel_id.astype(np.int64), batch.blocks.provenance_id])
+    place = np.searchsorted(distinct, batch.blocks.provenance_id)
+    pairs = np.unique((batch.blocks.channel_id.astype(np.int64) << 32) + place)
     found: dict[int, set[str]] = defaultdict(set)
-    for channel, provenance in np.unique(pairs, axis=1).T.tolist():
+    for pair in pairs.tolist():
+        provenance = int(distinct[pair & 0xFFFF_FFFF])
         if provenance in names:
-            found[owner[channel]].add(names[provenance])
+            found[owner[pair >> 32]].add(names[provenance])
     return {point: sorted(found[point]) for point in batch.usage_points}
 
 

@@ -13,10 +13,12 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mdm import cycle_columns
 from mdm.cycle_gates import Hold
 from mdm.determinants.batch import Batch
 from mdm.determinants.determinant import Determinant
-from mdm.determinants.registers import Reading, Span
+from mdm.determinants.pages import Pages
+from mdm.determinants.registers import Span
 from schemas import reading_type, statements
 from schemas.database import Connection
 
@@ -44,6 +46,7 @@ class Draft:
     rule_sets: Sequence[str]
     input_digest: str
     digest: str
+    page: tuple[Pages, int] | None = None
 
 
 class Standing(NamedTuple):
@@ -88,7 +91,8 @@ def write(
         draft.usage_point_id: outcome(
             standing[draft.usage_point_id],
             draft,
-            same_values=billed.get(draft.usage_point_id) == _figures(draft.determinants),
+            same_values=draft.usage_point_id in billed
+            and billed[draft.usage_point_id] == _figures(draft.determinants),
         )
         for draft in drafts
     }
@@ -176,45 +180,41 @@ def _state(draft: Draft, *, after_billing: bool) -> str:
 
 def _copy(connection: Connection, drafts: Sequence[Draft], ids: Mapping[int, int]) -> None:
     """COPY everything that belongs to the sets."""
-    with connection.cursor() as cursor:
-        with cursor.copy(_SQL["copy_determinants"]) as copy:
-            for draft in drafts:
-                for position, determinant in enumerate(draft.determinants, 1):
-                    copy.write_row(
-                        (ids[draft.usage_point_id], position, *_determinant_row(determinant))
-                    )
-        with cursor.copy(_SQL["copy_interval_inputs"]) as copy:
-            for draft in drafts:
-                for channel, (starts, versions) in draft.blocks.items():
-                    moments = [_moment(start) for start in starts.tolist()]
-                    copy.write_row((ids[draft.usage_point_id], channel, moments, versions.tolist()))
-        with cursor.copy(_SQL["copy_register_inputs"]) as copy:
-            for draft in drafts:
-                for span in draft.spans:
-                    copy.write_row((ids[draft.usage_point_id], *_span_row(span)))
-        with cursor.copy(_SQL["copy_holds"]) as copy:
-            for draft in drafts:
-                for hold in draft.holds:
-                    copy.write_row((ids[draft.usage_point_id], *hold))
+    sets = [ids[draft.usage_point_id] for draft in drafts]
+    _copy_determinants(connection, drafts, sets)
+    blocks = [(one, draft.blocks) for one, draft in zip(sets, drafts, strict=True)]
+    cycle_columns.interval_inputs(connection, blocks)
+    spans = [(one, draft.spans) for one, draft in zip(sets, drafts, strict=True)]
+    cycle_columns.register_inputs(connection, spans)
+    with connection.cursor() as cursor, cursor.copy(_SQL["copy_holds"]) as copy:
+        for one, draft in zip(sets, drafts, strict=True):
+            for hold in draft.holds:
+                copy.write_row((one, *hold))
+
+
+def _copy_determinants(
+    connection: Connection, drafts: Sequence[Draft], sets: Sequence[int]
+) -> None:
+    """COPY determinants: pages as columns, the others row by row."""
+    paged: dict[Pages, list[tuple[int, int]]] = {}
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(_SQL["copy_determinants"]) as copy,
+    ):
+        for one, draft in zip(sets, drafts, strict=True):
+            if draft.page is not None:
+                paged.setdefault(draft.page[0], []).append((draft.page[1], one))
+                continue
+            for position, determinant in enumerate(draft.determinants, 1):
+                copy.write_row((one, position, *_determinant_row(determinant)))
+    for pages, pairs in paged.items():
+        cycle_columns.determinants(connection, pages, *zip(*pairs, strict=True))
 
 
 def _determinant_row(d: Determinant) -> tuple[Any, ...]:
     kind = reading_type.named(d.reading_type).id
     moments = _moment(d.starts_at), _moment(d.ends_at)
     return (d.name, kind, d.part, d.value, d.unit, *moments, *d.counts, d.rounding, d.note)
-
-
-def _span_row(span: Span) -> tuple[Any, ...]:
-    s = span.stretch
-    return (
-        *(s.installation_id, s.channel_id, s.end_device, s.interval_seconds, s.multiplier),
-        *(s.modulus, _moment(s.starts_at), _moment(s.ends_at)),
-        *(*_named(span.start), *_named(span.end)),
-    )
-
-
-def _named(reading: Reading | None) -> tuple[datetime | None, int | None]:
-    return (_moment(reading.read_at), reading.version) if reading else (None, None)
 
 
 def _moment(seconds: int) -> datetime:

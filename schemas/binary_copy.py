@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from psycopg import sql
 from psycopg.rows import TupleRow
 
+from schemas import binary_numeric
+
 _HEADER: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER: Final = b"\xff\xff"
 _NULL: Final = -1
@@ -38,6 +40,8 @@ _SCALARS: Final = {
     "int8": ">i8",
     "float8": ">f8",
     "timestamptz": ">i8",
+    # Made by ``binary_numeric``, which only writes.
+    "numeric": binary_numeric.DTYPE,
 }
 # Element type and its object id, which every array value repeats.
 _ARRAYS: Final = {
@@ -55,6 +59,7 @@ _NATIVE: Final = {
     "int8": np.dtype(np.int64),
     "float8": np.dtype(np.float64),
     "timestamptz": np.dtype(np.int64),
+    "numeric": np.dtype(binary_numeric.DTYPE),
     "int2[]": np.dtype(np.int16),
     "int4[]": np.dtype(np.int32),
     "int8[]": np.dtype(np.int64),
@@ -69,7 +74,7 @@ class Column:
     Attributes
     ----------
     type : ``bool``, ``int2``, ``int4``, ``int8``, ``float8``, ``timestamptz``, ``text``,
-        ``int2[]``, ``int4[]``, ``int8[]`` or ``timestamptz[]``
+        ``numeric`` (see ``binary_numeric``), ``int2[]``, ``int4[]``, ``int8[]``, ``timestamptz[]``
     values : shape (k,), or (k, w) for arrays. A timestamptz is int64 [µs since 1970-01-01 UTC];
         text is UTF-8 in a dtype ``S…``
     length : shape (k,), elements of each array; None when all have w
@@ -258,7 +263,9 @@ def array(numbers: Iterable[int] | NDArray[Any]) -> str:
 def _sizes(column: Column) -> NDArray[np.int64]:
     """Give what makes a row's field as long as it is: elements, bytes of text, or NULL."""
     if column.type == _TEXT:
-        sizes = np.char.str_len(column.values).astype(np.int64)
+        same = column.values.strides == (0,) and len(column) > 0
+        lengths = np.char.str_len(column.values[:1] if same else column.values)
+        sizes = np.broadcast_to(lengths.astype(np.int64), (len(column),))
     elif column.length is not None:
         sizes = column.length.astype(np.int64)
     else:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from zoneinfo import ZoneInfo
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mdm.calendar import Calendar
-from mdm.determinants import declared, profile, supply
+from mdm.determinants import declared, pages, profile, supply
 from mdm.determinants.composition import Account, Result, composed
+from mdm.determinants.determinant import Counts
 from mdm.determinants.facts import Facts
+from mdm.determinants.pages import Pages
 from mdm.determinants.profile import Profile
 from mdm.determinants.registers import Span, Stretch
 from mdm.determinants.supply import Figures, Supply
@@ -65,6 +68,7 @@ def results(batch: Batch) -> dict[int, Result]:
         if a block lies off its channel's grid or the calendar does not cover the period.
     """
     rows: dict[int, list[tuple[Figures, int]]] = defaultdict(list)
+    arranged: list[tuple[Figures, list[int]]] = []
     occurring: set[int] = set()
     for seconds, channels in _by_length(batch).items():
         load = profile.arrange(
@@ -81,22 +85,45 @@ def results(batch: Batch) -> dict[int, Result]:
             block=[batch.tariff.block_seconds],
             rolling=batch.tariff.rolling_seconds,
         )
-        for row, channel in enumerate(sorted(channels)):
-            rows[channels[channel]].append((found, row))
+        points = [channels[channel] for channel in sorted(channels)]
+        for row, point in enumerate(points):
+            rows[point].append((found, row))
+        arranged.append((found, points))
     periods = [(number, batch.calendar.periods[number]) for number in sorted(occurring)]
     start, end = (int(moment.timestamp()) for moment in (batch.period.start, batch.period.end))
-    found_ = {
-        point: composed(
+    plain: dict[int, Result] = {}
+    if pages.serves(batch.tariff):
+        single = {point for point, several in rows.items() if len(several) == 1}
+        for found, points in arranged:
+            made = pages.composed(batch.tariff, found, periods, start, end)
+            plain |= _plain(*made, points, single)
+    results_ = {
+        point: plain.get(point)
+        or composed(
             Account(
                 batch.tariff, Supply(rows[point]), periods, batch.spans.get(point, ()), start, end
             )
         )
         for point in batch.usage_points
     }
+    if not batch.tariff.declared:
+        return results_
     more = declared.lines(batch)
     return {
         point: replace(result, determinants=(*result.determinants, *more.get(point, ())))
-        for point, result in found_.items()
+        for point, result in results_.items()
+    }
+
+
+def _plain(
+    made: Pages, whole: NDArray[np.bool_], points: Sequence[int], single: Set[int]
+) -> dict[int, Result]:
+    """Give the results whose pages hold, of usage points with one channel, by id."""
+    counts = made.totals.tolist()
+    return {
+        points[row]: Result(page, Counts(*counts[row]), None, None, False, (made, row))
+        for row, page in enumerate(made.determinants())
+        if whole[row] and points[row] in single
     }
 
 

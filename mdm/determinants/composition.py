@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
 from mdm import tariff as names
-from mdm.determinants import registers
+from mdm.determinants import determinant, registers
 from mdm.determinants.determinant import Counts, Determinant
+from mdm.determinants.pages import Pages
 from mdm.determinants.registers import MICRO, Consumption, Reading, Span
 from mdm.determinants.rounding import RATES, UNITS
 from mdm.determinants.supply import Supply
@@ -50,6 +51,7 @@ class Result:
     difference : intervals − registers [scaled unit / 10⁶]; None unless both are complete
     register_micro : consumption by registers [scaled unit / 10⁶], None if they do not say
     overlapping : whether two channels have intervals of the same time
+    page : the determinants as columns and the row in them, where they were made so
     """
 
     determinants: tuple[Determinant, ...]
@@ -57,6 +59,7 @@ class Result:
     difference: int | None
     register_micro: int | None
     overlapping: bool
+    page: tuple[Pages, int] | None = None
 
 
 def composed(account: Account) -> Result:
@@ -73,6 +76,21 @@ def composed(account: Account) -> Result:
     page = _Page(account, counts, consumption)
     overlapping = account.supply.overlapping
     return Result(tuple(page.lines()), counts, difference, micro, overlapping)
+
+
+def digests(results: Mapping[int, Result]) -> dict[int, str]:
+    """Give the SHA-256 of each usage point's determinants; of pages, of all at once."""
+    pages: dict[Pages, list[str]] = {}
+    found = {}
+    for point, result in results.items():
+        if result.page is None:
+            found[point] = determinant.digest(result.determinants)
+            continue
+        of, row = result.page
+        if of not in pages:
+            pages[of] = of.digests()
+        found[point] = pages[of][row]
+    return found
 
 
 @dataclass(frozen=True, slots=True)

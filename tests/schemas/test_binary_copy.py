@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from schemas import binary_copy, database
+from schemas import binary_copy, binary_numeric, database
 from schemas.binary_copy import Column
 from schemas.database import Connection
 
@@ -228,3 +229,27 @@ def test_integers_are_written_as_an_array(connection: Connection) -> None:
         listed = binary_copy.array(numbers)
         (row,) = connection.execute("SELECT %s::bigint[]", [listed])
         assert row[0] == list(numbers)
+
+
+@WIDE
+@given(units=st.lists(st.integers(1 - 10**15, 10**15 - 1), max_size=8), places=st.integers(0, 12))
+def test_numerics_arrive_to_the_last_decimal(
+    connection: Connection, units: list[int], places: int
+) -> None:
+    connection.execute("CREATE TEMP TABLE IF NOT EXISTS exact (n int4, value numeric)")
+    connection.execute("TRUNCATE exact")
+    columns = {
+        "n": Column("int4", np.arange(len(units), dtype=np.int32)),
+        "value": Column("numeric", binary_numeric.encoded(np.array(units, np.int64), places)),
+    }
+    binary_copy.write(connection, "exact", columns)
+    stored = connection.execute("SELECT value FROM exact ORDER BY n").fetchall()
+    wanted = [Decimal(unit).scaleb(-places) for unit in units]
+    assert [f"{row[0]:f}" for row in stored] == [f"{value:f}" for value in wanted]
+
+
+def test_a_numeric_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(ValueError, match="does not fit"):
+        binary_numeric.encoded(np.array([10**15], np.int64), 0)
+    with pytest.raises(ValueError, match="does not fit"):
+        binary_numeric.encoded(np.array([1], np.int64), 13)
