@@ -25,8 +25,6 @@ from schemas import statements
 from schemas.database import Connection
 
 _SQL = statements.load("mdm", "delivery.sql")
-# A file of this many usage points has some 5 MB: small enough to send again, few enough to count.
-_FILE: Final = 1000
 _HTTP: Final = ("http://", "https://")
 
 
@@ -106,6 +104,7 @@ def prepare(
         if there is no such format (see ``export.formats``).
     """
     kind = formats.named(file_format)
+    size = kind.usage_points
     connection.execute(_SQL["lock_cycle"], {"cycle": cycle.id})
     rows = connection.execute(_SQL["exportable"], {"cycle": cycle.id}).fetchall()
     sets = [row[0] for row in sorted(rows, key=lambda row: row[1])]
@@ -118,8 +117,8 @@ def prepare(
     if not sets:
         return None
     parts = [
-        (f"{name}-{first // _FILE + 1:04d}.{kind.suffix}", sets[first : first + _FILE])
-        for first in range(0, len(sets), _FILE)
+        (f"{name}-{first // size + 1:04d}.{kind.suffix}", sets[first : first + size])
+        for first in range(0, len(sets), size)
     ]
     package = delivery_files.packed(connection, head, file_format, parts)
     row = connection.execute(

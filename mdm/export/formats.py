@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from mdm.export import csv_, json_, killbill, lago, openmeter, usage
+from mdm.export import cim, csv_, espi, json_, killbill, lago, nem12, nem13, openmeter, usage
 from mdm.export.record import Head, LeftOut, Record
 
 
@@ -32,6 +32,7 @@ class Format:
     left_out : what of a record it leaves out beside that; the manifest tells both
     refusal : why a usage point cannot be in it at all, None where it can: it is not claimed then
     series : whether it needs the records' intervals and register readings
+    usage_points : most of them in one file: small enough to send again, few enough to count
     """
 
     suffix: str
@@ -42,6 +43,7 @@ class Format:
     left_out: Callable[[Record], Iterable[LeftOut]] = _everything
     refusal: Refusal = _takes
     series: bool = False
+    usage_points: int = 1000
 
     @property
     def refuses(self) -> bool:
@@ -74,6 +76,37 @@ FORMATS: Final = {
         lacks=killbill.LACKS,
         left_out=usage.left_out,
         refusal=usage.refusal,
+    ),
+    "nem12": Format(
+        *("csv", "text/csv", nem12.render, "intervals with flag, method and reason"),
+        lacks=nem12.LACKS,
+        left_out=nem12.left_out,
+        refusal=nem12.refusal,
+        series=True,
+    ),
+    "nem13": Format(
+        *("csv", "text/csv", nem13.render, "register reads and the quantity between them"),
+        lacks=nem13.LACKS,
+        left_out=nem13.left_out,
+        refusal=nem13.refusal,
+        series=True,
+    ),
+    "espi": Format(
+        *("xml", "application/atom+xml", espi.render),
+        "intervals and registers with quality, and determinants as a UsageSummary",
+        lacks=espi.LACKS,
+        left_out=espi.left_out,
+        refusal=espi.refusal,
+        series=True,
+        usage_points=50,
+    ),
+    "cim": Format(
+        *("xml", "application/xml", cim.render, "intervals and registers with qualities"),
+        lacks=cim.LACKS,
+        left_out=cim.left_out,
+        refusal=cim.refusal,
+        series=True,
+        usage_points=50,
     ),
 }
 

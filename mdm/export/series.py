@@ -95,7 +95,7 @@ class Series:
     Attributes
     ----------
     intervals : by reading type and length
-    dials : by reading type, then as they were read
+    dials : by reading type and end device, then as they were read
     meters : oldest first
     """
 
@@ -109,9 +109,17 @@ class Series:
         return next(found, "")
 
     def spans(self) -> Iterator[tuple[Dial, Dial]]:
-        """Give the register readings by twos: what a dial showed first, and what it showed next."""
+        """Give the register readings by twos: what a dial showed first, and what it showed next.
+
+        A meter that was away between the two gives none: it counted elsewhere.
+        """
         for one, next_ in pairwise(self.dials):
-            if (one.reading_type, one.end_device) == (next_.reading_type, next_.end_device):
+            if (one.reading_type, one.end_device) == (next_.reading_type, next_.end_device) and any(
+                meter.end_device == one.end_device
+                and meter.starts_at <= one.read_at
+                and next_.read_at <= meter.ends_at
+                for meter in self.meters
+            ):
                 yield one, next_
 
 
@@ -166,6 +174,6 @@ def ordered(
     """Put a usage point's series together, always in the same order."""
     return Series(
         tuple(sorted(intervals, key=lambda one: (one.reading_type, one.interval_seconds))),
-        tuple(sorted(set(dials), key=lambda d: (d.reading_type, d.read_at, d.end_device))),
+        tuple(sorted(set(dials), key=lambda d: (d.reading_type, d.end_device, d.read_at))),
         tuple(sorted(set(meters), key=lambda m: (m.starts_at, m.end_device))),
     )
