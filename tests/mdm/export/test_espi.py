@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
-from functools import cache
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -33,9 +31,6 @@ from tests.mdm.export.records import (
 )  # fmt: skip
 
 NAMES = {"a": "http://www.w3.org/2005/Atom", "e": "http://naesb.org/espi"}
-SCHEMAS = (
-    Path(os.environ.get("MIQYAS_SHARED", Path(__file__).parents[4] / "shared")) / "data/schemas"
-)
 FLAGS = {1: quality.ESTIMATED_LINEAR, 2: quality.MISSING, 50: quality.EDITED, 99: quality.SUSPECT}
 DAYS = 3 * 96
 LINES = [
@@ -53,11 +48,9 @@ def whole(name: str = "UP-1") -> Any:
     return measured(record(name, LINES), intervals([100] * DAYS, FLAGS), dials=dials)
 
 
-@cache
-def schema() -> xmlschema.XMLSchema10:
-    if not SCHEMAS.is_dir():
-        pytest.skip(f"no {SCHEMAS}: NAESB's schemas are read from there")
-    atom, resources = SCHEMAS / "atom.xsd", SCHEMAS / "espi.xsd"
+@pytest.fixture(scope="module")
+def schema(shared: Path) -> xmlschema.XMLSchema10:
+    atom, resources = (shared / "data/schemas" / name for name in ("atom.xsd", "espi.xsd"))
     return xmlschema.XMLSchema10(str(atom), locations={NAMES["e"]: str(resources)})
 
 
@@ -67,7 +60,7 @@ def contents(content: bytes) -> list[ET.Element]:
 
 
 @pytest.mark.parametrize("name", ["UP-1", AWKWARD, "ط" * 5_000])
-def test_it_is_valid(name: str) -> None:
+def test_it_is_valid(schema: xmlschema.XMLSchema10, name: str) -> None:
     water = replace(
         measured(
             record(name + "w", [line("consumption", "12", "1000 imperial gallons")]),
@@ -77,7 +70,7 @@ def test_it_is_valid(name: str) -> None:
     )
     content = espi.render(HEAD, [whole(name), water])
     feed = ET.fromstring(content)
-    assert [e.reason for e in schema().iter_errors(feed)] == []
+    assert [e.reason for e in schema.iter_errors(feed)] == []
     parts = contents(content)
     assert {part.tag.rpartition("}")[2] for part in parts} == {
         "UsagePoint", "MeterReading", "ReadingType", "IntervalBlock", "UsageSummary",
@@ -87,9 +80,9 @@ def test_it_is_valid(name: str) -> None:
     assert all(re.fullmatch(r"urn:uuid:[0-9A-F-]{36}", str(one)) for one in ids)
 
 
-def test_the_schema_would_find_what_is_wrong() -> None:
+def test_the_schema_would_find_what_is_wrong(schema: xmlschema.XMLSchema10) -> None:
     wrong = espi.render(HEAD, [whole()]).replace(b"<espi:value>100<", b"<espi:value>1.5<")
-    assert len(list(schema().iter_errors(ET.fromstring(wrong)))) == DAYS - len(FLAGS) + 3
+    assert len(list(schema.iter_errors(ET.fromstring(wrong)))) == DAYS - len(FLAGS) + 3
 
 
 def test_another_reader_finds_every_interval(tmp_path: Path) -> None:
