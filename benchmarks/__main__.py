@@ -107,6 +107,15 @@ TARGETS: Final[Mapping[str, Sequence[Target]]] = {
         Target("year_ms", "ms", 100, most=True),
         Target("exact", "", 1),
     ),
+    "vee_truth": (
+        Target("least_recall", "", 0.95),
+        Target("false_alarms", "%", 0.5, most=True),
+        Target("false_alarms_no_register", "%", 0.5, most=True),
+        Target("false_alarms_fleet", "%", 0.5, most=True),
+        Target("clean_days_changed", "", 0, most=True),
+        Target("against_last_value", "×", 0.999, most=True),
+        Target("against_pandas", "×", 0.999, most=True),
+    ),
 }
 
 

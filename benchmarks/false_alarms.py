@@ -11,6 +11,7 @@ import csv
 import gzip
 import json
 import re
+from dataclasses import dataclass
 from datetime import date
 from importlib import resources
 from pathlib import Path
@@ -18,9 +19,10 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 import numpy as np
+from numpy.typing import NDArray
 
 from validation import days, engine, matrix, ruleset
-from validation.dials import DialSteps
+from validation.dials import DialSteps, no_steps
 from validation.finding import Severity
 from validation.matrix import Cube
 from validation.ruleset import RuleSet
@@ -38,27 +40,43 @@ action = "note"
 tolerance = 0
 relative = 0
 """
+ANY: Final = "any"
 # The curves' stamps have no zone, or one without clock changes.
-_ZONE: Final = ZoneInfo("UTC")
+ZONE: Final = ZoneInfo("UTC")
 
 
-def cubes() -> list[Cube]:
-    """Lay each real curve out as a cube of one channel."""
+@dataclass(frozen=True)
+class Curve:
+    """A real load curve.
+
+    Attributes
+    ----------
+    values : shape (d, n), whole weeks from a Monday on [Wh]
+    """
+
+    name: str
+    first: date
+    interval_seconds: int
+    values: NDArray[np.int32]
+
+
+def curves() -> list[Curve]:
+    """Read the real curves in the repository, at the interval lengths they were measured with."""
     folder = resources.files("simulators").joinpath("curves")
     table = folder.joinpath("curves.csv").read_text(encoding="utf-8")
-    return [
-        _cube(
-            gzip.decompress(folder.joinpath(f"{row['name']}.csv.gz").read_bytes()),
-            int(row["interval_seconds"]),
-            date.fromisoformat(row["first_local"]),
-        )
-        for row in csv.DictReader(table.splitlines())
-    ]
+    found = []
+    for row in csv.DictReader(table.splitlines()):
+        packed = folder.joinpath(f"{row['name']}.csv.gz").read_bytes()
+        values = np.array(gzip.decompress(packed).decode().split()[1:], dtype=np.int32)
+        seconds = int(row["interval_seconds"])
+        days_ = values.reshape(-1, 86_400 // seconds)
+        found.append(Curve(row["name"], date.fromisoformat(row["first_local"]), seconds, days_))
+    return found
 
 
-def _cube(packed: bytes, interval_seconds: int, first: date) -> Cube:
-    values = np.array(packed.decode().split()[1:], dtype=np.int32)
-    values = values.reshape(1, -1, 86_400 // interval_seconds)
+def cube(curve: Curve, *, registers: bool = True) -> Cube:
+    """Lay a curve out as a cube of one channel, with or without registers read at midnight."""
+    values, interval_seconds = curve.values[None], curve.interval_seconds
     _, count, slots = values.shape
     start = np.arange(count) * slots
     energy = values.sum(axis=2, dtype=np.int64).ravel()
@@ -68,11 +86,13 @@ def _cube(packed: bytes, interval_seconds: int, first: date) -> Cube:
         values=values,
         quality=np.zeros(values.shape, dtype=np.int16),
         target=np.ones((1, count), dtype=np.bool_),
-        days=days.of(first, count, _ZONE, interval_seconds, weekend={5, 6}),
+        days=days.of(curve.first, count, ZONE, interval_seconds, weekend={5, 6}),
         interval_seconds=interval_seconds,
         one_way=np.ones(1, dtype=np.bool_),
-        spans=matrix.spans(channel, first_slot, after, energy),
-        dials=DialSteps(
+        spans=matrix.spans(channel, first_slot, after, energy) if registers else matrix.no_spans(),
+        dials=no_steps()
+        if not registers
+        else DialSteps(
             channel=none,
             register=np.ones(count, dtype=np.int16),
             first=start,
@@ -95,18 +115,24 @@ def rule_sets() -> list[RuleSet]:
     return [shipped, *(ruleset.parse(_HEAD + each, "docs/rules.md") for each in examples)]
 
 
-def shares(rule_set: RuleSet) -> dict[str, tuple[float, float]]:
-    """Give each rule's % of days that fail, and % that fail with severity issue or more."""
+def shares(rule_set: RuleSet, *, registers: bool = True) -> dict[str, tuple[float, float]]:
+    """Give each rule's % of days that fail, and % that fail with severity issue or more.
+
+    ``any`` is the days that fail any rule at all.
+    """
     names = {use.rule.name for use in rule_set.rules}
-    failing = {name: [0, 0] for name in names}
+    failing: dict[str, list[int]] = {name: [0, 0] for name in (*names, ANY)}
     total = 0
-    for cube in cubes():
-        found = engine.run(cube, rule_set).findings
-        total += cube.target.size
-        for name in names:
-            mine = found.rule == found.names.index(name)
+    for curve in curves():
+        given = cube(curve, registers=registers)
+        found = engine.run(given, rule_set).findings
+        total += given.target.size
+        for name, counts in failing.items():
+            mine = np.ones(len(found), dtype=np.bool_)
+            if name != ANY:
+                mine = found.rule == found.names.index(name)
             for column, chosen in enumerate((mine, mine & (found.severity >= Severity.ISSUE))):
-                failing[name][column] += len(np.unique(found.day[chosen]))
+                counts[column] += len(np.unique(found.day[chosen]))
     return {name: (100 * any_ / total, 100 * bad / total) for name, (any_, bad) in failing.items()}
 
 
@@ -115,9 +141,10 @@ def main() -> None:
     result: dict[str, tuple[float, float]] = {}
     for rule_set in rule_sets():
         result = shares(rule_set) | result
+    del result[ANY]
     for name, (every, bad) in result.items():
         print(f"{name:22} {every:6.2f} % of days fail, {bad:5.2f} % as an issue")
-    print(f"{sum(cube.target.size for cube in cubes())} days")
+    print(f"{sum(len(curve.values) for curve in curves())} days")
     print(json.dumps({name: [round(each, 3) for each in row] for name, row in result.items()}))
 
 

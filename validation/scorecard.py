@@ -189,14 +189,29 @@ def _baselines(
     """Give what goes on with the last value, and what pandas interpolates, each rounded."""
     every = np.arange(work.values.size // work.stride)[:, None] * work.stride + work.axis
     known = ~work.is_blank(every.ravel()).reshape(every.shape)
-    table = pd.DataFrame(np.where(known, work.values[every], np.nan).T)
+    lines = np.where(known, work.values[every], np.nan).T
     at = (work.position(cells), cells // work.stride)
     found = []
-    for filled in (table.ffill(), table.interpolate(limit_direction="both")):
-        values = filled.to_numpy()[at]
+    for filled in naive(lines):
+        values = filled[at]
         there = ~np.isnan(values)
         found.append((there, np.floor(np.where(there, values, 0) + 0.5).astype(np.int64)))
     return found
+
+
+def naive(lines: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Go on with the last value, and interpolate as pandas does.
+
+    Parameters
+    ----------
+    lines : shape (t, c), a column a channel, NaN where nothing is known
+
+    Returns
+    -------
+    both of shape (t, c), not rounded; NaN where nothing was before
+    """
+    table = pd.DataFrame(lines)
+    return table.ffill().to_numpy(), table.interpolate(limit_direction="both").to_numpy()
 
 
 def _scaled(
