@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import psycopg
+
 from mdm import (
     calendar_file,
     cycle_beside,
@@ -120,27 +122,46 @@ _RUN = tuple(entry.name for entry in fields(Run))
 
 
 def opened(
-    connection: Connection, billing_group: str, starts_on: date, ends_on: date, *, now: datetime
+    connection: Connection,
+    billing_group: str,
+    starts_on: date,
+    ends_on: date,
+    *,
+    now: datetime,
+    closes_on: date | None = None,
+    estimates: bool = False,
+    addressee: str = "",
 ) -> Cycle:
     """Open a cycle, or give the one that is there.
 
     Parameters
     ----------
     ends_on : the first local day that is not in it
+    closes_on, estimates, addressee : as of ``Cycle``
 
     Raises
     ------
     CycleError
-        if the days are in no order or no usage point is in the group.
-    psycopg.errors.ExclusionViolation
-        if another cycle of the group has one of these days.
+        if the days are in no order, no usage point is in the group, or another cycle of the group
+        has one of these days.
     """
     if ends_on <= starts_on:
         raise CycleError(f"a cycle from {starts_on} to before {ends_on} has no day")
     if not usage_points.usage_points(connection, billing_group=billing_group):
-        raise CycleError(f"no usage point is in billing group {billing_group!r}; see the registry")
+        known = [row[0] for row in connection.execute(_SQL["groups"])]
+        raise CycleError(
+            f"no usage point is in billing group {billing_group!r}; "
+            f"the registry has: {', '.join(known) or 'none'}"
+        )
     key = {"billing_group": billing_group, "starts_on": starts_on, "ends_on": ends_on}
-    connection.execute(_SQL["open"], {**key, "opened_at": now})
+    more = {"closes_on": closes_on, "estimates": estimates, "addressee": addressee}
+    try:
+        with connection.transaction():
+            connection.execute(_SQL["open"], {**key, **more, "opened_at": now})
+    except psycopg.errors.ExclusionViolation as problem:
+        raise CycleError(
+            f"{problem.diag.message_primary}; see `miqyas bill status {billing_group}`"
+        ) from problem
     return cycles(connection, billing_group=billing_group, starts_on=starts_on)[0]
 
 
@@ -170,8 +191,12 @@ def partitions(
     connection: Connection, cycle: Cycle, size: int = _PARTITION
 ) -> list[list[UsagePoint]]:
     """Cut a cycle's usage points into parts that can be run apart, by any number of workers."""
-    points = usage_points.usage_points(connection, billing_group=cycle.billing_group)
-    return [points[first : first + size] for first in range(0, len(points), size)]
+    return parted(usage_points.usage_points(connection, billing_group=cycle.billing_group), size)
+
+
+def parted(points: Sequence[UsagePoint], size: int = _PARTITION) -> list[list[UsagePoint]]:
+    """Cut usage points into parts that are computed at once."""
+    return [list(points[first : first + size]) for first in range(0, len(points), size)]
 
 
 def run(

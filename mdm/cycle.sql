@@ -1,7 +1,12 @@
 -- name: open
-INSERT INTO billing_cycle (billing_group, starts_on, ends_on, opened_at)
-VALUES (%(billing_group)s, %(starts_on)s, %(ends_on)s, %(opened_at)s)
+INSERT INTO billing_cycle
+    (billing_group, starts_on, ends_on, opened_at, closes_on, estimates, addressee)
+VALUES (%(billing_group)s, %(starts_on)s, %(ends_on)s, %(opened_at)s, %(closes_on)s, %(estimates)s,
+        %(addressee)s)
 ON CONFLICT (billing_group, starts_on, ends_on) DO NOTHING
+
+-- name: groups
+SELECT DISTINCT billing_group FROM usage_point ORDER BY billing_group
 
 -- name: cycles
 SELECT id, billing_group, starts_on, ends_on, closes_on, estimates, addressee

@@ -290,12 +290,11 @@ def test_cycles_do_not_overlap(connection: Connection) -> None:
     first = june(connection)
     assert june(connection) == first
     assert cycle.of_id(connection, first.id) == first
-    refused = pytest.raises(psycopg.errors.ExclusionViolation, match="already has a cycle")
-    with refused, connection.transaction():
+    with pytest.raises(CycleError, match="A already has a cycle from 2026-06-01 to 2026-06-03; "):
         cycle.opened(connection, "A", date(2026, 6, 3), date(2026, 6, 10), now=NOW)
     after = cycle.opened(connection, "A", date(2026, 6, 4), date(2026, 6, 10), now=NOW)
     assert cycle.cycles(connection, billing_group="A") == [first, after]
-    with pytest.raises(CycleError, match="no usage point is in billing group 'Z'"):
+    with pytest.raises(CycleError, match="in billing group 'Z'; the registry has: A"):
         cycle.opened(connection, "Z", date(2026, 6, 1), date(2026, 7, 1), now=NOW)
     with pytest.raises(CycleError, match="has no day"):
         cycle.opened(connection, "A", date(2026, 6, 1), date(2026, 6, 1), now=NOW)
