@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from console import show, store
+from console import bill_cycle_commands, show, store
 from mdm import cycle, cycle_status, delivery, delivery_folder, replay
 from mdm.cycle import Cycle, Problem
 from mdm.cycle_status import Status
@@ -20,6 +20,7 @@ from schemas import database
 from schemas.database import Connection
 
 app = typer.Typer(no_args_is_help=True, help="Billing cycles: compute, hold, deliver, replay.")
+bill_cycle_commands.add_to(app)
 
 GroupName = Annotated[str, typer.Argument(metavar="GROUP", help="Billing group of the registry.")]
 First = Annotated[
@@ -45,10 +46,11 @@ def run(
     with store.connection() as connection, show.out.status("computing…") as status:
         now = store.now(connection)
         opened = cycle.opened(connection, group, first.date(), until.date(), now=now)
-        done = cycle.Run()
-        for points in cycle.partitions(connection, opened):
+        done, parts = cycle.Run(), cycle.partitions(connection, opened)
+        number = sum(map(len, parts))
+        for points in parts:
             done += cycle.run_partition(connection, opened, points, now=now)
-            status.update(f"{done.usage_points:,} usage points computed…")
+            status.update(f"{done.usage_points:,} of {number:,} usage points computed…")
         show.done(
             f"{opened}: {done.usage_points:,} usage points, {done.written:,} written, "
             f"{done.unchanged:,} unchanged, {done.corrected:,} corrected after billing"
@@ -245,9 +247,10 @@ def _settled(group: str, first: date) -> Iterator[tuple[Connection, Cycle]]:
 def _status(connection: Connection, one: Cycle) -> None:
     now = cycle_status.status(connection, one)
     rows = [
-        ("not computed", now.absent), ("held", now.held), ("ready", now.ready),
-        ("released", now.released), ("exported, not acknowledged", now.exported),
-        ("billed", now.billed), ("rejected", now.rejected), ("all", now.usage_points),
+        ("not computed", now.absent), ("waiting for data", now.waiting), ("held", now.held),
+        ("ready", now.ready), ("released", now.released),
+        ("exported, not acknowledged", now.exported), ("billed", now.billed),
+        ("rejected", now.rejected), ("all", now.usage_points),
     ]  # fmt: skip
     show.table(str(one), ["state", "usage points #"], rows)
     if now.corrections:
@@ -260,7 +263,11 @@ def _why_nothing(now: Status) -> str:
     """Say why a cycle has nothing to deliver."""
     waiting = [
         f"{number:,} {what}"
-        for what, number in (("not computed", now.absent), ("held", now.held))
+        for what, number in (
+            ("not computed", now.absent),
+            ("waiting for data", now.waiting),
+            ("held", now.held),
+        )
         if number
     ]
     if not waiting:

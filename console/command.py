@@ -46,7 +46,9 @@ from headend.quarantine import UnknownRow
 from headend.schedules import ScheduleError
 from headend.vault import VaultError
 from mdm.backtest import BacktestError
+from mdm.calendar import CalendarError
 from mdm.cycle import CycleError
+from mdm.cycle_plan import PlanError
 from mdm.delivery_files import DeliveryError
 from mdm.explain import ExplainError
 from mdm.registry import HeadingError
@@ -65,6 +67,7 @@ _REFUSALS = (
     BadFleet,
     BrokerError,
     Busy,
+    CalendarError,
     ClockError,
     ControlError,
     CycleError,
@@ -75,6 +78,7 @@ _REFUSALS = (
     GroupError,
     HeadingError,
     NotReadable,
+    PlanError,
     ReplayError,
     RuleSetError,
     ScheduleError,

@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from importlib import resources
 from itertools import count, pairwise
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ from mdm.calendar import HOLIDAY, Calendar, CalendarError
 WEEKEND: Final = "weekend"
 """The day type of calendars on which, as on holidays, nothing closes."""
 
-_KEYS: Final = {
+KEYS: Final = {
     "name", "from", "day", "months", "dates", "close_after_days", "working_days", "estimate",
     "addressee", "target", "format", "follow_days",
 }  # fmt: skip
@@ -156,8 +157,8 @@ def restored(definition: str, place: str = "stored plan") -> Plan:
 
 
 def _plan(entry: Mapping[str, Any]) -> Plan:
-    if unknown := sorted(entry.keys() - _KEYS):
-        raise ValueError(f"unknown key {unknown[0]!r}; known: {', '.join(sorted(_KEYS))}")
+    if unknown := sorted(entry.keys() - KEYS):
+        raise ValueError(f"unknown key {unknown[0]!r}; known: {', '.join(sorted(KEYS))}")
     dates = tuple(date.fromisoformat(day) for day in entry.get("dates", []))
     first = date.fromisoformat(entry["from"]) if "from" in entry or not dates else dates[0]
     plan = Plan(
@@ -210,3 +211,10 @@ def _number(value: object, name: str, least: int, most: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         raise ValueError(f"{name} must be a whole number from {least} to {most}, not {value!r}")
     return value
+
+
+def shipped() -> dict[str, str]:
+    """Give the texts of the calendars of cycles that come with the program, by name."""
+    folder = resources.files("mdm").joinpath("cycles")
+    files = (entry for entry in folder.iterdir() if entry.name.endswith(".toml"))
+    return {file.name.removesuffix(".toml"): file.read_text("utf-8") for file in files}

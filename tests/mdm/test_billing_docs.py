@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mdm import calendar_file, tariff_file
+from mdm import calendar_file, cycle_plan, tariff_file
 from mdm.cycle_gates import GATES
 from mdm.export import csv_
 from mdm.export.formats import FORMATS
@@ -64,6 +64,25 @@ def test_the_tariff_on_the_page_is_one() -> None:
     assert tariff.name == "kw-residential"
 
 
-@pytest.mark.parametrize("word", ["held", "ready", "released", "exported", "billed", "rejected"])
+def test_the_calendar_of_cycles_on_the_page_is_one() -> None:
+    (example,) = re.findall(r"```toml\n(.*?)```", section("Calendar of cycles"), re.DOTALL)
+    plans = cycle_plan.parse(example, "the page")
+    assert [plan.group for plan in plans] == ["monthly", "government", "ships"]
+    assert set(example.split()) >= cycle_plan.KEYS - {"day"}
+
+
+def test_the_gates_on_the_page_are_a_tariffs() -> None:
+    (example,) = re.findall(r"```toml\n(.*?)```", section("Gates"), re.DOTALL)
+    (tariff,) = re.findall(r"```toml\n(.*?)```", section("Tariffs"), re.DOTALL)
+    text = re.sub(r"\[tariff.gates\].*?\n(?=\[)", "", tariff, flags=re.DOTALL) + example
+    (made,) = tariff_file.parse(text, "the page")
+    assert made.gates.period_days == (25, 70)
+    assert made.gates.usage is not None
+    assert made.wait_days == 5
+
+
+@pytest.mark.parametrize(
+    "word", ["waiting", "held", "ready", "released", "exported", "billed", "rejected"]
+)
 def test_states(word: str) -> None:
     assert f"`{word}`" in section("From cycle to bill")

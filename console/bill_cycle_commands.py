@@ -1,0 +1,150 @@
+"""``miqyas bill calendar``, ``advance``: cycles that come, and what is done without a person."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import typer
+
+from console import show, store
+from mdm import cycle, cycle_advance, cycle_calendar, cycle_plan, delivery, usage_points
+from mdm.cycle import Cycle
+from mdm.cycle_advance import How
+from mdm.cycle_plan import Plan, PlanError
+from schemas import database
+from schemas.database import Connection
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put these commands among those of ``miqyas bill``."""
+    app.command("calendar")(calendar)
+    app.command("advance")(advance)
+
+
+def calendar(
+    file: Annotated[
+        str | None,
+        typer.Argument(metavar="FILE.toml", help="Puts it in force; or the name of a shipped one."),
+    ] = None,
+    coming: Annotated[int, typer.Option(min=1, max=100, help="How many cycles to show.")] = 3,
+    end: Annotated[
+        str | None, typer.Option(metavar="GROUP", help="Ends the calendar of this group.")
+    ] = None,
+) -> None:
+    """Show when the billing groups' cycles begin, end and close; or put such a calendar in force.
+
+    Nothing is computed here: `miqyas bill advance` does what a calendar asks for.
+
+    Example: miqyas bill calendar cycles.toml
+    """
+    plans = _plans(file) if file else []
+    with store.connection() as connection:
+        now = store.now(connection)
+        if plans:
+            changed = cycle_calendar.keep(connection, plans, now=now)
+            show.done(f"In force: {', '.join(changed)}." if changed else "All of it is in force.")
+        if end:
+            cycle_calendar.end(connection, end, now=now)
+            show.done(f"The calendar of {end} is ended; its cycles stay.")
+        standing = cycle_calendar.standing(connection)
+        for plan in standing:
+            _plan(connection, plan, now, coming)
+    if not standing:
+        names = ", ".join(cycle_plan.shipped())
+        show.done(
+            "No billing group has a calendar of cycles. Begin with: miqyas bill calendar FILE.toml "
+            f"(shipped: {names}); docs/billing.md says what stands in it."
+        )
+
+
+def advance(
+    follow: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", min=0.1, help="Go on, looking again after so long."),
+    ] = None,
+) -> None:
+    """Do what the calendars of cycles ask for: open, compute, wait, estimate, close, deliver.
+
+    Run it beside `miqyas vee run --follow`; on the closing day nobody needs to type anything.
+
+    Example: miqyas bill advance --follow 600
+    """
+    with store.url() as url, database.kept_open(url):
+        if follow is None:
+            done, failed = _advanced(url)
+            if not done:
+                show.done("Nothing is due; see `miqyas bill calendar`.")
+            raise typer.Exit(1 if failed else 0)
+        with show.until_stopped("Billing by the calendars of cycles."):
+            while True:
+                _advanced(url)
+                time.sleep(follow)
+
+
+def _plans(file: str) -> list[Plan]:
+    """Read a file, or a calendar of cycles that comes with the program."""
+    if Path(file).is_file():
+        return cycle_plan.parse(Path(file).read_text("utf-8"), file)
+    shipped = cycle_plan.shipped()
+    if file not in shipped:
+        raise PlanError(f"{file} is no file, and none of the shipped ones: {', '.join(shipped)}")
+    return cycle_plan.parse(shipped[file], f"cycles/{file}.toml")
+
+
+def _plan(connection: Connection, plan: Plan, now: datetime, number: int) -> None:
+    points = usage_points.usage_points(connection, billing_group=plan.group)
+    zone = ZoneInfo(points[0].time_zone if points else "UTC")
+    there = cycle.cycles(connection, billing_group=plan.group)
+    known = {(one.starts_on, one.ends_on) for one in there}
+    rows = [
+        (span.starts_on, span.ends_on, span.closes_on,
+         "open" if (span.starts_on, span.ends_on) in known else "to come")
+        for span in cycle_calendar.coming(plan, now.astimezone(zone).date(), number)
+    ]  # fmt: skip
+    title = f"{plan.group}: {show.count(len(points), 'usage point')}"
+    title += f", to {plan.addressee}" if plan.addressee else ""
+    title += f", delivered to {plan.target} as {plan.format}" if plan.target else ""
+    show.table(title, ["from", "to before", "closes on", "cycle"], rows)
+
+
+def _advanced(url: str) -> tuple[int, int]:
+    """Do what is due; give how many steps there were and how many failed."""
+    done = failed = 0
+    with (
+        database.connect(url, autocommit=True) as connection,
+        show.out.status("billing…") as status,
+    ):
+        now = store.now(connection)
+
+        def tell(one: Cycle, so_far: int, of: int) -> None:
+            status.update(f"{one}: {so_far:,} of {of:,} usage points computed…")
+
+        def deliver(one: Cycle, plan: Plan) -> str:
+            return _delivered(connection, one, plan, now)
+
+        how = How(deliver=deliver, tell=tell)
+        for step in cycle_advance.advance(connection, how, now=now):
+            done += 1
+            if step.kind == "failed":
+                failed += 1
+                show.problem(str(step))
+            else:
+                show.done(str(step))
+    return done, failed
+
+
+def _delivered(connection: Connection, one: Cycle, plan: Plan, now: datetime) -> str:
+    """Deliver what may be billed; say how it went."""
+    done = delivery.deliver(
+        connection, one, target=plan.target or "", file_format=plan.format, now=now
+    )
+    if not done.exports:
+        return ""
+    return (
+        f"{show.count(done.items, 'usage point')} to {plan.target}, {done.billed:,} billed, "
+        f"{done.rejected:,} rejected"
+    )

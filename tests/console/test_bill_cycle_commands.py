@@ -1,0 +1,95 @@
+"""``miqyas bill calendar``, ``advance``, ``to-date`` and ``holds`` as people type them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from headend import clock
+from schemas import database
+from tests.console.shell import Shell, shell
+from tests.mdm import billing
+
+CYCLES = """
+[[group]]
+name = "A"
+dates = [2026-06-01, 2026-06-04, 2026-07-01]
+close_after_days = 1
+working_days = "kuwait"
+addressee = "The palace"
+target = "{target}"
+format = "csv"
+"""
+
+
+@pytest.fixture
+def miqyas(
+    database_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Iterator[Shell]:
+    monkeypatch.setenv("MIQYAS_DATABASE_URL", database_url)
+    monkeypatch.setenv("MIQYAS_HOME", str(tmp_path / "home"))
+    with shell(monkeypatch, capsys) as run:
+        yield run
+
+
+def at(url: str, moment: datetime) -> None:
+    with database.connect(url) as connection:
+        clock.simulate(connection, moment)
+
+
+def test_from_a_calendar_to_a_delivery(miqyas: Shell, database_url: str, tmp_path: Path) -> None:
+    with database.connect(database_url) as connection:
+        billing.add_whole(connection, "UP-1")
+        billing.add_point(connection, "UP-2")
+    at(database_url, billing.NOW)
+    empty = miqyas("bill", "calendar")
+    assert "No billing group has a calendar of cycles" in empty.out
+    assert "shipped: kuwait" in empty.out
+    assert "'monthly'; the registry has: A" in miqyas("bill", "calendar", "kuwait").err
+    assert "no file, and none of the shipped" in miqyas("bill", "calendar", "nowhere.toml").err
+    assert "Nothing is due" in miqyas("bill", "advance").out
+    file, out = tmp_path / "cycles.toml", tmp_path / "out"
+    file.write_text(CYCLES.format(target=out))
+    put = miqyas("bill", "calendar", file)
+    assert "In force: A." in put.out
+    assert f"A: 2 usage points, to The palace, delivered to {out} as csv" in put.out
+    assert "2026-06-04 2026-07-01 2026-07-02 to come" in put.lines
+    assert "All of it is in force." in miqyas("bill", "calendar", file).out
+    first = miqyas("bill", "advance")
+    assert first.status == 0
+    assert "to before 2026-06-04: computed: 2 computed, 2 new" in first.out
+    assert "2026-06-04 2026-07-01 2026-07-02 open" in miqyas("bill", "calendar").lines
+    status = miqyas("bill", "status", "A")
+    assert {"waiting for data 1", "ready 1", "held 0"} <= set(status.lines)
+    assert not out.exists()
+    # Sunday, the closing day.
+    at(database_url, datetime(2026, 6, 6, 21, tzinfo=UTC))
+    closing = miqyas("bill", "advance")
+    assert "closed: 2 computed" in closing.out
+    assert f"delivered: 1 usage point to {out}, 0 billed, 0 rejected" in closing.out
+    assert len(list(out.iterdir())) == 1
+    ended = miqyas("bill", "calendar", "--end", "A")
+    assert "The calendar of A is ended" in ended.out
+    assert "has no calendar of cycles" in miqyas("bill", "calendar", "--end", "A").err
+
+
+def test_wrong_groups_and_days_are_told(miqyas: Shell, database_url: str) -> None:
+    with database.connect(database_url) as connection:
+        billing.add_whole(connection, "UP-1")
+    at(database_url, billing.NOW)
+    assert miqyas("bill", "run", "A", "2026-06-01", "2026-06-04").status == 0
+    for words, message in (
+        (["A", "2026-06-02", "2026-06-05"], "billing group A already has a cycle from 2026-06-01"),
+        (["B", "2026-06-01", "2026-06-04"], "the registry has: A"),
+        (["A", "2026-06-08", "2026-06-04"], "has no day"),
+        (["A", "2026-06-04", "2026-06-09"], "is not over in Asia/Kuwait before 2026-06-08 21:00"),
+    ):
+        said = miqyas("bill", "run", *words)
+        assert (said.status, "Traceback" in said.err) == (1, False)
+        assert message in said.err
