@@ -110,6 +110,9 @@ RETURNING usage_point_id, id
 COPY determinant (determinant_set_id, position, name, reading_type_id, part, value, unit, starts_at,
     ends_at, actual, questionable, missing, estimated, edited, rounding, note) FROM STDIN
 
+-- name: copy_facts
+COPY determinant_fact (determinant_set_id, facts) FROM STDIN
+
 -- name: copy_holds
 COPY determinant_hold (determinant_set_id, gate, detail) FROM STDIN
 

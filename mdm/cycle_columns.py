@@ -75,8 +75,15 @@ def interval_inputs(
     binary_copy.write(connection, "determinant_interval_input", columns)
 
 
-def register_inputs(connection: Connection, spans: Sequence[tuple[int, Sequence[Span]]]) -> None:
-    """COPY the installations and the versions of readings that sets name."""
+def register_inputs(
+    connection: Connection, spans: Sequence[tuple[int, Sequence[Span]]], register: str = ""
+) -> None:
+    """COPY the installations and the versions of readings that sets name.
+
+    Parameters
+    ----------
+    register : reading type of a further register; empty for the tariff's own
+    """
     flat = [(one, span.stretch, span.start, span.end) for one, several in spans for span in several]
     if not flat:
         return
@@ -94,6 +101,7 @@ def register_inputs(connection: Connection, spans: Sequence[tuple[int, Sequence[
         "register_modulus": _whole("int8", [s.modulus for s in stretches]),
         "starts_at": _moments(np.array([s.starts_at for s in stretches], np.int64)),
         "ends_at": _moments(np.array([s.ends_at for s in stretches], np.int64)),
+        "register": binary_copy.constant("text", register, len(flat)),
     }
     for side, place in (("start", 2), ("end", 3)):
         found: list[Any] = [row[place] for row in flat]

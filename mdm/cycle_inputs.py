@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mdm import readings, usage_points
+from mdm import billing_facts, readings, usage_points
 from mdm.calendar import Calendar
+from mdm.determinants import resets
 from mdm.determinants.batch import Batch
+from mdm.determinants.ground import Clock
 from mdm.determinants.registers import Reading, Span, Stretch, bounded
 from mdm.tariff import Tariff
 from schemas import statements
@@ -43,21 +46,32 @@ def gathered(
     points : of one time zone
     known_at : versions recorded later are left out
     """
-    ids = [point.id for point in points]
+    ids, zone = [point.id for point in points], ZoneInfo(points[0].time_zone)
     channels: dict[int, list[Channel]] = defaultdict(list)
+    further: dict[int, list[Channel]] = defaultdict(list)
+    declared = {name for of in tariff.declared for name in of.intervals}
     for channel in usage_points.channels(connection, ids):
-        if channel.reading_type == tariff.interval and channel.interval_seconds > 0:
+        if channel.interval_seconds == 0:
+            continue
+        if channel.reading_type == tariff.interval:
             channels[channel.usage_point_id].append(channel)
-    numbers = sorted(channel.id for several in channels.values() for channel in several)
+        elif channel.reading_type in declared:
+            further[channel.usage_point_id].append(channel)
+    every = (several for table in (channels, further) for several in table.values())
+    numbers = sorted(channel.id for several in every for channel in several)
+    clock = Clock(calendar, zone, period)
     return Batch(
         tariff=tariff,
         calendar=calendar,
-        zone=ZoneInfo(points[0].time_zone),
+        zone=zone,
         period=period,
         usage_points=ids,
         channels=channels,
         spans=_spans(connection, tariff, ids, period, known_at),
         blocks=readings.current(connection, numbers, period, known_at=known_at),
+        further=further,
+        dials=_dials(connection, tariff, ids, period, known_at),
+        facts=billing_facts.gathered(connection, tariff, points, clock, known_at=known_at),
     )
 
 
@@ -69,10 +83,17 @@ def digests(batch: Batch) -> dict[int, str]:
     for point in batch.usage_points:
         channels = [
             [c.id, c.interval_seconds, *(column.tolist() for column in versions[c.id])]
-            for c in batch.channels.get(point, ())
+            for c in batch.every_channel(point)
         ]
         spans = [_described(span) for span in batch.spans.get(point, ())]
-        text = json.dumps([shared, channels, spans], separators=(",", ":"))
+        # What a set has none of is not in its digest: older sets have none of these.
+        more = [
+            [kind, *(_described(span) for span in several)]
+            for kind, several in sorted(batch.dials.get(point, {}).items())
+        ]
+        facts = batch.facts[point].text if point in batch.facts else ""
+        inputs = [shared, channels, spans, *([more] if more else []), *([facts] if facts else [])]
+        text = json.dumps(inputs, separators=(",", ":"))
         found[point] = hashlib.sha256(text.encode()).hexdigest()
     return found
 
@@ -84,8 +105,8 @@ def named_versions(batch: Batch) -> dict[int, tuple[NDArray[np.int64], NDArray[n
     channel, starts = blocks.channel_id[order], blocks.starts_at[order]
     version = blocks.version[order]
     found = {}
-    for several in batch.channels.values():
-        for item in several:
+    for point in batch.usage_points:
+        for item in batch.every_channel(point):
             first, end = np.searchsorted(channel, [item.id, item.id + 1])
             found[item.id] = (starts[first:end], version[first:end])
     return found
@@ -96,7 +117,7 @@ def rule_sets(connection: Connection, batch: Batch) -> dict[int, list[str]]:
     distinct = np.unique(batch.blocks.provenance_id)
     rows = connection.execute(_SQL["rule_sets"], {"provenances": distinct.tolist()})
     names: dict[int, str] = {row[0]: row[1] for row in rows}
-    owner = {c.id: point for point, several in batch.channels.items() for c in several}
+    owner = {c.id: point for point in batch.usage_points for c in batch.every_channel(point)}
     place = np.searchsorted(distinct, batch.blocks.provenance_id)
     pairs = np.unique((batch.blocks.channel_id.astype(np.int64) << 32) + place)
     found: dict[int, set[str]] = defaultdict(set)
@@ -124,13 +145,56 @@ def _spans(
     start, end = int(period.start.timestamp()), int(period.end.timestamp())
     stretches = _stretches(connection, tariff, ids, period)
     found = _readings(connection, stretches, period, known_at)
-    return {
+    spans = {
         point: [
             bounded(s, found.get((s.channel_id or 0, s.installation_id), ()), start, end)
             for s in several
         ]
         for point, several in stretches.items()
     }
+    return _cut(connection, spans, period, known_at)
+
+
+def _cut(
+    connection: Connection, spans: dict[int, list[Span]], period: Period, known_at: datetime
+) -> dict[int, list[Span]]:
+    """Cut the stretches whose register was reset; only of these all readings are looked at."""
+    fallen = [s for several in spans.values() for s in several if resets.fell(s)]
+    if not fallen:
+        return spans
+    numbers = sorted({s.stretch.channel_id for s in fallen if s.stretch.channel_id is not None})
+    inside: dict[ReadingKey, list[Reading]] = defaultdict(list)
+    for channel, installation, *fields in _registers(connection, numbers, period, known_at):
+        inside[channel, installation].append(Reading(*fields))
+    return {
+        point: [
+            piece
+            for span in several
+            for piece in resets.pieces(
+                span,
+                sorted(
+                    inside.get((span.stretch.channel_id or 0, span.stretch.installation_id), ()),
+                    key=lambda reading: reading.read_at,
+                ),
+            )
+        ]
+        for point, several in spans.items()
+    }
+
+
+def _dials(
+    connection: Connection, tariff: Tariff, ids: Sequence[int], period: Period, known_at: datetime
+) -> dict[int, dict[str, list[Span]]]:
+    """Give every usage point's further registers, by reading type."""
+    found: dict[int, dict[str, list[Span]]] = defaultdict(dict)
+    kinds = dict.fromkeys(kind for of in tariff.declared for kind in of.dials)
+    for kind in kinds:
+        if kind == tariff.register:
+            continue
+        one = replace(tariff, register=kind)
+        for point, several in _spans(connection, one, ids, period, known_at).items():
+            found[point][kind] = several
+    return found
 
 
 def _stretches(
@@ -188,9 +252,17 @@ def _readings(
         _SQL["boundary_readings"], parameters
     ):
         found[channel, installation].append(Reading(int(read_at.timestamp()), *rest))
-    table = readings.registers(connection, sorted(set(moved)), period, known_at=known_at)
-    columns = (table.channel_id, table.installation_id, table.read_at, table.version)
-    rows = zip(*(c.tolist() for c in (*columns, table.value, table.quality)), strict=True)
-    for channel, installation, *fields in rows:
+    for channel, installation, *fields in _registers(
+        connection, sorted(set(moved)), period, known_at
+    ):
         found[channel, installation].append(Reading(*fields))
     return {key: sorted(several, key=lambda r: r.read_at) for key, several in found.items()}
+
+
+def _registers(
+    connection: Connection, channels: Sequence[int], period: Period, known_at: datetime
+) -> Iterator[tuple[int, ...]]:
+    """Read all readings of channels: channel, installation, and a reading's fields."""
+    table = readings.registers(connection, channels, period, known_at=known_at)
+    columns = (table.channel_id, table.installation_id, table.read_at, table.version)
+    return zip(*(c.tolist() for c in (*columns, table.value, table.quality)), strict=True)

@@ -42,6 +42,8 @@ class Draft:
     holds: tuple[Hold, ...]
     waits: bool
     spans: Sequence[Span]
+    dials: Mapping[str, Sequence[Span]]
+    facts: str
     blocks: Mapping[int, tuple[NDArray[np.int64], NDArray[np.int32]]]
     rule_sets: Sequence[str]
     input_digest: str
@@ -105,6 +107,7 @@ def write(
         versions = {d.usage_point_id: standing[d.usage_point_id].newest + 1 for d in new}
         ids = _add_sets(connection, cycle_id, batch, new, versions=versions, billed=billed, now=now)
         _copy(connection, new, ids)
+        _copy_facts(connection, new, ids)
         _correct(
             connection,
             [(standing[d.usage_point_id].billed, ids[d.usage_point_id]) for d in new],
@@ -209,6 +212,19 @@ def _copy_determinants(
                 copy.write_row((one, position, *_determinant_row(determinant)))
     for pages, pairs in paged.items():
         cycle_columns.determinants(connection, pages, *zip(*pairs, strict=True))
+
+
+def _copy_facts(connection: Connection, drafts: Sequence[Draft], ids: Mapping[int, int]) -> None:
+    """COPY what the sets rest on besides the tariff's own register and blocks."""
+    kinds = dict.fromkeys(kind for draft in drafts for kind in draft.dials)
+    for kind in kinds:
+        spans = [(ids[d.usage_point_id], d.dials[kind]) for d in drafts if kind in d.dials]
+        cycle_columns.register_inputs(connection, spans, kind)
+    facts = [(ids[draft.usage_point_id], draft.facts) for draft in drafts if draft.facts]
+    if facts:
+        with connection.cursor() as cursor, cursor.copy(_SQL["copy_facts"]) as copy:
+            for row in facts:
+                copy.write_row(row)
 
 
 def _determinant_row(d: Determinant) -> tuple[Any, ...]:

@@ -7,6 +7,7 @@ at. So a bill of years ago comes out the same to the last digit, or the replay s
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -19,7 +20,7 @@ from mdm import calendar_file, cycle_inputs, readings, tariff_file
 from mdm.cycle import Cycle
 from mdm.delivery import Export
 from mdm.determinants import batch as batches
-from mdm.determinants import determinant
+from mdm.determinants import determinant, facts
 from mdm.determinants.batch import Batch
 from mdm.determinants.determinant import Counts, Determinant
 from mdm.determinants.registers import Reading, Span, Stretch
@@ -158,15 +159,21 @@ def of_set(connection: Connection, number: int) -> Replay:
 def _batch(connection: Connection, number: int, stored: _Stored) -> Batch:
     """Put together what the set was computed from, under the set's own number."""
     channels, blocks = _intervals(connection, number, stored.usage_point)
+    dials = _spans(connection, number, stored.usage_point)
+    kept = connection.execute(_SQL["facts"], {"set": number}).fetchone()
+    tariff = tariff_file.restored(stored.tariff)
     return Batch(
-        tariff=tariff_file.restored(stored.tariff),
+        tariff=tariff,
         calendar=calendar_file.restored(stored.calendar),
         zone=ZoneInfo(stored.time_zone),
         period=Period(stored.starts_at, stored.ends_at),
         usage_points=[number],
-        channels={number: channels},
-        spans={number: _spans(connection, number, stored.usage_point)},
+        channels={number: [c for c in channels if c.reading_type == tariff.interval]},
+        spans={number: dials.pop("", [])},
         blocks=blocks,
+        further={number: [c for c in channels if c.reading_type != tariff.interval]},
+        dials={number: dials},
+        facts={number: facts.restored(kept[0])} if kept else {},
     )
 
 
@@ -188,9 +195,14 @@ def _intervals(
         raise ReplayError(f"{usage_point}: {problem.args[0]}") from problem
 
 
-def _spans(connection: Connection, number: int, usage_point: str) -> list[Span]:
-    """Read the installations as they were known, and the named versions of their readings."""
-    spans = []
+def _spans(connection: Connection, number: int, usage_point: str) -> dict[str, list[Span]]:
+    """Read the installations as they were known, and the named versions of their readings.
+
+    Returns
+    -------
+    by reading type of further registers; empty for the tariff's own
+    """
+    spans: dict[str, list[Span]] = defaultdict(list)
     for row in connection.execute(_SQL["registers"], {"set": number}):
         installation, channel, end_device, seconds, multiplier, modulus, starts_at, ends_at = row[
             :8
@@ -205,9 +217,8 @@ def _spans(connection: Connection, number: int, usage_point: str) -> list[Span]:
             starts_at=int(starts_at.timestamp()),
             ends_at=int(ends_at.timestamp()),
         )
-        spans.append(
-            Span(stretch, _reading(usage_point, *row[8:12]), _reading(usage_point, *row[12:]))
-        )
+        bounds = _reading(usage_point, *row[8:12]), _reading(usage_point, *row[12:16])
+        spans[row[16]].append(Span(stretch, *bounds))
     return spans
 
 

@@ -41,7 +41,7 @@ ORDER BY i.channel_id
 SELECT i.installation_id, i.channel_id, i.end_device, i.interval_seconds, i.multiplier,
        i.register_modulus, i.starts_at, i.ends_at,
        i.start_read_at, i.start_version, a.value, a.quality,
-       i.end_read_at, i.end_version, b.value, b.quality
+       i.end_read_at, i.end_version, b.value, b.quality, i.register
 FROM determinant_register_input i
 LEFT JOIN register_reading a ON (a.channel_id, a.read_at, a.installation_id, a.version)
     = (i.channel_id, i.start_read_at, i.installation_id, i.start_version)
@@ -49,3 +49,6 @@ LEFT JOIN register_reading b ON (b.channel_id, b.read_at, b.installation_id, b.v
     = (i.channel_id, i.end_read_at, i.installation_id, i.end_version)
 WHERE i.determinant_set_id = %(set)s
 ORDER BY i.starts_at
+
+-- name: facts
+SELECT facts FROM determinant_fact WHERE determinant_set_id = %(set)s

@@ -53,10 +53,14 @@ class Batch:
     dials: Mapping[int, Mapping[str, Sequence[Span]]] = field(default_factory=dict)
     facts: Mapping[int, Facts] = field(default_factory=dict)
 
+    def every_channel(self, point: int) -> list[Channel]:
+        """Give a usage point's channels of all reading types."""
+        return [*self.channels.get(point, ()), *self.further.get(point, ())]
+
     def channels_of(self, point: int, reading_type: str) -> list[Channel]:
         """Give a usage point's channels of one reading type."""
-        several = (*self.channels.get(point, ()), *self.further.get(point, ()))
-        return [channel for channel in several if channel.reading_type == reading_type]
+        every = self.every_channel(point)
+        return [channel for channel in every if channel.reading_type == reading_type]
 
 
 def results(batch: Batch) -> dict[int, Result]:

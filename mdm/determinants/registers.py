@@ -123,10 +123,10 @@ def consumption(spans: Sequence[Span], bridge: Bridge) -> Consumption:
         return Consumption(None, 0, _unread(spans))
     micro, bridged, notes = 0, 0, []
     for span in whole:
-        difference = _difference(span)
-        if difference is None:
+        gone = difference(span.stretch.modulus, span.start.value, span.end.value)
+        if gone is None:
             return Consumption(None, 0, _fallen(span))
-        micro += difference * int(span.stretch.multiplier * MICRO)
+        micro += gone * int(span.stretch.multiplier * MICRO)
     for since, until in _between(whole):
         energy = bridge(since, until)
         if energy is None:
@@ -144,18 +144,21 @@ class _Bounded(NamedTuple):
     end: Reading
 
 
-def _difference(span: _Bounded) -> int | None:
+def difference(modulus: int | None, start: int, end: int) -> int | None:
     """Give end − start; None where a fall is no rollover.
 
     A register that rolled over has gone less than half its way since: a greater one has fallen.
+
+    Parameters
+    ----------
+    modulus : where the register wraps to 0; None if never
     """
-    difference = span.end.value - span.start.value
-    if difference >= 0:
-        return difference
-    modulus = span.stretch.modulus
-    if modulus is None or 2 * (difference + modulus) >= modulus or difference + modulus < 0:
+    found = end - start
+    if found >= 0:
+        return found
+    if modulus is None or 2 * (found + modulus) >= modulus or found + modulus < 0:
         return None
-    return difference + modulus
+    return found + modulus
 
 
 def _between(spans: Sequence[_Bounded]) -> list[tuple[int, int]]:

@@ -1,0 +1,41 @@
+-- name: group_channels
+SELECT c.id, c.interval_seconds
+FROM channel c
+JOIN reading_type t ON t.id = c.reading_type_id
+JOIN usage_point p ON p.id = c.usage_point_id
+WHERE t.name = %(reading_type)s AND c.interval_seconds > 0 AND p.time_zone = %(zone)s
+  AND (%(usage_point)s::text IS NULL OR p.mrid = %(usage_point)s)
+  AND (%(billing_group)s::text IS NULL OR p.billing_group = %(billing_group)s)
+ORDER BY c.id
+
+-- name: peak
+SELECT moments
+FROM billing_peak
+WHERE peak_of = %(peak_of)s AND question = %(question)s AND starts_at = %(starts_at)s
+  AND ends_at = %(ends_at)s AND known_at = %(known_at)s
+
+-- name: keep_peak
+INSERT INTO billing_peak (peak_of, question, starts_at, ends_at, known_at, moments)
+VALUES (%(peak_of)s, %(question)s, %(starts_at)s, %(ends_at)s, %(known_at)s, %(moments)s)
+ON CONFLICT DO NOTHING
+
+-- name: history
+SELECT s.usage_point_id, s.starts_on, d.value
+FROM (
+    SELECT DISTINCT ON (s.usage_point_id, c.starts_on) s.id, s.usage_point_id, c.starts_on
+    FROM determinant_set s JOIN billing_cycle c ON c.id = s.cycle_id
+    WHERE s.usage_point_id = ANY(%(usage_points)s) AND s.ends_at <= %(before)s
+      AND s.computed_at <= %(known_at)s
+      AND s.state IN ('ready', 'released', 'exported', 'billed')
+    ORDER BY s.usage_point_id, c.starts_on, s.version DESC
+) s
+JOIN determinant d ON d.determinant_set_id = s.id
+WHERE d.name = %(name)s AND d.part = %(part)s AND d.unit = %(unit)s AND d.value IS NOT NULL
+ORDER BY s.usage_point_id, s.starts_on
+
+-- name: losses
+SELECT usage_point_id, name, effective_from, factor
+FROM loss_factor
+WHERE usage_point_id = ANY(%(usage_points)s) AND name = ANY(%(names)s)
+  AND effective_from < %(before)s
+ORDER BY usage_point_id, name, effective_from
