@@ -6,7 +6,20 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from mdm.export import cim, csv_, espi, json_, killbill, lago, nem12, nem13, openmeter, usage
+from mdm.export import (
+    cim,
+    csv_,
+    espi,
+    json_,
+    killbill,
+    lago,
+    mscons,
+    nem12,
+    nem13,
+    openmeter,
+    parquet,
+    usage,
+)
 from mdm.export.record import Head, LeftOut, Record
 
 
@@ -58,9 +71,16 @@ class Format:
 _NO_PLACE: Final = "the format has no place for it"
 _LINES: Final = "application/x-ndjson"
 
+_MSCONS: Final = "intervals and registers, substitutes with their method"
+
 FORMATS: Final = {
     "csv": Format("csv", "text/csv", csv_.render),
     "json": Format("json", "application/json", json_.render),
+    "parquet": Format(
+        *("parquet", "application/vnd.apache.parquet", parquet.render),
+        "determinants with all their fields, as typed columns",
+        refusal=parquet.refusal,
+    ),
     "lago": Format(
         *("jsonl", _LINES, lago.render, "determinants as events of Lago"),
         left_out=usage.left_out,
@@ -107,6 +127,22 @@ FORMATS: Final = {
         refusal=cim.refusal,
         series=True,
         usage_points=50,
+    ),
+    "mscons": Format(
+        *("edi", "application/edifact", mscons.render, _MSCONS),
+        lacks=mscons.LACKS,
+        left_out=mscons.left_out,
+        refusal=mscons.refusal,
+        series=True,
+        usage_points=100,
+    ),
+    "mscons_comma": Format(
+        *("edi", "application/edifact", mscons.render_comma, f"{_MSCONS}, decimal comma"),
+        lacks=mscons.LACKS,
+        left_out=mscons.left_out,
+        refusal=mscons.refusal,
+        series=True,
+        usage_points=100,
     ),
 }
 
