@@ -160,7 +160,7 @@ def test_a_holiday_twice_is_refused() -> None:
 
 
 def test_an_unknown_calendar_names_the_known() -> None:
-    with pytest.raises(CalendarError, match="known: kuwait, london"):
+    with pytest.raises(CalendarError, match=r"known: .*kuwait, london"):
         calendar_file.named("atlantis")
 
 
