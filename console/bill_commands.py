@@ -11,13 +11,15 @@ from typing import Annotated
 import typer
 
 from console import bill_cycle_commands, show, store
-from mdm import cycle, cycle_status, delivery, delivery_folder, replay
+from mdm import cycle, cycle_status, delivery, delivery_folder, delivery_targets, replay
 from mdm.cycle import Cycle, Problem
 from mdm.cycle_status import Status
+from mdm.delivery_access import Access
 from mdm.delivery_files import DeliveryError
 from mdm.export import formats
 from schemas import database
 from schemas.database import Connection
+from schemas.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Billing cycles: compute, hold, deliver, replay.")
 bill_cycle_commands.add_to(app)
@@ -87,20 +89,27 @@ def export(
     first: First,
     to: Annotated[str, typer.Option(help="A folder, or the address of an invoicing system.")],
     file_format: Annotated[
-        str, typer.Option("--format", help=f"One of: {', '.join(formats.FORMATS)}.")
-    ] = "json",
+        str | None,
+        typer.Option("--format", help=f"One of: {', '.join(formats.FORMATS)}; json unless said."),
+    ] = None,
 ) -> None:
     """Deliver what may be billed; what was delivered before is not delivered again.
 
     Example: miqyas bill export monthly 2026-06-01 --to http://127.0.0.1:8071
     """
-    if file_format not in formats.FORMATS:
+    if file_format is not None and file_format not in formats.FORMATS:
         raise typer.BadParameter(
             f"{file_format!r} is none of {', '.join(formats.FORMATS)}", param_hint="--format"
         )
+    file_format = delivery_targets.format_for(to, file_format)
     with _settled(group, first.date()) as (connection, chosen):
         done = delivery.deliver(
-            connection, chosen, target=to, file_format=file_format, now=store.now(connection)
+            connection,
+            chosen,
+            target=to,
+            file_format=file_format,
+            now=store.now(connection),
+            access=Access.of(Settings()),
         )
         after = cycle_status.status(connection, chosen)
         refused = delivery.refused(

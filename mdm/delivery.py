@@ -12,20 +12,18 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Final, Literal
-from urllib.parse import urlsplit
 
-from mdm import cycle_sets, delivery_files, delivery_folder, delivery_http
+from mdm import acknowledgement, cycle_sets, delivery_files, delivery_targets
+from mdm.acknowledgement import Acknowledgement
 from mdm.cycle import Cycle
+from mdm.delivery_access import Access, Retry, Way
 from mdm.delivery_files import DeliveryError, Package
-from mdm.delivery_http import Acknowledgement, Retry
 from mdm.export import formats
 from schemas import statements
 from schemas.database import Connection
 
 _SQL = statements.load("mdm", "delivery.sql")
-_HTTP: Final = ("http://", "https://")
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,20 +177,23 @@ def deliver(
     cycle: Cycle,
     *,
     target: str,
-    file_format: str,
+    file_format: str | None = None,
     now: datetime,
     retry: Retry | None = None,
+    access: Access | None = None,
     wait: Callable[[float], None] = time.sleep,
 ) -> Delivery:
-    """Send what may be billed to a folder or an address; first what is still under way there.
+    """Send what may be billed to a target; first what is still under way there.
 
     A cycle that was delivered and acknowledged whole delivers nothing when it is asked again.
 
     Parameters
     ----------
     connection : in autocommit: each step must last before the next is taken
-    target : path of a folder, or address of an invoicing system (http…)
+    target : a folder, or an address of a kind in ``delivery_targets.KINDS``
+    file_format : the target's own unless given, or JSON
     retry : how often and how long an address is tried again
+    access : keys and certificates
 
     Raises
     ------
@@ -200,18 +201,21 @@ def deliver(
         if the target cannot be reached or refuses; what was claimed stays claimed for it, and the
         next call goes on where this one stopped.
     ValueError
-        if the connection is not in autocommit or the address carries a password.
+        if the connection is not in autocommit, or the target carries a password, is of no known
+        kind or takes another format.
     """
     if not connection.autocommit:
         raise ValueError("deliver needs a connection in autocommit")
-    target = _target(target)
+    target = delivery_targets.plain(target)
+    file_format = delivery_targets.format_for(target, file_format)
+    way = Way(wait, retry or Retry(), access or Access())
     done = []
     under_way = [e for e in exports(connection, cycle) if e.target == target and _open(e)]
     with connection.transaction():
         fresh = prepare(connection, cycle, file_format=file_format, target=target, now=now)
     for export in [*under_way, *([fresh] if fresh else [])]:
         try:
-            _send(connection, cycle, export, now=now, retry=retry or Retry(), wait=wait)
+            _send(connection, cycle, export, now, way)
         except DeliveryError as problem:
             connection.execute(_SQL["mark_problem"], {"export": export.id, "problem": str(problem)})
             raise
@@ -233,87 +237,32 @@ def acknowledge(
     Raises
     ------
     DeliveryError
-        if one is of a bill that is not in the export, or contradicts an earlier one.
+        if one is of a bill that is not in the export, or contradicts an earlier one: then nothing
+        of them is written down.
     """
-    # Two deliveries at once wait here for each other, and the later one finds what the first wrote.
-    connection.execute(_SQL["lock_export"], {"export": export.id})
-    known = {
-        (mrid, version): (set_id, outcome)
-        for set_id, mrid, version, outcome in connection.execute(
-            _SQL["outcomes"], {"export": export.id}
+    new, strays = acknowledgement.sorted_out(connection, export.id, acknowledgements)
+    for given, why in strays:
+        raise DeliveryError(
+            f"{export.target} says that {given.usage_point}, version {given.version}, is "
+            f"{given.outcome} in export {export.name}, and {why}"
         )
-    }
-    new: dict[int, Acknowledgement] = {}
-    for given in acknowledgements:
-        found = known.get((given.usage_point, given.version))
-        if found is None:
-            raise DeliveryError(
-                f"{export.target} acknowledges {given.usage_point}, version {given.version}, "
-                f"which is not in export {export.name}"
-            )
-        set_id, before = found
-        before = new[set_id].outcome if set_id in new else before
-        if before is None:
-            new[set_id] = given
-        elif before != given.outcome:
-            raise DeliveryError(
-                f"{export.target} says that {given.usage_point}, version {given.version}, is "
-                f"{given.outcome}, and said before that it is {before}"
-            )
-    _settle(connection, export, new, now)
+    acknowledgement.settle(connection, export.id, new, now)
     return len(new)
 
 
-def _settle(
-    connection: Connection, export: Export, new: dict[int, Acknowledgement], now: datetime
-) -> None:
-    parameters = {
-        "export": export.id,
-        "now": now,
-        "sets": list(new),
-        "outcomes": [given.outcome for given in new.values()],
-        "reasons": [given.reason for given in new.values()],
-    }
-    connection.execute(_SQL["acknowledge"], parameters)
-    connection.execute(_SQL["settle"], parameters)
-
-
-def _send(
-    connection: Connection,
-    cycle: Cycle,
-    export: Export,
-    *,
-    now: datetime,
-    retry: Retry,
-    wait: Callable[[float], None],
-) -> None:
+def _send(connection: Connection, cycle: Cycle, export: Export, now: datetime, way: Way) -> None:
     """Bring one export to its target."""
     whole = package(connection, cycle, export)
-    if not export.target.startswith(_HTTP):
-        delivery_folder.put(Path(export.target), export.name, whole)
-    else:
-        with delivery_http.Client(export.target, retry, wait) as client:
-            client.announce(export.name, whole.manifest)
-            for file in whole.files:
-                answers = client.post(export.name, file)
-                with connection.transaction():
-                    acknowledge(connection, export, answers, now=now)
+    kind = delivery_targets.of(export.target)
+    for answers in kind.send(export.target, export.name, whole, way):
+        with connection.transaction():
+            acknowledge(connection, export, answers, now=now)
     connection.execute(_SQL["mark_delivered"], {"export": export.id, "now": now})
 
 
-def _target(target: str) -> str:
-    """Give a target by the one name under which it is known in the database."""
-    if not target.startswith(_HTTP):
-        return str(Path(target).resolve())
-    if urlsplit(target).username is not None:
-        # It would be kept, and shown in messages.
-        raise ValueError("an address must not carry a user or a password")
-    return target.rstrip("/")
-
-
 def _open(export: Export) -> bool:
-    """Tell whether something is left to send; a folder gives no acknowledgement to wait for."""
-    if export.target.startswith(_HTTP):
+    """Tell whether something is left to send; who does not answer at once is waited for apart."""
+    if delivery_targets.of(export.target).answers:
         return export.state != "acknowledged"
     return export.state == "prepared"
 

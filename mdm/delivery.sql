@@ -1,9 +1,6 @@
 -- name: lock_cycle
 SELECT id FROM billing_cycle WHERE id = %(cycle)s FOR NO KEY UPDATE
 
--- name: lock_export
-SELECT id FROM export WHERE id = %(export)s FOR NO KEY UPDATE
-
 -- name: exportable
 SELECT s.id, p.mrid
 FROM determinant_set s JOIN usage_point p ON p.id = s.usage_point_id
@@ -86,22 +83,3 @@ WHERE id = %(export)s
 
 -- name: mark_problem
 UPDATE export SET problem = %(problem)s WHERE id = %(export)s
-
--- name: outcomes
-SELECT i.determinant_set_id, p.mrid, s.version, i.outcome
-FROM export_item i
-JOIN determinant_set s ON s.id = i.determinant_set_id
-JOIN usage_point p ON p.id = s.usage_point_id
-WHERE i.export_id = %(export)s
-
--- name: acknowledge
-UPDATE export_item i
-SET outcome = a.outcome, reason = nullif(a.reason, ''), acknowledged_at = %(now)s
-FROM unnest(%(sets)s::bigint[], %(outcomes)s::text[], %(reasons)s::text[])
-    AS a (id, outcome, reason)
-WHERE i.export_id = %(export)s AND i.determinant_set_id = a.id
-
--- name: settle
-UPDATE determinant_set s SET state = a.outcome
-FROM unnest(%(sets)s::bigint[], %(outcomes)s::text[]) AS a (id, outcome)
-WHERE s.id = a.id

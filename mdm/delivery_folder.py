@@ -6,16 +6,31 @@ import csv
 import io
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from mdm.acknowledgement import Acknowledgement
+from mdm.delivery_access import Way
 from mdm.delivery_files import DeliveryError, Package
-from mdm.delivery_http import Acknowledgement
 from mdm.export import manifest
 
 ACKNOWLEDGEMENTS: Final = ("usage_point", "version", "outcome", "reason")
 """Columns of a CSV file in which a receiver without an address acknowledges."""
+
+
+def sent(
+    target: str, export: str, package: Package, _way: Way
+) -> Iterator[Sequence[Acknowledgement]]:
+    """Write an export to a folder; nobody acknowledges yet.
+
+    Raises
+    ------
+    DeliveryError
+        if the folder cannot be written, or holds another export of the same name.
+    """
+    put(Path(target), export, package)
+    return iter(())
 
 
 def put(folder: Path, name: str, package: Package) -> Path:

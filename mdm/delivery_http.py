@@ -6,80 +6,45 @@ the export's name, a file carries its SHA-256 as ``Idempotency-Key``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+import ipaddress
+from collections.abc import Collection, Iterator, Sequence
 from types import TracebackType
-from typing import Any, Final, Literal, Self, get_args
+from typing import Final, Self
+from urllib.parse import urlsplit
 
 import httpx
 
-from mdm.delivery_files import DeliveryError, File
+from mdm.acknowledgement import Acknowledgement
+from mdm.delivery_access import Way
+from mdm.delivery_files import DeliveryError, File, Package
 
-Outcome = Literal["billed", "rejected"]
 _TOO_MANY: Final = 429
 _SERVER_ERROR: Final = 500
 # A receiver that writes thousands of invoices to its disk may take its time.
 _TIMEOUT: Final = httpx.Timeout(60, connect=10)
 _SHOWN_REASONS: Final = 5
+# How long a busy receiver asks us to wait [s]: HTTP's own header, and the one of Lago's API.
+_WAIT_HEADERS: Final = ("Retry-After", "X-RateLimit-Reset")
 
 
-@dataclass(frozen=True, slots=True)
-class Acknowledgement:
-    """What an invoicing system made of one bill; a rejection has a reason."""
+class Conversation:
+    """Requests to one address, repeated until they are answered."""
 
-    usage_point: str
-    version: int
-    outcome: Outcome
-    reason: str = ""
-
-    @classmethod
-    def of(cls, item: Mapping[str, Any]) -> Self:
-        """Read an acknowledgement.
-
-        Raises
-        ------
-        KeyError, TypeError, ValueError
-            if it is none.
-        """
-        point, version, outcome = item["usage_point"], item["version"], item["outcome"]
-        reason = item.get("reason") or ""
-        if not (isinstance(point, str) and type(version) is int and isinstance(reason, str)):
-            raise TypeError(f"{dict(item)} is no acknowledgement")
-        if outcome not in get_args(Outcome) or (outcome == "rejected" and not reason):
-            raise ValueError(f"{point} must be billed, or rejected with a reason")
-        return cls(point, version, outcome, reason)
-
-
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """How often an address is tried, with growing waits between.
-
-    Attributes
-    ----------
-    attempts : in all
-    first_wait : before the second attempt [s]; each further wait is twice as long
-    longest_wait : at most [s]
-    """
-
-    attempts: int = 6
-    first_wait: float = 0.5
-    longest_wait: float = 30
-
-    def waits(self) -> Iterator[float]:
-        """Give the waits between attempts [s]."""
-        for number in range(self.attempts - 1):
-            yield min(self.first_wait * 2**number, self.longest_wait)
-
-
-class Client:
-    """One conversation with an invoicing system."""
-
-    def __init__(self, url: str, retry: Retry, wait: Callable[[float], None]) -> None:
+    def __init__(self, url: str, way: Way) -> None:
         self._url = url.rstrip("/")
-        self._retry = retry
-        self._wait = wait
-        # The environment's proxies are not for a neighbour in the same house.
-        self._client = httpx.Client(timeout=_TIMEOUT, trust_env=False)
+        self._way = way
+        headers = {}
+        if (token := way.access.token()) is not None:
+            _refuse_to_shout(self._url)
+            headers["Authorization"] = f"Bearer {token}"
+        secured = self._url.startswith("https:")
+        self._client = httpx.Client(
+            timeout=_TIMEOUT,
+            headers=headers,
+            verify=way.access.tls() if secured else True,
+            # The environment's proxies are not for a neighbour in the same house.
+            trust_env=False,
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -92,54 +57,37 @@ class Client:
     ) -> None:
         self._client.close()
 
-    def announce(self, export: str, manifest: bytes) -> None:
-        """Send an export's manifest.
-
-        Raises
-        ------
-        DeliveryError
-            if the address cannot be reached or refuses it.
-        """
-        self._request("PUT", f"/exports/{export}", manifest, {"Content-Type": "application/json"})
-
-    def post(self, export: str, file: File) -> list[Acknowledgement]:
-        """Send a file; give what became of each usage point in it.
-
-        Raises
-        ------
-        DeliveryError
-            if the address cannot be reached, refuses the file or answers something else.
-        """
-        headers = {"Content-Type": file.entry.media_type, "Idempotency-Key": file.entry.sha256}
-        path = f"/exports/{export}/files/{file.entry.name}"
-        answer = self._request("POST", path, file.content, headers)
-        try:
-            items = answer.json()["acknowledgements"]
-            found = [Acknowledgement.of(item) for item in items]
-        except (KeyError, TypeError, ValueError) as problem:
-            raise DeliveryError(
-                f"{self._url} took {file.entry.name} and did not acknowledge it properly: {problem}"
-            ) from problem
-        if len(found) != file.entry.usage_points:
-            raise DeliveryError(
-                f"{self._url} acknowledges {len(found)} of {file.entry.usage_points} usage points "
-                f"of {file.entry.name}; deliver again once it knows them all"
-            )
-        return found
-
-    def _request(
-        self, method: str, path: str, content: bytes, headers: dict[str, str]
+    def request(
+        self,
+        method: str,
+        path: str,
+        content: bytes,
+        headers: dict[str, str],
+        *,
+        understood: Collection[int] = (),
     ) -> httpx.Response:
-        """Send a request until it is answered; the answer is a success."""
-        waits = self._retry.waits()
+        """Send a request until it is answered.
+
+        Parameters
+        ----------
+        understood : statuses beside success that the caller knows what to do with
+
+        Raises
+        ------
+        DeliveryError
+            if the address cannot be reached or answers anything else.
+        """
+        waits = self._way.retry.waits()
         while True:
+            asked_for = 0.0
             try:
                 answer = self._client.request(
                     method, self._url + path, content=content, headers=headers
                 )
-                if answer.is_success:
+                if answer.is_success or answer.status_code in understood:
                     return answer
                 trouble = f"it answered {answer.status_code}: {_reasons(answer)}"
+                asked_for = _asked_for(answer)
                 if answer.status_code < _SERVER_ERROR and answer.status_code != _TOO_MANY:
                     raise DeliveryError(
                         f"{self._url} refuses {method} {path}; {trouble}. Nothing of it was billed"
@@ -149,10 +97,76 @@ class Client:
             wait = next(waits, None)
             if wait is None:
                 raise DeliveryError(
-                    f"{self._url} did not take {method} {path} in {self._retry.attempts} attempts; "
-                    f"at last {trouble}. Deliver again when it is back: nothing is sent twice"
+                    f"{self._url} did not take {method} {path} in {self._way.retry.attempts} "
+                    f"attempts; at last {trouble}. Deliver again when it is back: nothing is sent "
+                    "twice"
                 )
-            self._wait(wait)
+            self._way.wait(min(max(wait, asked_for), self._way.retry.longest_wait))
+
+
+def sent(
+    target: str, export: str, package: Package, way: Way
+) -> Iterator[Sequence[Acknowledgement]]:
+    """Send an export; give what became of each file's usage points as soon as it is known.
+
+    Raises
+    ------
+    DeliveryError
+        if the address cannot be reached, refuses or does not acknowledge as described.
+    """
+    with Conversation(target, way) as conversation:
+        conversation.request(
+            "PUT", f"/exports/{export}", package.manifest, {"Content-Type": "application/json"}
+        )
+        for file in package.files:
+            yield _post(conversation, target, export, file)
+
+
+def _post(
+    conversation: Conversation, target: str, export: str, file: File
+) -> list[Acknowledgement]:
+    """Send a file; give what became of each usage point in it."""
+    headers = {"Content-Type": file.entry.media_type, "Idempotency-Key": file.entry.sha256}
+    path = f"/exports/{export}/files/{file.entry.name}"
+    answer = conversation.request("POST", path, file.content, headers)
+    try:
+        items = answer.json()["acknowledgements"]
+        found = [Acknowledgement.of(item) for item in items]
+    except (KeyError, TypeError, ValueError) as problem:
+        raise DeliveryError(
+            f"{target} took {file.entry.name} and did not acknowledge it properly: {problem}"
+        ) from problem
+    if len(found) != file.entry.usage_points:
+        raise DeliveryError(
+            f"{target} acknowledges {len(found)} of {file.entry.usage_points} usage points "
+            f"of {file.entry.name}; deliver again once it knows them all"
+        )
+    return found
+
+
+def _refuse_to_shout(url: str) -> None:
+    """Refuse to send a token where anybody could read it."""
+    parts = urlsplit(url)
+    if parts.scheme == "https" or parts.hostname == "localhost":
+        return
+    try:
+        if ipaddress.ip_address(parts.hostname or "").is_loopback:
+            return
+    except ValueError:
+        pass  # a name, which may be anywhere
+    raise DeliveryError(
+        f"{url} is not encrypted, and MIQYAS_DELIVERY_TOKEN_FILE is set: the token goes to "
+        "addresses of https only"
+    )
+
+
+def _asked_for(answer: httpx.Response) -> float:
+    """Give how long a receiver asks us to wait [s], 0 if it does not."""
+    for name in _WAIT_HEADERS:
+        text = answer.headers.get(name, "")
+        if text.isdecimal():
+            return float(text)
+    return 0.0
 
 
 def _reasons(answer: httpx.Response) -> str:

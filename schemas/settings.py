@@ -78,6 +78,26 @@ class Settings(BaseSettings):
         ge=0,
         description="what may change by it, of a reading type in its display unit (kWh, m³)",
     )
+    delivery_ca_file: Path | None = Field(
+        default=None, description="PEM file of who signs invoicing systems' certificates"
+    )
+    delivery_certificate_file: Path | None = Field(
+        default=None, description="PEM file of our certificate for invoicing systems"
+    )
+    delivery_key_file: Path | None = Field(default=None, description="PEM file of its key")
+    delivery_token_file: Path | None = Field(
+        default=None, description="file with the bearer token or API key for invoicing systems"
+    )
+    sftp_known_hosts_file: Path | None = Field(
+        default=None, description="host keys of SFTP servers, as OpenSSH writes them"
+    )
+    sftp_key_file: Path | None = Field(default=None, description="our private key for SFTP")
+    sftp_password: SecretStr | None = Field(
+        default=None, description="password for SFTP, where there is no key"
+    )
+    sftp_password_file: Path | None = Field(
+        default=None, description="file with that password instead"
+    )
     overdue_terminate_days: int = Field(
         default=1, ge=0, description="days after which a finding that stops validation is overdue"
     )

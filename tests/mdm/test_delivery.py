@@ -13,8 +13,8 @@ import psycopg
 import pytest
 
 from mdm import cycle, cycle_status, delivery, delivery_folder
+from mdm.acknowledgement import Acknowledgement
 from mdm.delivery_files import DeliveryError
-from mdm.delivery_http import Acknowledgement
 from mdm.export.formats import FORMATS
 from schemas import database, statements
 from schemas.database import Connection
@@ -242,9 +242,9 @@ def test_a_correction_says_old_new_and_difference(connection: Connection, tmp_pa
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (Acknowledgement("UP-9", 1, "billed"), "UP-9, version 1, which is not in export"),
-        (Acknowledgement("UP-1", 2, "billed"), "UP-1, version 2, which is not in export"),
-        (Acknowledgement("UP-1", 1, "rejected", "no"), "and said before that it is billed"),
+        (Acknowledgement("UP-9", 1, "billed"), "UP-9, version 1, is billed in export "),
+        (Acknowledgement("UP-1", 2, "billed"), "UP-1, version 2, is billed in export "),
+        (Acknowledgement("UP-1", 1, "rejected", "no"), "and it was said before that it is billed"),
     ],
 )
 def test_wrong_acknowledgements_are_refused(
@@ -304,7 +304,7 @@ def test_a_password_in_an_address_is_refused(connection: Connection) -> None:
     assert delivery.exports(connection, this) == []
 
 
-@pytest.mark.parametrize("file", ["delivery.sql"])
+@pytest.mark.parametrize("file", ["delivery.sql", "acknowledgement.sql"])
 def test_every_statement_can_be_prepared(connection: Connection, file: str) -> None:
     for name, text in statements.load("mdm", file).items():
         record.prepare(connection, name, text)

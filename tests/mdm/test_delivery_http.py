@@ -18,8 +18,8 @@ import pytest
 import uvicorn
 
 from mdm import cycle, cycle_status, delivery
+from mdm.delivery_access import Retry
 from mdm.delivery_files import DeliveryError
-from mdm.delivery_http import Retry
 from schemas import database
 from schemas.database import Connection
 from simulators import invoicing
@@ -235,7 +235,7 @@ def test_a_busy_receiver_is_asked_again(connection: Connection, this: cycle.Cycl
         ((200, {"thanks": 1}), "did not acknowledge it properly"),
         ((200, []), "did not acknowledge it properly"),
         (given("UP-0"), "acknowledges 1 of 2 usage points"),
-        (given("UP-0", "UP-9"), "UP-9, version 1, which is not in export"),
+        (given("UP-0", "UP-9"), "UP-9, version 1, is billed in export "),
         (given("UP-0", "UP-1", outcome="lost"), "must be billed, or rejected with a reason"),
         (given("UP-0", "UP-1", outcome="rejected"), "must be billed, or rejected with a reason"),
     ],

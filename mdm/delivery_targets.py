@@ -1,0 +1,85 @@
+"""The table of targets: where exports go, by the beginning of the target's name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from mdm import delivery_folder, delivery_http, delivery_lago
+from mdm.acknowledgement import Acknowledgement
+from mdm.delivery_access import Way
+from mdm.delivery_files import Package
+
+Send = Callable[[str, str, Package, Way], Iterator[Sequence[Acknowledgement]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of target.
+
+    Attributes
+    ----------
+    send : brings an export there, and gives acknowledgements as they come
+    answers : whether each bill is acknowledged while it is sent
+    format : the only export format that it takes, None for any
+    """
+
+    send: Send
+    answers: bool
+    format: str | None = None
+
+
+_FOLDER: Final = Kind(delivery_folder.sent, answers=False)
+KINDS: Final = {
+    "http": Kind(delivery_http.sent, answers=True),
+    "https": Kind(delivery_http.sent, answers=True),
+    "lago+http": Kind(delivery_lago.sent, answers=True, format=delivery_lago.FORMAT),
+    "lago+https": Kind(delivery_lago.sent, answers=True, format=delivery_lago.FORMAT),
+}
+"""Every kind by its scheme; what has none of them is a folder."""
+
+
+def of(target: str) -> Kind:
+    """Give a target's kind."""
+    return KINDS.get(_scheme(target), _FOLDER)
+
+
+def plain(target: str) -> str:
+    """Give a target by the one name under which it is known in the database.
+
+    Raises
+    ------
+    ValueError
+        if it carries a password, or looks like an address of a kind that there is not.
+    """
+    scheme = _scheme(target)
+    if scheme not in KINDS:
+        if "://" in target:
+            known = ", ".join(f"{name}://" for name in KINDS)
+            raise ValueError(f"no target is called {scheme}://; known: {known} and folders")
+        return str(Path(target).resolve())
+    if urlsplit(target).username is not None:
+        # It would be kept, and shown in messages.
+        raise ValueError("an address must not carry a user or a password")
+    return target.rstrip("/")
+
+
+def format_for(target: str, chosen: str | None) -> str:
+    """Give the export format for a target: the chosen one, else its own, else JSON.
+
+    Raises
+    ------
+    ValueError
+        if it takes another one only.
+    """
+    only = of(target).format
+    if only is not None and chosen not in (None, only):
+        raise ValueError(f"{target} takes the format {only!r} only, not {chosen!r}")
+    return only or chosen or "json"
+
+
+def _scheme(target: str) -> str:
+    return target.partition(":")[0] if ":" in target else ""
