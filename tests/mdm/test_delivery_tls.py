@@ -195,8 +195,8 @@ def test_our_certificate_is_shown_to_who_asks_for_it(
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("ca_file", "no certificate", "cannot be used as certificates"),
-        ("certificate_file", "no certificate", "cannot be used as certificates"),
+        ("ca_file", "nothing of use", "cannot be used as certificates"),
+        ("certificate_file", "nothing of use", "cannot be used as certificates"),
         ("token_file", "", "must hold one secret in one line"),
         ("token_file", "se\ncret", "must hold one secret in one line"),
     ],
