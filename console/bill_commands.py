@@ -11,7 +11,11 @@ from typing import Annotated
 import typer
 
 from console import bill_cycle_commands, show, store
+from mdm import acknowledgement as acknowledgements
 from mdm import cycle, cycle_status, delivery, delivery_folder, delivery_targets, replay
+from mdm.acknowledgement import Taken
+from mdm import cycle, cycle_status, delivery, delivery_folder, delivery_targets, replay
+from mdm.acknowledgement import Taken
 from mdm.cycle import Cycle, Problem
 from mdm.cycle_status import Status
 from mdm.delivery_access import Access
@@ -141,23 +145,45 @@ def list_formats() -> None:
 def acknowledge(
     group: GroupName,
     first: First,
-    name: Annotated[str, typer.Argument(metavar="EXPORT", help="Its name, see `bill status`.")],
-    file: Annotated[Path, typer.Argument(metavar="FILE.csv", exists=True, dir_okay=False)],
+    name: Annotated[
+        str | None, typer.Argument(metavar="EXPORT", help="Its name, see `bill status`.")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE.csv", exists=True, dir_okay=False)
+    ] = None,
 ) -> None:
-    """Take the acknowledgements that the receiver of a folder wrote, as docs/billing.md says.
+    """Take the acknowledgements that receivers of folders and SFTP left beside their exports.
 
-    Example: miqyas bill acknowledge monthly 2026-06-01 \\
-    monthly-2026-06-01-1-0001 acknowledged.csv
+    With EXPORT and FILE.csv, those of a file from elsewhere.
+
+    Example: miqyas bill acknowledge monthly 2026-06-01
     """
-    with store.connection() as connection:
-        chosen = _chosen(connection, group, first.date())
+    with _settled(group, first.date()) as (connection, chosen):
+        if name is None or file is None:
+            found = delivery.collect(
+                connection, chosen, now=store.now(connection), access=Access.of(Settings())
+            )
+            for problem in found.problems:
+                show.problem(problem)
+            show.done(f"{show.count(found.files, 'file')}, {_taken(found.taken)}")
+            raise typer.Exit(bool(found.problems))
         sent = {one.name: one for one in delivery.exports(connection, chosen)}
         if name not in sent:
             known = ", ".join(sent) or "none yet"
             raise DeliveryError(f"{chosen} has no export {name!r}; there are: {known}")
-        given = list(delivery_folder.acknowledgements(file))
-        new = delivery.acknowledge(connection, sent[name], given, now=store.now(connection))
-    show.done(f"{name}: {show.count(len(given), 'acknowledgement')}, {new:,} of them new")
+        given = list(delivery_folder.acknowledgements(file.name, file.read_bytes()))
+        with connection.transaction():
+            taken = acknowledgements.take(
+                connection, sent[name].id, given, now=store.now(connection)
+            )
+    show.done(f"{name}: {show.count(len(given), 'acknowledgement')}, {_taken(taken)}")
+
+
+def _taken(taken: Taken) -> str:
+    """Say what became of acknowledgements; name those that fit nothing."""
+    for given, why in taken.strays:
+        show.problem(f"{given.usage_point}, version {given.version}: {given.outcome}, but {why}")
+    return f"{taken.new:,} of them new"
 
 
 @app.command("release")
@@ -318,6 +344,11 @@ def _exports(connection: Connection, one: Cycle) -> None:
         )
         if sent.problem:
             show.problem(f"export {sent.name}: {sent.problem}")
+    for stray in acknowledgements.strays(connection, one.id):
+        show.problem(
+            f"{stray.export or 'unknown export'}: {stray.bill} was said to be {stray.outcome} on "
+            f"{stray.first_at:%Y-%m-%d}, and {stray.why}"
+        )
 
 
 def _holds(connection: Connection, one: Cycle) -> None:

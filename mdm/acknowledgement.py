@@ -65,11 +65,10 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class KeptStray:
-    """A stray acknowledgement as it was kept, with the export that it was meant for."""
+    """A stray acknowledgement as it was kept; ``export`` is None where not even that is known."""
 
-    export: str
-    usage_point: str
-    version: int
+    export: str | None
+    bill: str
     outcome: str
     reason: str
     why: str
@@ -130,12 +129,12 @@ def take(
     settle(connection, export_id, new, now)
     for stray in strays:
         one = stray.given
-        kept = {"usage_point": one.usage_point, "version": one.version, "outcome": one.outcome}
-        kept |= {"reason": one.reason, "why": stray.why}
+        bill = f"{one.usage_point}, version {one.version}"
+        kept = {"bill": bill, "outcome": one.outcome, "reason": one.reason, "why": stray.why}
         connection.execute(_SQL["keep_stray"], {"export": export_id, "now": now, **kept})
     return Taken(len(new), tuple(strays))
 
 
 def strays(connection: Connection, cycle_id: int) -> list[KeptStray]:
-    """List a cycle's stray acknowledgements, oldest first."""
+    """List a cycle's stray acknowledgements, and those of no known bill; oldest first."""
     return [KeptStray(*row) for row in connection.execute(_SQL["strays"], {"cycle": cycle_id})]

@@ -21,13 +21,12 @@ FROM unnest(%(sets)s::bigint[], %(outcomes)s::text[]) AS a (id, outcome)
 WHERE s.id = a.id
 
 -- name: keep_stray
-INSERT INTO stray_acknowledgement
-    (export_id, usage_point, version, outcome, reason, why, first_at)
-VALUES (%(export)s, %(usage_point)s, %(version)s, %(outcome)s, %(reason)s, %(why)s, %(now)s)
+INSERT INTO stray_acknowledgement (export_id, bill, outcome, reason, why, first_at)
+VALUES (%(export)s, %(bill)s, %(outcome)s, %(reason)s, %(why)s, %(now)s)
 ON CONFLICT DO NOTHING
 
 -- name: strays
-SELECT e.name, s.usage_point, s.version, s.outcome, s.reason, s.why, s.first_at
-FROM stray_acknowledgement s JOIN export e ON e.id = s.export_id
-WHERE e.cycle_id = %(cycle)s
+SELECT e.name, s.bill, s.outcome, s.reason, s.why, s.first_at
+FROM stray_acknowledgement s LEFT JOIN export e ON e.id = s.export_id
+WHERE e.cycle_id = %(cycle)s OR s.export_id IS NULL
 ORDER BY s.id

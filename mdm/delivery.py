@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 
-from mdm import acknowledgement, cycle_sets, delivery_files, delivery_targets
-from mdm.acknowledgement import Acknowledgement
+from mdm import acknowledgement, cycle_sets, delivery_files, delivery_folder, delivery_targets
+from mdm.acknowledgement import Acknowledgement, Taken
 from mdm.cycle import Cycle
 from mdm.delivery_access import Access, Retry, Way
 from mdm.delivery_files import DeliveryError, Package
@@ -84,6 +84,15 @@ class Delivery:
     def rejected(self) -> int:
         """Determinant sets rejected."""
         return sum(export.rejected for export in self.exports)
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What files of acknowledgements said; ``problems`` names those that are none."""
+
+    files: int
+    taken: Taken
+    problems: tuple[str, ...]
 
 
 def exports(connection: Connection, cycle: Cycle) -> list[Export]:
@@ -250,6 +259,44 @@ def acknowledge(
     return len(new)
 
 
+def collect(
+    connection: Connection,
+    cycle: Cycle,
+    *,
+    now: datetime,
+    retry: Retry | None = None,
+    access: Access | None = None,
+    wait: Callable[[float], None] = time.sleep,
+) -> Collected:
+    """Take the acknowledgements that receivers of folders and SFTP have left in files.
+
+    Files stay where they are: what was taken before changes nothing.
+
+    Raises
+    ------
+    DeliveryError
+        if a target cannot be reached or refuses.
+    """
+    way = Way(wait, retry or Retry(), access or Access())
+    waiting: dict[str, dict[str, Export]] = {}
+    for export in exports(connection, cycle):
+        if export.state == "delivered":
+            waiting.setdefault(export.target, {})[export.name] = export
+    taken, files, problems = Taken(), 0, []
+    for target, mine in waiting.items():
+        fetch = delivery_targets.of(target).answers
+        for answer in fetch(target, mine, way) if fetch else ():
+            files += 1
+            try:
+                given = list(delivery_folder.acknowledgements(answer.name, answer.content))
+            except DeliveryError as problem:
+                problems.append(f"{target}: {problem}")
+                continue
+            with connection.transaction():
+                taken += acknowledgement.take(connection, mine[answer.export].id, given, now=now)
+    return Collected(files, taken, tuple(problems))
+
+
 def _send(connection: Connection, cycle: Cycle, export: Export, now: datetime, way: Way) -> None:
     """Bring one export to its target."""
     whole = package(connection, cycle, export)
@@ -262,7 +309,7 @@ def _send(connection: Connection, cycle: Cycle, export: Export, now: datetime, w
 
 def _open(export: Export) -> bool:
     """Tell whether something is left to send; who does not answer at once is waited for apart."""
-    if delivery_targets.of(export.target).answers:
+    if delivery_targets.of(export.target).answers is None:
         return export.state != "acknowledged"
     return export.state == "prepared"
 

@@ -6,7 +6,8 @@ import csv
 import io
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -15,8 +16,23 @@ from mdm.delivery_access import Way
 from mdm.delivery_files import DeliveryError, Package
 from mdm.export import manifest
 
+ANSWERS: Final = "acknowledgements"
+"""The folder beside the exports in which a receiver leaves files with acknowledgements."""
+
+LARGEST: Final = 64 * 2**20
+"""Bytes of the largest such file that is read."""
+
 ACKNOWLEDGEMENTS: Final = ("usage_point", "version", "outcome", "reason")
 """Columns of a CSV file in which a receiver without an address acknowledges."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A file with acknowledgements that a receiver left."""
+
+    export: str
+    name: str
+    content: bytes
 
 
 def sent(
@@ -62,8 +78,34 @@ def put(folder: Path, name: str, package: Package) -> Path:
     return final
 
 
-def acknowledgements(file: Path) -> Iterator[Acknowledgement]:
-    """Read acknowledgements from a CSV file: usage_point, version, outcome, reason.
+def answers(target: str, exports: Collection[str], _way: Way) -> list[Answer]:
+    """Read the files with acknowledgements of exports that are in the folder beside them.
+
+    Raises
+    ------
+    DeliveryError
+        if they cannot be read.
+    """
+    folder = Path(target) / ANSWERS
+    try:
+        names = sorted(file.name for file in folder.iterdir()) if folder.is_dir() else []
+        return [
+            Answer(export, name, (folder / name).read_bytes())
+            for name in names
+            if (export := answered(name, exports)) is not None
+        ]
+    except OSError as problem:
+        raise DeliveryError(f"cannot read {folder}: {problem.strerror}") from problem
+
+
+def answered(file: str, exports: Collection[str]) -> str | None:
+    """Tell which export a file with acknowledgements is of: EXPORT.csv or EXPORT-….csv."""
+    of = (e for e in exports if file == f"{e}.csv" or file.startswith((f"{e}-", f"{e}.")))
+    return next(of, None) if file.endswith(".csv") else None
+
+
+def acknowledgements(name: str, content: bytes) -> Iterator[Acknowledgement]:
+    """Read acknowledgements from CSV: usage_point, version, outcome, reason.
 
     Raises
     ------
@@ -71,18 +113,20 @@ def acknowledgements(file: Path) -> Iterator[Acknowledgement]:
         with the line that is wrong.
     """
     needs = f"needs {', '.join(ACKNOWLEDGEMENTS)}"
+    if len(content) > LARGEST:
+        raise DeliveryError(f"{name} is larger than {LARGEST} bytes; cut it in parts")
     try:
-        text = file.read_bytes().decode("utf-8-sig")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
-        raise DeliveryError(f"{file.name} is not a CSV file in UTF-8; {needs}") from problem
+        raise DeliveryError(f"{name} is not a CSV file in UTF-8; {needs}") from problem
     reader = csv.DictReader(io.StringIO(text, newline=""))
     if not set(ACKNOWLEDGEMENTS) <= set(reader.fieldnames or ()):
-        raise DeliveryError(f"{file.name}, line 1: the columns are not named; {needs}")
+        raise DeliveryError(f"{name}, line 1: the columns are not named; {needs}")
     try:
         for row in reader:
             yield Acknowledgement.of({**row, "version": _number(row["version"] or "")})
     except (KeyError, TypeError, ValueError, csv.Error) as problem:
-        where = f"{file.name}, line {reader.line_num}"
+        where = f"{name}, line {reader.line_num}"
         raise DeliveryError(f"{where}: {problem}; {needs}") from problem
 
 

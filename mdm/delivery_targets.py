@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from mdm import delivery_folder, delivery_http, delivery_lago
+from mdm import delivery_database, delivery_folder, delivery_http, delivery_lago, delivery_sftp
 from mdm.acknowledgement import Acknowledgement
 from mdm.delivery_access import Way
 from mdm.delivery_files import Package
+from mdm.delivery_folder import Answer
 
 Send = Callable[[str, str, Package, Way], Iterator[Sequence[Acknowledgement]]]
+Answers = Callable[[str, Collection[str], Way], list[Answer]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,21 +25,24 @@ class Kind:
     Attributes
     ----------
     send : brings an export there, and gives acknowledgements as they come
-    answers : whether each bill is acknowledged while it is sent
+    answers : fetches files in which the receiver acknowledges afterwards; None where each bill
+        is acknowledged while it is sent
     format : the only export format that it takes, None for any
     """
 
     send: Send
-    answers: bool
+    answers: Answers | None = None
     format: str | None = None
 
 
-_FOLDER: Final = Kind(delivery_folder.sent, answers=False)
+_FOLDER: Final = Kind(delivery_folder.sent, delivery_folder.answers)
 KINDS: Final = {
-    "http": Kind(delivery_http.sent, answers=True),
-    "https": Kind(delivery_http.sent, answers=True),
-    "lago+http": Kind(delivery_lago.sent, answers=True, format=delivery_lago.FORMAT),
-    "lago+https": Kind(delivery_lago.sent, answers=True, format=delivery_lago.FORMAT),
+    "http": Kind(delivery_http.sent),
+    "https": Kind(delivery_http.sent),
+    "lago+http": Kind(delivery_lago.sent, format=delivery_lago.FORMAT),
+    "lago+https": Kind(delivery_lago.sent, format=delivery_lago.FORMAT),
+    "database": Kind(delivery_database.sent, delivery_database.answers),
+    "sftp": Kind(delivery_sftp.sent, delivery_sftp.answers),
 }
 """Every kind by its scheme; what has none of them is a folder."""
 
@@ -58,10 +63,16 @@ def plain(target: str) -> str:
     scheme = _scheme(target)
     if scheme not in KINDS:
         if "://" in target:
-            known = ", ".join(f"{name}://" for name in KINDS)
-            raise ValueError(f"no target is called {scheme}://; known: {known} and folders")
+            known = ", ".join(f"{name}:" for name in KINDS)
+            raise ValueError(f"no target is called {scheme}:; known: {known} and folders")
         return str(Path(target).resolve())
-    if urlsplit(target).username is not None:
+    if scheme == "database":
+        if target != delivery_database.TARGET:
+            raise ValueError(f"the database's views are called {delivery_database.TARGET}")
+        return target
+    if scheme == "sftp":
+        delivery_sftp.Place.of(target)
+    elif urlsplit(target).username is not None:
         # It would be kept, and shown in messages.
         raise ValueError("an address must not carry a user or a password")
     return target.rstrip("/")

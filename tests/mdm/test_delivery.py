@@ -264,7 +264,7 @@ def test_wrong_acknowledgements_are_refused(
 def test_acknowledgements_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "answers.csv"
     file.write_text("usage_point,version,outcome,reason\nUP-1,1,billed,\nUP-2,1,rejected,why\n")
-    assert list(delivery_folder.acknowledgements(file)) == [
+    assert list(delivery_folder.acknowledgements(file.name, file.read_bytes())) == [
         Acknowledgement("UP-1", 1, "billed"),
         Acknowledgement("UP-2", 1, "rejected", "why"),
     ]
@@ -276,7 +276,7 @@ def test_acknowledgements_from_a_file(tmp_path: Path) -> None:
     ):
         file.write_text(f"usage_point,version,outcome,reason\n{line}\n")
         with pytest.raises(DeliveryError, match=r"answers\.csv, line 2: .*" + message):
-            list(delivery_folder.acknowledgements(file))
+            list(delivery_folder.acknowledgements(file.name, file.read_bytes()))
 
 
 @pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n", b"usage_point,version\n\xff\xfe,1\n"])
@@ -284,7 +284,7 @@ def test_a_file_that_holds_no_acknowledgements_is_refused(tmp_path: Path, conten
     file = tmp_path / "answers.csv"
     file.write_bytes(content)
     with pytest.raises(DeliveryError, match="needs usage_point, version, outcome, reason"):
-        list(delivery_folder.acknowledgements(file))
+        list(delivery_folder.acknowledgements(file.name, file.read_bytes()))
 
 
 def test_a_transaction_around_it_is_refused(database_url: str, tmp_path: Path) -> None:
