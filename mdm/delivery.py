@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal
+from typing import Literal
 
 from mdm import acknowledgement, cycle_sets, delivery_files, delivery_folder, delivery_targets
 from mdm.acknowledgement import Acknowledgement, Taken

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import uvicorn
 from mdm import cycle, cycle_status, delivery
 from mdm.delivery_access import Retry
 from mdm.delivery_files import DeliveryError
+from mdm.export import formats
 from schemas import database
 from schemas.database import Connection
 from simulators import invoicing
@@ -39,7 +41,9 @@ def connection(database_url: str) -> Iterator[Connection]:
 @pytest.fixture
 def this(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> cycle.Cycle:
     """A cycle of five usage points that is ready, sent in files of two."""
-    monkeypatch.setattr(delivery, "_FILE", 2)
+    for name in ("csv", "json"):
+        small = replace(formats.FORMATS[name], usage_points=2)
+        monkeypatch.setitem(formats.FORMATS, name, small)
     for number, mrid in enumerate(POINTS):
         add_whole(connection, mrid, 100 + number)
     found = june(connection)

@@ -18,6 +18,7 @@ import pytest
 from mdm import acknowledgement, cycle, cycle_status, delivery
 from mdm.delivery_access import Access, Retry
 from mdm.delivery_files import DeliveryError
+from mdm.export import formats
 from schemas import database
 from schemas.database import Connection
 from tests.mdm import sftp_server
@@ -82,7 +83,9 @@ def connection(database_url: str) -> Iterator[Connection]:
 @pytest.fixture
 def this(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> cycle.Cycle:
     """A cycle of three usage points, sent in files of two."""
-    monkeypatch.setattr(delivery, "_FILE", 2)
+    for name in ("csv", "json"):
+        small = replace(formats.FORMATS[name], usage_points=2)
+        monkeypatch.setitem(formats.FORMATS, name, small)
     for number, mrid in enumerate(POINTS):
         add_whole(connection, mrid, 100 + number)
     found = june(connection)
