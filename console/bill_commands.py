@@ -14,8 +14,6 @@ from console import bill_cycle_commands, show, store
 from mdm import acknowledgement as acknowledgements
 from mdm import cycle, cycle_status, delivery, delivery_folder, delivery_targets, replay
 from mdm.acknowledgement import Taken
-from mdm import cycle, cycle_status, delivery, delivery_folder, delivery_targets, replay
-from mdm.acknowledgement import Taken
 from mdm.cycle import Cycle, Problem
 from mdm.cycle_status import Status
 from mdm.delivery_access import Access

@@ -15,8 +15,10 @@ from mdm import cycle, cycle_advance, cycle_calendar, cycle_plan, delivery, usag
 from mdm.cycle import Cycle
 from mdm.cycle_advance import How
 from mdm.cycle_plan import Plan, PlanError
+from mdm.delivery_access import Access
 from schemas import database
 from schemas.database import Connection
+from schemas.settings import Settings
 
 
 def add_to(app: typer.Typer) -> None:
@@ -140,7 +142,12 @@ def _advanced(url: str) -> tuple[int, int]:
 def _delivered(connection: Connection, one: Cycle, plan: Plan, now: datetime) -> str:
     """Deliver what may be billed; say how it went."""
     done = delivery.deliver(
-        connection, one, target=plan.target or "", file_format=plan.format, now=now
+        connection,
+        one,
+        target=plan.target or "",
+        file_format=plan.format,
+        now=now,
+        access=Access.of(Settings()),
     )
     if not done.exports:
         return ""
