@@ -33,7 +33,10 @@ from benchmarks.vee_truth_gaps import LAST, PANDAS, SHIPPED, SLOTS, WITH_REGISTE
 from validation import ruleset
 from validation.ruleset import RuleSet
 
-_ALONE: Final = ("linear", "like_day 1", "like_day 2", "weighted_average", "average_like_day")
+_ALONE: Final = (
+    "linear", "like_day 1", "like_day 2", "weighted_average 1", "weighted_average 2",
+    "average_like_day",
+)  # fmt: skip
 
 
 def main() -> None:

@@ -124,19 +124,21 @@ def _clock(day: date, zone: ZoneInfo, interval_seconds: int) -> list[int]:
     ]
 
 
-def likeness(table: Days, like: Literal["kind", "weekday"]) -> NDArray[np.int8]:
+def likeness(table: Days, like: Literal["kind", "weekday", "any"]) -> NDArray[np.int8]:
     """Give each day a number that it shares with the days that are like it.
 
     Parameters
     ----------
     table : d days
     like : ``kind`` compares weekday, weekend and holiday; ``weekday`` compares the weekday, with
-        all holidays as one more
+        all holidays as one more; ``any`` compares nothing
 
     Returns
     -------
     shape (d,)
     """
+    if like == "any":
+        return np.zeros(len(table), dtype=np.int8)
     if like == "kind":
         return table.kind
     return np.where(table.holiday, 7, table.weekday).astype(np.int8)

@@ -53,7 +53,7 @@ def usual(
     *,
     count: int,
     fewest: int,
-    like: Literal["kind", "weekday"],
+    like: Literal["kind", "weekday", "any"],
     within_days: int,
 ) -> NDArray[np.float64]:
     """Give what ``like_day`` would fill in, unrounded; shape (k,), NaN where it can't.
@@ -70,7 +70,7 @@ def _like(
     work: Work,
     cells: NDArray[np.int64],
     count: int,
-    like: Literal["kind", "weekday"],
+    like: Literal["kind", "weekday", "any"],
     within_days: int,
 ) -> NDArray[np.int64]:
     """Give the cells of the same local time on the nearest like days, shape (k, m), -1 for none."""

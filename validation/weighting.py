@@ -28,7 +28,7 @@ def weighted_average(
     limit_hours: float,
     count: int,
     fewest: int,
-    like: Literal["kind", "weekday"],
+    like: Literal["kind", "weekday", "any"],
     within_days: int,
 ) -> Estimates:
     r"""Fill each slot with a mean of the straight line across the gap and of its like days.
@@ -45,7 +45,8 @@ def weighted_average(
     cells : shape (k,), open cells, ascending
     decay_per_hour : alpha; 0 is the straight line alone
     limit_hours : longest gap [h], counted as in ``linear``
-    count, fewest, like, within_days : as in ``like_day``
+    count, fewest, within_days : as in ``like_day``
+    like : as in ``like_day``, or ``any``: all days are alike
     """
     found, hours = interpolation.gaps(work)
     chosen = np.flatnonzero(hours <= limit_hours)

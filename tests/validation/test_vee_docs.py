@@ -38,7 +38,8 @@ def defaults(commodity: str, name: str) -> dict[str, str]:
     rule = used.use(name)
     if rule is None:
         found = [each for each in used.estimators if each.estimator.name == name]
-        return {key: cell(value) for use in found for key, value in use.parameters.items()}
+        keys = found[0].parameters if found else ()
+        return {key: " / ".join(cell(use.parameters[key]) for use in found) for key in keys}
     answer = rule.response
     return {
         "severity": answer.severity.name.lower(),
@@ -49,7 +50,7 @@ def defaults(commodity: str, name: str) -> dict[str, str]:
 
 
 def normal(number: str) -> str:
-    return re.sub(r"\.0$", "", number)
+    return re.sub(r"\.0(?= |$)", "", number)
 
 
 def test_every_rule_estimator_and_finding_has_its_section_and_no_other_has() -> None:

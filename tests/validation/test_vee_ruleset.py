@@ -41,6 +41,7 @@ def test_what_is_shipped_uses_the_same_rules_for_every_commodity() -> None:
             *zero,
             *weighted,
             "linear",
+            *weighted,
             "like_day",
             "two_week",
             "register",

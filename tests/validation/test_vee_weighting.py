@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 
 import numpy as np
 import pytest
@@ -107,3 +108,15 @@ def test_it_lies_between_the_line_and_the_like_days(decay: float) -> None:
     both = filled(given_, weighted(decay)).values[0, 2, 1:10]
     line = filled(given_, weighted(0)).values[0, 2, 1:10]
     assert ((both >= 40) & (both <= line)).all()
+
+
+def test_of_any_kind_the_days_beside_are_enough() -> None:
+    # Thursday and Saturday, of which Saturday rests in Kuwait, and Friday between them.
+    rows = [[[30] * 24, [100, None, 100, *[100] * 21], [50] * 24]]
+    target = np.array([[False, True, False]])
+    given_ = cube(rows, first=date(2026, 6, 4), target=target)
+    beside = weighted(count=2, fewest=1).replace('"kind"', '"any"')
+    # One hour off: half of 100 and half of the mean of 30 and 50.
+    assert filled(given_, beside).values[0, 1, 1] == 70
+    # Friday is like Saturday alone: half of 100 and half of 50.
+    assert filled(given_, weighted(count=2, fewest=1)).values[0, 1, 1] == 75
