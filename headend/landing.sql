@@ -94,7 +94,24 @@ WITH landed AS (
     ) AS e (end_device_id, occurred_at, category, code, description, session_id)
     ORDER BY 1, 2, 3, 4
     ON CONFLICT DO NOTHING
-    RETURNING end_device_id
+    RETURNING end_device_id, occurred_at, category, code
+), outage AS (
+    SELECT l.end_device_id, min(l.occurred_at) AS first, max(l.occurred_at) AS last
+    FROM landed l JOIN outage_event o ON o.category = l.category AND o.code = l.code
+    GROUP BY l.end_device_id
+), arrived AS (
+    -- What is known of an outage changes what its days are worth: they are validated again.
+    INSERT INTO arrival (end_device_id, starts_at, ends_at, landed_at)
+    SELECT a.end_device_id, coalesce(b.began, a.first), a.last + interval '1 second', %(now)s
+    FROM outage a
+    LEFT JOIN LATERAL (
+        SELECT CASE WHEN o.effect IN ('down', 'off') THEN e.occurred_at END AS began
+        FROM end_device_event e
+        JOIN outage_event o ON o.category = e.category AND o.code = e.code
+        WHERE e.end_device_id = a.end_device_id AND e.occurred_at < a.first
+          AND e.occurred_at > a.first - interval '40 days'
+        ORDER BY e.occurred_at DESC LIMIT 1
+    ) b ON true
 )
 SELECT end_device_id, count(*)::integer FROM landed GROUP BY end_device_id
 

@@ -14,6 +14,7 @@ from mdm import (
     intake_beside,
     intake_channels,
     intake_layout,
+    intake_outages,
     intake_place,
     intake_raw,
     intake_registers,
@@ -198,6 +199,7 @@ def intake(
     cube, settled, lost = _cube(seen, *came, outside=outside, over_people=over_people)
     steps_ = intake_beside.steps(dials, work.installed, channels, seen.layout)
     cube = intake_beside.completed(connection, cube, channels, steps_)
+    cube = intake_outages.completed(connection, cube, channels, work.installed, seen.layout)
     return Intake(
         channels=channels,
         layout=seen.layout,

@@ -105,7 +105,8 @@ def condition_run(
     members = (line.values >= least_per_hour * slot) & (line.values <= most_per_hour * slot)
     members &= line.present
     if outages == "break":
-        members.ravel()[line.broken] = False
+        # Chosen columns need not lie in order of rows: ravel would give a copy.
+        members.flat[line.broken] = False
     return lasting(line, members, hours)
 
 

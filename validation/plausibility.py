@@ -139,7 +139,14 @@ def zero_run(line: Timeline, *, hours: float) -> Mask:
     line : days of channels in a row, shape (c, t) [scaled unit]
     hours : shortest run that fails [h]
     """
-    return lasting(line, (line.values == 0) & line.present, hours, 0)
+    return lasting(line, _zeros(line), hours, 0)
+
+
+def _zeros(line: Timeline) -> NDArray[np.bool_]:
+    """Give the zeros that no outage explains."""
+    zeros: NDArray[np.bool_] = (line.values == 0) & line.present
+    zeros.flat[line.broken] = False
+    return zeros
 
 
 @rule(
@@ -157,7 +164,7 @@ def short_zero_run(line: Timeline, *, hours: float) -> Mask:
     line : days of channels in a row, shape (c, t) [scaled unit]
     hours : shortest run that fails [h]
     """
-    return lasting(line, (line.values == 0) & line.present, hours, 0)
+    return lasting(line, _zeros(line), hours, 0)
 
 
 @rule(

@@ -169,6 +169,8 @@ def of(cube: Cube) -> Views:
         present[:, ~exists] = False
     unsound = np.zeros(channels * days, dtype=np.bool_)
     unsound[special[uses & standing.HISTORY == 0] // slots] = True
+    if cube.outage is not None:
+        unsound |= cube.outage.any(axis=2).ravel()
     totals = DayTotals(
         total=values.sum(axis=2, dtype=np.int64),
         absent=np.bincount(missing // slots, minlength=channels * days).reshape(channels, days),
@@ -233,6 +235,8 @@ def _day_matrix(
 def _broken(cube: Cube, special: NDArray[np.int64]) -> NDArray[np.int64]:
     codes = cube.quality.ravel()[special]
     broken: NDArray[np.int64] = special[(codes == quality.POWER_DOWN) | (codes == quality.PARTIAL)]
+    if cube.outage is not None:
+        broken = np.union1d(broken, np.flatnonzero(cube.outage & cube.days.exists))
     return broken
 
 

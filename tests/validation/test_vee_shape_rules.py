@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from schemas import quality
 from tests.validation.vee_cubes import cube, rows_of, rule_set, seen
-from validation import completeness, engine, limits, ruleset, spikes, views
+from validation import completeness, engine, limits, plausibility, ruleset, spikes, views
 from validation.parameters import RuleSetError
 from validation.rule import Mask
 
@@ -194,6 +194,24 @@ def test_an_outage_can_break_a_condition() -> None:
     rule = {"least_per_hour": 0.0, "most_per_hour": 0.0, "hours": 4.0}
     assert slots(limits.condition_run(line, outages="count", **rule)) == list(range(6))
     assert slots(limits.condition_run(line, outages="break", **rule)) == []
+
+
+def test_an_outage_breaks_runs_beside_days_of_another_length_too() -> None:
+    # 25 October 2026 has 25 hours in London, the days before and after it 24.
+    rows: Any = [[[5] * 24, [0] * 25, [5] * 24]]
+    when: Any = {"first": date(2026, 10, 24), "zone": ZoneInfo("Europe/London")}
+    under = np.zeros((1, 3, 25), np.bool_)
+    under[0, 1, 2:20] = True
+    rule = {"least_per_hour": 0.0, "most_per_hour": 0.0, "hours": 6.0}
+    for told in (
+        {"outage": under},
+        {"codes": {(0, 1, n): quality.POWER_DOWN for n in range(2, 20)}},
+    ):
+        line = views.of(cube(rows, **when, **told)).timeline  # type: ignore[arg-type]
+        assert not limits.condition_run(line, outages="break", **rule).fails.any()
+        assert not plausibility.zero_run(line, hours=6).fails.any()
+    line = views.of(cube(rows, **when)).timeline
+    assert plausibility.zero_run(line, hours=6).fails.sum() == 25
 
 
 def test_what_was_interpolated_already() -> None:
