@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from console import bill_cycle_commands, show, store
+from console import bill_cycle_commands, bill_holds_commands, show, store
 from mdm import acknowledgement as acknowledgements
 from mdm import cycle, cycle_status, delivery, delivery_folder, delivery_targets, replay
 from mdm.acknowledgement import Taken
@@ -25,6 +25,7 @@ from schemas.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Billing cycles: compute, hold, deliver, replay.")
 bill_cycle_commands.add_to(app)
+app.add_typer(bill_holds_commands.app, name="holds")
 
 GroupName = Annotated[str, typer.Argument(metavar="GROUP", help="Billing group of the registry.")]
 First = Annotated[

@@ -93,3 +93,38 @@ def test_wrong_groups_and_days_are_told(miqyas: Shell, database_url: str) -> Non
         said = miqyas("bill", "run", *words)
         assert (said.status, "Traceback" in said.err) == (1, False)
         assert message in said.err
+
+
+def test_holds_are_decided_in_bulk_and_taken_back(miqyas: Shell, database_url: str) -> None:
+    with database.connect(database_url) as connection:
+        billing.add_whole(connection, "UP-1")
+        billing.add_point(connection, "UP-2")
+        billing.add_point(connection, "UP-3")
+    at(database_url, billing.NOW)
+    miqyas("bill", "run", "A", "2026-06-01", "2026-06-04")
+    listed = miqyas("bill", "holds", "list", "--group", "A")
+    assert {"consumption 2 0 h", "missing 2 0 h"} <= set(listed.lines)
+    numbers = [line.split()[0] for line in listed.lines if "UP-" in line and " held " in line]
+    assert len(numbers) == 2
+    by = ("--by", "Noura", "--reason", "empty flats")
+    assert "which of them?" in miqyas("bill", "holds", "release", *by).err
+    assert "'wrong' is no gate" in miqyas("bill", "holds", "release", "--gate", "wrong", *by).err
+    assigned = miqyas("bill", "holds", "assign", "--gate", "missing", "--to", "Noura")
+    assert "2 usage points assigned to Noura." in assigned.out
+    assert "Noura" in miqyas("bill", "holds", "list", "--assigned-to", "Noura").out
+    released = miqyas("bill", "holds", "release", "--gate", "missing", *by)
+    assert f"2 usage points released: no. {' '.join(numbers)}" in released.out
+    assert "nothing that is held or rejected fits" in miqyas(
+        "bill", "holds", "release", "--group", "A", *by
+    ).err  # fmt: skip
+    undone = miqyas("bill", "holds", "undo", numbers[0], "--by", "Noura", "--reason", "no")
+    assert f"1 usage point held again: no. {numbers[0]}" in undone.out
+    rejected = miqyas("bill", "holds", "reject", numbers[0], *by)
+    assert "1 usage point rejected" in rejected.out
+    shown = miqyas("bill", "holds", "show", numbers[0])
+    assert "rejected, no consumption, 0 h old" in shown.out
+    assert "refused Noura: empty flats" in shown.lines
+    assert [w for line in shown.lines for w in line.split() if w in ("undone", "released")] == [
+        "released", "undone",
+    ]  # fmt: skip
+    assert "no held usage point 999" in miqyas("bill", "holds", "show", "999").err

@@ -26,7 +26,8 @@ def named(text: str) -> set[str]:
     for match in _NAMED.finditer(text):
         words = [word for word in match[1].split() if not word.startswith("-")]
         if words:
-            found.add(words[0] if words[0] in COMMANDS else " ".join(words[:2]))
+            starts = (" ".join(words[:n]) for n in range(len(words), 0, -1))
+            found.add(next((start for start in starts if start in COMMANDS), " ".join(words[:2])))
     return found
 
 
@@ -43,7 +44,7 @@ def test_every_command_stands_in_operations_with_an_example() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_that_a_page_names_exists(page: Path) -> None:
-    groups = {name.split()[0] for name in COMMANDS if " " in name}
+    groups = {" ".join(name.split()[:n]) for name in COMMANDS for n in range(1, len(name.split()))}
     unknown = named(page.read_text("utf-8")) - COMMANDS - groups
     assert not unknown
 
