@@ -11,8 +11,16 @@ from zoneinfo import ZoneInfo
 import typer
 
 from console import show, store
-from mdm import cycle, cycle_advance, cycle_calendar, cycle_plan, delivery, usage_points
-from mdm.cycle import Cycle
+from mdm import (
+    cycle,
+    cycle_advance,
+    cycle_calendar,
+    cycle_plan,
+    cycle_to_date,
+    delivery,
+    usage_points,
+)
+from mdm.cycle import Cycle, CycleError
 from mdm.cycle_advance import How
 from mdm.cycle_plan import Plan, PlanError
 from mdm.delivery_access import Access
@@ -25,6 +33,7 @@ def add_to(app: typer.Typer) -> None:
     """Put these commands among those of ``miqyas bill``."""
     app.command("calendar")(calendar)
     app.command("advance")(advance)
+    app.command("to-date")(to_date)
 
 
 def calendar(
@@ -85,6 +94,34 @@ def advance(
             while True:
                 _advanced(url)
                 time.sleep(follow)
+
+
+def to_date(
+    usage_point: Annotated[str, typer.Argument(metavar="USAGE_POINT")],
+) -> None:
+    """Show what a usage point has used in the cycle that is not over: not final, never exported.
+
+    Example: miqyas bill to-date UP00001
+    """
+    with store.connection() as connection:
+        point = usage_points.named(connection, usage_point)
+        if point is None:
+            raise CycleError(f"there is no usage point {usage_point!r} in the registry")
+        found = cycle_to_date.to_date(connection, point, now=store.now(connection))
+    if found is None:
+        show.done(f"{usage_point}: its cycle began today; the first day is not over.")
+        return
+    until = f", its cycle ends before {found.ends_on}" if found.ends_on else ""
+    show.done(
+        f"NOT FINAL: {usage_point} from {found.starts_on} to before {found.until}{until}; "
+        f"tariff {found.tariff}"
+    )
+    rows = [(f"{d.name} {d.part}".rstrip(), d.value, d.unit, d.note)
+            for d in found.determinants]  # fmt: skip
+    show.table("So far", ["figure", "value #", "unit", "note"], rows)
+    counts = found.counts._asdict()
+    told = ", ".join(f"{number:,} {name}" for name, number in counts.items() if number)
+    show.done(f"Intervals: {told or 'none'}.")
 
 
 def _plans(file: str) -> list[Plan]:

@@ -54,6 +54,7 @@ from mdm.explain import ExplainError
 from mdm.registry import HeadingError
 from mdm.replay import ReplayError
 from mdm.scorecard import ScorecardError
+from mdm.tariff import TariffError
 from mdm.worklist_days import WorklistError
 from schemas.cluster import ServerError
 from simulators.broker import BrokerError
@@ -84,6 +85,7 @@ _REFUSALS = (
     ScheduleError,
     ScorecardError,
     ServerError,
+    TariffError,
     UnknownDevice,
     UnknownFormat,
     UnknownRow,

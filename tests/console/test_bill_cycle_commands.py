@@ -128,3 +128,14 @@ def test_holds_are_decided_in_bulk_and_taken_back(miqyas: Shell, database_url: s
         "released", "undone",
     ]  # fmt: skip
     assert "no held usage point 999" in miqyas("bill", "holds", "show", "999").err
+
+
+def test_to_date_is_marked(miqyas: Shell, database_url: str) -> None:
+    with database.connect(database_url) as connection:
+        billing.add_whole(connection, "UP-1")
+    at(database_url, billing.NOW)
+    said = miqyas("bill", "to-date", "UP-1")
+    assert "NOT FINAL: UP-1 from 2026-06-01 to before 2026-06-05; tariff kw-resid" in said.out
+    assert "Intervals: 288 actual, 96 missing." in said.out
+    assert "interval_consumption 28.800 kWh" in " ".join(said.out.split())
+    assert "no usage point 'UP-9'" in miqyas("bill", "to-date", "UP-9").err
