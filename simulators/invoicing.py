@@ -1,4 +1,4 @@
-"""A small invoicing system: takes exports over HTTP, refuses what is malformed, acknowledges.
+"""A small invoicing system: takes exports over HTTP, prices them, acknowledges.
 
 It knows of Miqyas only what ``docs/billing.md`` says. Loopback only.
 
@@ -6,7 +6,9 @@ It knows of Miqyas only what ``docs/billing.md`` says. Loopback only.
 ``PUT /exports/{export}``                   the manifest
 ``POST /exports/{export}/files/{file}``     a file of it; answers what became of each bill
 ``GET /exports/{export}``                   which of its files came
-``GET /invoices?usage_point=…``             invoices, oldest first
+``GET /invoices?usage_point=…``             invoices and notes, oldest first
+``GET /invoices/{number}``                  one, with its lines in English and Arabic
+``GET /accounts/{account}``                 who pays, what for, and what is owed [KD]
 ``GET /rejections``                         bills that were rejected, with reasons
 ==========================================  ====================================================
 """
@@ -24,6 +26,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,9 +36,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from simulators import invoicing_check
+from simulators import invoicing_check, invoicing_prices
+from simulators.invoicing_accounts import Accounts
 from simulators.invoicing_check import Malformed
-from simulators.invoicing_ledger import Ledger
+from simulators.invoicing_ledger import Books, Ledger
 
 _HOST: Final = "127.0.0.1"
 _LARGEST: Final = 64 * 2**20
@@ -72,6 +76,8 @@ class _Desk:
                 Route("/exports/{export}", self.export, methods=["GET"]),
                 Route("/exports/{export}/files/{file}", self.take, methods=["POST"]),
                 Route("/invoices", self.invoices, methods=["GET"]),
+                Route("/invoices/{number:int}", self.invoice, methods=["GET"]),
+                Route("/accounts/{account}", self.account, methods=["GET"]),
                 Route("/rejections", self.rejections, methods=["GET"]),
             ]
         )
@@ -123,6 +129,14 @@ class _Desk:
             {"invoices": self._ledger.invoices(request.query_params.get("usage_point"))}
         )
 
+    async def invoice(self, request: Request) -> JSONResponse:
+        number = request.path_params["number"]
+        return _found(self._ledger.invoice(number), f"no invoice {number}")
+
+    async def account(self, request: Request) -> JSONResponse:
+        name = request.path_params["account"]
+        return _found(self._ledger.account(name), f"nothing was invoiced to account {name}")
+
     async def rejections(self, _request: Request) -> JSONResponse:
         return JSONResponse({"rejections": self._ledger.rejections()})
 
@@ -161,6 +175,10 @@ def _counted(bills: list[invoicing_check.Bill], manifest: dict[str, Any], name: 
         raise Malformed([f"{name}: has {len(bills)} usage points, the manifest says {expected}"])
 
 
+def _found(document: dict[str, Any] | None, missing: str) -> JSONResponse:
+    return _refusal(404, [missing]) if document is None else JSONResponse(document)
+
+
 def _refusal(status: int, reasons: list[str]) -> JSONResponse:
     return JSONResponse({"reasons": reasons}, status)
 
@@ -192,19 +210,17 @@ def application(ledger: Ledger, at: Callable[[str], None] = _alive) -> Starlette
 
 
 @contextmanager
-def serving(
-    journal: Path, *, port: int = 0, accounts: frozenset[str] | None = None
-) -> Iterator[Running]:
+def serving(journal: Path, *, port: int = 0, books: Books | None = None) -> Iterator[Running]:
     """Run an invoicing system in a thread until the block ends.
 
     Parameters
     ----------
     journal : its books, an SQLite file; what was invoiced before is still there
     port : where it listens on 127.0.0.1; 0 for a free one
-    accounts : usage points that can be invoiced; None for all
+    books : accounts and prices; for anybody, at Kuwait's prices, unless given
     """
     with _listening(port) as listener:
-        ledger = Ledger(journal, accounts)
+        ledger = Ledger(journal, books)
         server = _server(ledger, _alive)
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()
@@ -244,16 +260,24 @@ def main() -> None:
         "--journal", type=Path, default=Path("invoices.sqlite"), help="its books, an SQLite file"
     )
     parser.add_argument(
-        "--accounts", type=Path, help="file with a usage point a line; others are rejected"
+        "--accounts", type=Path, help="CSV: usage_point, account, addressee_en, …; others rejected"
+    )
+    parser.add_argument(
+        "--closed-until", type=date.fromisoformat, help="day before which no period is invoiced"
+    )
+    parser.add_argument(
+        "--deferred", action="store_true", help="with prices that the law has put off"
     )
     parser.add_argument("--die", choices=DEATHS, help="be killed at this moment")
     parser.add_argument("--die-at", type=int, default=1, help="the how many-th time it comes")
     chosen = parser.parse_args()
-    accounts = None
-    if chosen.accounts:
-        accounts = frozenset(chosen.accounts.read_text("utf-8").split())
+    books = Books(
+        accounts=Accounts.read(chosen.accounts) if chosen.accounts else Accounts(),
+        prices=invoicing_prices.kuwait(with_deferred=chosen.deferred),
+        closed_until=chosen.closed_until,
+    )
     with _listening(chosen.port) as listener:
-        ledger = Ledger(chosen.journal, accounts)
+        ledger = Ledger(chosen.journal, books)
         url = f"http://{_HOST}:{listener.getsockname()[1]}"
         sys.stdout.write(json.dumps({"ready": True, "url": url}) + "\n")
         sys.stdout.flush()

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
+from zoneinfo import available_timezones
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _UNITS: Final = {
@@ -56,6 +57,11 @@ class Bill:
 
     key: str
     usage_point: str
+    commodity: str
+    sector: str
+    tariff: str
+    billing_group: str
+    time_zone: str
     version: int
     corrects: int | None
     digest: str
@@ -105,9 +111,9 @@ def bills(content: bytes, media_type: str, export: str) -> list[Bill]:
     """
     if media_type not in _READERS:
         raise Malformed([f"media type {media_type!r} is not one of {', '.join(_READERS)}"])
-    raw = _READERS[media_type](content, export)
+    group, raw = _READERS[media_type](content, export)
     reasons: list[str] = []
-    found = [_bill(item, reasons) for item in raw]
+    found = [_bill(item, group, reasons) for item in raw]
     keys = [bill.key for bill in found if bill]
     reasons += [f"{key}: is there twice" for key in sorted({k for k in keys if keys.count(k) > 1})]
     if reasons:
@@ -143,7 +149,7 @@ def _differs(line: Mapping[str, Any]) -> bool:
     return bool(line["difference"] == (line["value"] or zero) - (line["previous"] or zero))
 
 
-def _read_json(content: bytes, export: str) -> list[dict[str, Any]]:
+def _read_json(content: bytes, export: str) -> tuple[str, list[dict[str, Any]]]:
     found = _json(content)
     reasons = _fields(found, _HEAD, (), "file")
     if not reasons and found["format"] != "miqyas-determinants/1":
@@ -152,11 +158,10 @@ def _read_json(content: bytes, export: str) -> list[dict[str, Any]]:
         reasons.append(f"file: is of export {found['export']!r}, not {export!r}")
     if reasons:
         raise Malformed(reasons)
-    items: list[dict[str, Any]] = found["usage_points"]
-    return items
+    return str(found["billing_group"]), found["usage_points"]
 
 
-def _read_csv(content: bytes, export: str) -> list[dict[str, Any]]:
+def _read_csv(content: bytes, export: str) -> tuple[str, list[dict[str, Any]]]:
     """Read rows and gather those of one key; empty cells are None, counts are whole."""
     try:
         rows = list(csv.reader(io.StringIO(content.decode("utf-8"), newline=""), strict=True))
@@ -177,7 +182,8 @@ def _read_csv(content: bytes, export: str) -> list[dict[str, Any]]:
             raise Malformed([f"row {number}: differs from the rows before it of {row['key']}"])
         names = (*_LINE, *_CHANGE) if row["difference"] else _LINE
         first["determinants"].append({name: _cell(name, row[name]) for name in names})
-    return list(gathered.values())
+    group = rows[1][_CSV.index("billing_group")] if rows[1:] else ""
+    return group, list(gathered.values())
 
 
 def _cell(name: str, text: str) -> Any:
@@ -188,13 +194,13 @@ def _cell(name: str, text: str) -> Any:
     return text
 
 
-_READERS: Final[dict[str, Callable[[bytes, str], list[dict[str, Any]]]]] = {
+_READERS: Final[dict[str, Callable[[bytes, str], tuple[str, list[dict[str, Any]]]]]] = {
     "application/json": _read_json,
     "text/csv": _read_csv,
 }
 
 
-def _bill(item: Any, reasons: list[str]) -> Bill | None:
+def _bill(item: Any, group: str, reasons: list[str]) -> Bill | None:
     """Check one bill's form; None, and reasons, if it is wrong."""
     key = str(item.get("key")) if isinstance(item, dict) else "a bill"
     wrong = _fields(item, (*_BILL, "determinants"), (), key)
@@ -203,6 +209,8 @@ def _bill(item: Any, reasons: list[str]) -> Bill | None:
         wrong += [f"{key}: {n} is empty" for n in texts if not _text(item[n]) or not item[n]]
         wrong += [f"{key}: {n} is no time" for n in ("period_start", "period_end")
                   if _time(item[n]) is None]  # fmt: skip
+        if str(item["time_zone"]) not in available_timezones():
+            wrong.append(f"{key}: time_zone is none")
         if not _whole(item["version"]) or item["version"] < 1:
             wrong.append(f"{key}: version is no number from 1")
         if item["corrects"] is not None and not _whole(item["corrects"]):
@@ -214,10 +222,10 @@ def _bill(item: Any, reasons: list[str]) -> Bill | None:
         else:
             wrong += [reason for line in item["determinants"] for reason in _line(line, key)]
     reasons += wrong
-    return None if wrong else _built(item)
+    return None if wrong else _built(item, group)
 
 
-def _built(item: dict[str, Any]) -> Bill:
+def _built(item: dict[str, Any], group: str) -> Bill:
     start, end = _time(item["period_start"]), _time(item["period_end"])
     assert start  # noqa: S101  # _bill has looked
     assert end  # noqa: S101
@@ -228,6 +236,11 @@ def _built(item: dict[str, Any]) -> Bill:
     return Bill(
         key=item["key"],
         usage_point=item["usage_point"],
+        commodity=item["commodity"],
+        sector=item["sector"],
+        tariff=item["tariff"],
+        billing_group=group,
+        time_zone=item["time_zone"],
         version=item["version"],
         corrects=item["corrects"],
         digest=item["digest"],

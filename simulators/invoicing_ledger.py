@@ -5,12 +5,18 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from simulators import invoicing_check
+from simulators import invoicing_check, invoicing_prices, invoicing_rating
+from simulators.invoicing_accounts import Accounts
 from simulators.invoicing_check import Bill
+from simulators.invoicing_prices import Prices
+from simulators.invoicing_rating import Item, NotPriced
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS manifest (export TEXT PRIMARY KEY, content BLOB NOT NULL);
@@ -22,6 +28,9 @@ CREATE TABLE IF NOT EXISTS invoice (
     usage_point TEXT NOT NULL, period_start TEXT NOT NULL, period_end TEXT NOT NULL,
     version INTEGER NOT NULL, corrects INTEGER, export TEXT NOT NULL, quantity TEXT NOT NULL,
     unit TEXT NOT NULL, difference TEXT, lines TEXT NOT NULL,
+    kind TEXT NOT NULL, account TEXT NOT NULL, addressee_en TEXT NOT NULL,
+    addressee_ar TEXT NOT NULL, billing_group TEXT NOT NULL, commodity TEXT NOT NULL,
+    sector TEXT NOT NULL, tariff TEXT NOT NULL, items TEXT NOT NULL, amount_kd TEXT NOT NULL,
     UNIQUE (usage_point, period_start, period_end, version));
 CREATE TABLE IF NOT EXISTS rejection (
     id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL, export TEXT NOT NULL,
@@ -29,6 +38,23 @@ CREATE TABLE IF NOT EXISTS rejection (
 """
 
 Answer = dict[str, list[dict[str, Any]]]
+_JSON = ("lines", "items")
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """By what a ledger goes.
+
+    Attributes
+    ----------
+    accounts : who pays for which usage point
+    prices : what determinants cost
+    closed_until : local day before which periods are closed: nothing of them is invoiced
+    """
+
+    accounts: Accounts = field(default_factory=Accounts)
+    prices: Prices = field(default_factory=invoicing_prices.kuwait)
+    closed_until: date | None = None
 
 
 class Ledger:
@@ -37,17 +63,17 @@ class Ledger:
     Parameters
     ----------
     journal : the SQLite file; made if it is not there
-    accounts : usage points that can be invoiced; None for all
+    books : accounts and prices
     """
 
-    def __init__(self, journal: Path, accounts: frozenset[str] | None = None) -> None:
+    def __init__(self, journal: Path, books: Books | None = None) -> None:
         # The server's thread is another one than the one that makes the ledger.
         self._db = sqlite3.connect(journal, isolation_level=None, check_same_thread=False)
         self._db.row_factory = sqlite3.Row
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
         self._db.executescript(_SCHEMA)
-        self._accounts = accounts
+        self._books = books or Books()
 
     def close(self) -> None:
         """Close the file."""
@@ -100,12 +126,34 @@ class Ledger:
         return answer
 
     def invoices(self, usage_point: str | None = None) -> list[dict[str, Any]]:
-        """List invoices, all or one usage point's, in the order in which they were written."""
+        """List invoices and notes, all or one usage point's, in the order of their writing."""
         rows = self._db.execute(
             "SELECT * FROM invoice WHERE ?1 IS NULL OR usage_point = ?1 ORDER BY number",
             [usage_point],
         )
-        return [{**dict(row), "lines": json.loads(row["lines"])} for row in rows]
+        return [_document(row) for row in rows]
+
+    def invoice(self, number: int) -> dict[str, Any] | None:
+        """Give an invoice or note by its number, None if there is none."""
+        row = self._db.execute("SELECT * FROM invoice WHERE number = ?", [number]).fetchone()
+        return None if row is None else _document(row)
+
+    def account(self, name: str) -> dict[str, Any] | None:
+        """Give an account with its invoices, notes and balance [KD]; None without any."""
+        rows = self._db.execute(
+            "SELECT * FROM invoice WHERE account = ? ORDER BY number", [name]
+        ).fetchall()
+        if not rows:
+            return None
+        newest = rows[-1]
+        balance = sum((Decimal(row["amount_kd"]) for row in rows), Decimal(0))
+        shown = ("number", "kind", "usage_point", "period_start", "period_end", "amount_kd")
+        return {
+            **{n: newest[n] for n in ("account", "addressee_en", "addressee_ar")},
+            "usage_points": sorted({row["usage_point"] for row in rows}),
+            "invoices": [{n: row[n] for n in shown} for row in rows],
+            "balance_kd": f"{balance:.3f}",
+        }
 
     def rejections(self) -> list[dict[str, Any]]:
         """List rejected bills, oldest first."""
@@ -113,7 +161,12 @@ class Ledger:
 
     def _invoice(self, export: str, bill: Bill) -> dict[str, Any]:
         """Write one invoice, or find it written, or reject the bill."""
-        reasons = self._objections(bill)
+        reasons, items = self._objections(bill), []
+        if not reasons:
+            try:
+                items = invoicing_rating.rated(bill, self._books.prices)
+            except NotPriced as problem:
+                reasons.append(str(problem))
         written = self._db.execute("SELECT 1 FROM invoice WHERE key = ?", [bill.key]).fetchone()
         if reasons:
             self._db.execute(
@@ -121,7 +174,7 @@ class Ledger:
                 [bill.key, export, bill.usage_point, "; ".join(reasons)],
             )
         elif written is None:
-            self._write(export, bill)
+            self._write(export, bill, items)
         return {
             "key": bill.key,
             "usage_point": bill.usage_point,
@@ -133,22 +186,13 @@ class Ledger:
     def _objections(self, bill: Bill) -> list[str]:
         """List why a bill cannot be invoiced, given what was invoiced before."""
         reasons = invoicing_check.objections(bill)
-        if self._accounts is not None and bill.usage_point not in self._accounts:
-            reasons.append("no account has this usage point")
-        period = [bill.usage_point, bill.period_start.isoformat(), bill.period_end.isoformat()]
-        before = {
-            row["version"]: row
-            for row in self._db.execute(
-                "SELECT * FROM invoice WHERE usage_point = ? AND period_start = ?"
-                " AND period_end = ?",
-                period,
-            )
-        }
+        before = {row["version"]: row for row in self._before(bill)}
         same = before.pop(bill.version, None)
         if same is not None:
             if (same["key"], same["digest"]) != (bill.key, bill.digest):
                 reasons.append("this version was invoiced with other content")
             return reasons
+        reasons += self._of_account(bill)
         newest = max(before, default=None)
         if bill.corrects != newest:
             said = "nothing" if bill.corrects is None else f"version {bill.corrects}"
@@ -158,22 +202,65 @@ class Ledger:
             reasons.append("its previous consumption is not what was invoiced")
         return reasons
 
-    def _write(self, export: str, bill: Bill) -> None:
-        line = bill.line("consumption")
+    def _of_account(self, bill: Bill) -> list[str]:
+        """List why nobody can be sent a bill."""
+        account, closed = self._books.accounts.of(bill.usage_point), self._books.closed_until
+        reasons = []
+        if account is None:
+            reasons.append("no account has this usage point")
+        elif account.billing_group not in ("", bill.billing_group):
+            reasons.append(f"its account is billed in the cycle {account.billing_group!r}")
+        start = bill.period_start.astimezone(ZoneInfo(bill.time_zone)).date()
+        if closed is not None and start < closed:
+            reasons.append(f"the books are closed until {closed}")
+        return reasons
+
+    def _before(self, bill: Bill) -> list[sqlite3.Row]:
+        """Give what was invoiced of a bill's period."""
+        return self._db.execute(
+            "SELECT * FROM invoice WHERE usage_point = ? AND period_start = ? AND period_end = ?",
+            [bill.usage_point, bill.period_start.isoformat(), bill.period_end.isoformat()],
+        ).fetchall()
+
+    def _write(self, export: str, bill: Bill, items: Sequence[Item]) -> None:
+        line, account = bill.line("consumption"), self._books.accounts.of(bill.usage_point)
         assert line  # noqa: S101  # objections() has looked
+        assert account  # noqa: S101
+        kind = "invoice"
+        if before := self._before(bill):
+            invoiced = [item for row in before for item in json.loads(row["items"])]
+            items = invoicing_rating.note(items, invoicing_rating.read(invoiced))
+            kind = "credit note" if invoicing_rating.total(items) < 0 else "debit note"
         difference = line.get("difference")
-        self._db.execute(
-            "INSERT INTO invoice (key, digest, usage_point, period_start, period_end, version,"
-            " corrects, export, quantity, unit, difference, lines)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                *(bill.key, bill.digest, bill.usage_point),
-                *(bill.period_start.isoformat(), bill.period_end.isoformat()),
-                *(bill.version, bill.corrects, export, f"{line['value']:f}", line["unit"]),
-                None if difference is None else f"{difference:f}",
-                json.dumps(bill.lines, default=lambda value: f"{value:f}"),
-            ],
-        )
+        values = {
+            **{n: getattr(bill, n) for n in _OF_BILL},
+            "period_start": bill.period_start.isoformat(),
+            "period_end": bill.period_end.isoformat(),
+            "export": export,
+            "quantity": f"{line['value']:f}",
+            "unit": line["unit"],
+            "difference": None if difference is None else f"{difference:f}",
+            "lines": json.dumps(bill.lines, default=lambda value: f"{value:f}"),
+            "kind": kind,
+            "account": account.id,
+            "addressee_en": account.addressee_en,
+            "addressee_ar": account.addressee_ar,
+            "items": json.dumps([item.plain() for item in items]),
+            "amount_kd": f"{invoicing_rating.total(items):.3f}",
+        }
+        names, marks = ", ".join(values), ", ".join(f":{name}" for name in values)
+        # The names are this module's own.
+        self._db.execute(f"INSERT INTO invoice ({names}) VALUES ({marks})", values)  # noqa: S608
+
+
+_OF_BILL = (
+    "key", "digest", "usage_point", "version", "corrects", "billing_group", "commodity", "sector",
+    "tariff",
+)  # fmt: skip
+
+
+def _document(row: sqlite3.Row) -> dict[str, Any]:
+    return {**dict(row), **{name: json.loads(row[name]) for name in _JSON}}
 
 
 def _continues(bill: Bill, before: sqlite3.Row) -> bool:

@@ -25,6 +25,8 @@ from mdm.export import formats
 from schemas import database
 from schemas.database import Connection
 from simulators import invoicing
+from simulators.invoicing_accounts import Accounts
+from simulators.invoicing_ledger import Books
 from tests.mdm import billing
 from tests.mdm.billing import NOW, PERIOD, SLOTS, add_whole, june, later
 
@@ -97,8 +99,8 @@ def invoices(url: str) -> list[dict[str, Any]]:
 def test_acknowledged_becomes_billed(
     connection: Connection, this: cycle.Cycle, tmp_path: Path, file_format: str
 ) -> None:
-    accounts = frozenset(POINTS[:4])
-    with invoicing.serving(tmp_path / "books.sqlite", accounts=accounts) as receiver:
+    books = Books(Accounts.named(POINTS[:4]))
+    with invoicing.serving(tmp_path / "books.sqlite", books=books) as receiver:
         done = deliver(connection, this, receiver.url, file_format=file_format)
         assert (done.items, done.billed, done.rejected) == (5, 4, 1)
         sent = invoices(receiver.url)

@@ -16,6 +16,8 @@ import pytest
 
 from simulators import invoicing
 from simulators.invoicing import Running
+from simulators.invoicing_accounts import Accounts
+from simulators.invoicing_ledger import Books
 
 EXPORT = "A-2026-06-01-1-0001"
 FILE = f"{EXPORT}-0001.json"
@@ -104,8 +106,8 @@ def manifest(file: bytes, count: int, export: str = EXPORT, **more: object) -> d
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Running]:
-    accounts = frozenset({"UP-1", "UP-2", "UP-3"})
-    with invoicing.serving(tmp_path / "books.sqlite", accounts=accounts) as running:
+    books = Books(Accounts.named(["UP-1", "UP-2", "UP-3"]))
+    with invoicing.serving(tmp_path / "books.sqlite", books=books) as running:
         yield running
 
 
