@@ -235,11 +235,17 @@ def replay_sets(
         str | None, typer.Argument(metavar="USAGE_POINT", help="All that were exported, if none.")
     ] = None,
     version: Annotated[int | None, typer.Option(help="Of its determinants; the newest.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="A folder for the files of all exports, made again.")
+    ] = None,
 ) -> None:
     """Compute determinants again from the versions they name; say whether every bit is the same.
 
+    Without a usage point the files of all exports are made again, too, and compared.
+
     Example: miqyas bill replay monthly 2026-06-01 UP00001
     """
+    files = 0
     with store.connection() as connection:
         chosen = _chosen(connection, group, first.date())
         if usage_point:
@@ -247,6 +253,7 @@ def replay_sets(
         else:
             sent = delivery.exports(connection, chosen)
             found = [one for export in sent for one in replay.of_export(connection, export)]
+            files = sum(_made_again(connection, chosen, export, out) for export in sent)
     if not found:
         show.done(f"{chosen}: nothing was exported yet, so there is nothing to replay.")
         return
@@ -258,8 +265,20 @@ def replay_sets(
         f"{same} of {len(found)} replayed bit-identical, from "
         f"{sum(one.versions for one in found):,} named versions"
     )
+    if files:
+        show.done(f"{show.count(files, 'file')} made again, every bit as delivered")
     if same < len(found):
         raise typer.Exit(1)
+
+
+def _made_again(
+    connection: Connection, chosen: Cycle, export: delivery.Export, out: Path | None
+) -> int:
+    """Make an export's files again, compare them with what was delivered; give how many."""
+    whole = delivery.package(connection, chosen, export)
+    if out is not None:
+        delivery_folder.put(out, export.name, whole)
+    return len(whole.files)
 
 
 def _chosen(connection: Connection, group: str, first: date) -> Cycle:

@@ -21,6 +21,7 @@ from console import (
     decode_command,
     doctor,
     explain_command,
+    export_commands,
     listen_command,
     probe_command,
     quarantine_commands,
@@ -51,6 +52,7 @@ from mdm.cycle import CycleError
 from mdm.cycle_plan import PlanError
 from mdm.delivery_files import DeliveryError
 from mdm.explain import ExplainError
+from mdm.readings_export import ReadingsExportError
 from mdm.registry import HeadingError
 from mdm.replay import ReplayError
 from mdm.scorecard import ScorecardError
@@ -80,6 +82,7 @@ _REFUSALS = (
     HeadingError,
     NotReadable,
     PlanError,
+    ReadingsExportError,
     ReplayError,
     RuleSetError,
     ScheduleError,
@@ -149,6 +152,7 @@ vee_commands.app.command("scorecard")(scorecard_command.score)
 app.add_typer(vee_commands.app, name="vee")
 app.add_typer(worklist_commands.app, name="worklist")
 app.add_typer(bill_commands.app, name="bill")
+app.add_typer(export_commands.app, name="export")
 app.add_typer(simulate_commands.app, name="simulate")
 
 

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from mdm import delivery_series
 from mdm.cycle import Cycle
+from mdm.delivery_series import SeriesError
 from mdm.determinants.determinant import Counts
 from mdm.export import formats
 from mdm.export.manifest import FileEntry, Made, Tally
@@ -121,7 +122,10 @@ def _numbered(
     with_series: bool,
 ) -> dict[int, Record]:
     lines = _lines(connection, sets)
-    series = delivery_series.of_sets(connection, sets) if with_series else {}
+    try:
+        series = delivery_series.of_sets(connection, sets) if with_series else {}
+    except SeriesError as gone:
+        raise DeliveryError(str(gone)) from gone
     found = {}
     for set_id, mrid, *fields in connection.execute(_SQL["sets"], {"sets": list(sets)}):
         commodity, sector, tariff, zone, starts_at, ends_at, version, corrects, digest = fields

@@ -35,9 +35,10 @@ class _Parts:
     intervals: list[Intervals] = field(default_factory=list)
     dials: list[Dial] = field(default_factory=list)
     meters: list[Meter] = field(default_factory=list)
+    pairs: list[tuple[Dial, Dial]] | None = None
 
     def whole(self) -> Series:
-        return series.ordered(self.intervals, self.dials, self.meters)
+        return series.ordered(self.intervals, self.dials, self.meters, self.pairs)
 
 
 def of_sets(connection: Connection, sets: Sequence[int]) -> dict[int, Series]:
@@ -51,17 +52,13 @@ def of_sets(connection: Connection, sets: Sequence[int]) -> dict[int, Series]:
     SeriesError
         if a named version is gone.
     """
-    found: dict[int, _Parts] = defaultdict(_Parts)
+    found: dict[int, _Parts] = defaultdict(lambda: _Parts(pairs=[]))
     for number, intervals in _named_intervals(connection, sets):
-        found[number].intervals.append(intervals)
-    for row in connection.execute(_SQL["registers"], {"sets": list(sets)}):
-        number, kind, device, multiplier, modulus, starts_at, ends_at = row[:7]
-        meter = Meter(device, _second(starts_at), _second(ends_at))
-        found[number].meters.append(meter)
-        for read_at, value, code in (row[7:10], row[10:13]):
-            if kind is not None and read_at is not None:
-                at = _second(read_at)
-                found[number].dials.append(Dial(kind, device, multiplier, modulus, at, value, code))
+        # A month before it may be an input too, of a ratchet; it is no part of this bill's period.
+        if intervals.known.any():
+            found[number].intervals.append(intervals)
+    for number, *row in connection.execute(_SQL["registers"], {"sets": list(sets)}):
+        _add_span(found[number], *row)
     return {number: found[number].whole() for number in sets}
 
 
@@ -115,6 +112,20 @@ class _Installed:
         if self.modulus is not None:
             return self.modulus
         return dict(zip(self.kinds, self.moduli, strict=True)).get(kind)
+
+
+def _add_span(parts: _Parts, *row: Any) -> None:
+    """Add an installation's stretch, with the readings that bound it as far as there are any."""
+    kind, device, multiplier, modulus, starts_at, ends_at, *readings_ = row
+    parts.meters.append(Meter(device, _second(starts_at), _second(ends_at)))
+    bounds = [
+        Dial(kind, device, multiplier, modulus, _second(read_at), value, code)
+        for read_at, value, code in (readings_[:3], readings_[3:])
+        if kind is not None and read_at is not None
+    ]
+    parts.dials += bounds
+    if len(bounds) == 2 and parts.pairs is not None:
+        parts.pairs.append((bounds[0], bounds[1]))
 
 
 def _dials(

@@ -14,10 +14,10 @@ from mdm.export.record import Head, LeftOut, Record, instant, plain
 
 FORMAT: Final = "miqyas-manifest/1"
 NAME: Final = "manifest.json"
-ADDITIVE: Final = {
+# Sums of readings, demands and ratios say nothing.
+_ADDITIVE: Final = {
     names.CONSUMPTION, names.REGISTER_CONSUMPTION, names.INTERVAL_CONSUMPTION, names.TIME_OF_USE,
 }  # fmt: skip
-"""Determinants that may be summed; sums of readings, demands and ratios say nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Tally:
             self._corrections += record.corrects is not None
             self._determinants += len(record.lines)
             for line in record.lines:
-                if line.name in ADDITIVE and line.value is not None:
+                if line.name in _ADDITIVE and line.value is not None:
                     self._sums[line.name, line.part, line.unit] += line.value
 
     def leave_out(self, of_one: Iterable[LeftOut]) -> None:

@@ -97,11 +97,14 @@ class Series:
     intervals : by reading type and length
     dials : by reading type and end device, then as they were read
     meters : oldest first
+    pairs : the two readings that bound each stretch of a register, as a bill names them; None
+        where nobody named any
     """
 
     intervals: tuple[Intervals, ...] = ()
     dials: tuple[Dial, ...] = ()
     meters: tuple[Meter, ...] = ()
+    pairs: tuple[tuple[Dial, Dial], ...] | None = None
 
     def meter_at(self, second: int) -> str:
         """Give the end device that was there at a moment; empty where none was."""
@@ -113,6 +116,9 @@ class Series:
 
         A meter that was away between the two gives none: it counted elsewhere.
         """
+        if self.pairs is not None:
+            yield from self.pairs
+            return
         for one, next_ in pairwise(self.dials):
             if (one.reading_type, one.end_device) == (next_.reading_type, next_.end_device) and any(
                 meter.end_device == one.end_device
@@ -169,11 +175,21 @@ def cut(blocks: BlockTable, reading_type: str, interval_seconds: int, period: Pe
 
 
 def ordered(
-    intervals: Iterable[Intervals], dials: Iterable[Dial], meters: Iterable[Meter]
+    intervals: Iterable[Intervals],
+    dials: Iterable[Dial],
+    meters: Iterable[Meter],
+    pairs: Iterable[tuple[Dial, Dial]] | None = None,
 ) -> Series:
     """Put a usage point's series together, always in the same order."""
     return Series(
         tuple(sorted(intervals, key=lambda one: (one.reading_type, one.interval_seconds))),
-        tuple(sorted(set(dials), key=lambda d: (d.reading_type, d.end_device, d.read_at))),
-        tuple(sorted(set(meters), key=lambda m: (m.starts_at, m.end_device))),
+        tuple(sorted(set(dials), key=_key)),
+        tuple(sorted(set(meters), key=lambda m: (m.starts_at, m.ends_at, m.end_device))),
+        None
+        if pairs is None
+        else tuple(sorted(set(pairs), key=lambda p: (_key(p[0]), _key(p[1])))),
     )
+
+
+def _key(dial: Dial) -> tuple[str, str, int]:
+    return dial.reading_type, dial.end_device, dial.read_at

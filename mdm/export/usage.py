@@ -12,9 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from mdm.export.manifest import ADDITIVE
+from mdm import tariff as names
+from mdm.determinants import rounding
 from mdm.export.record import LeftOut, Line, Record, instant, plain
 
+# What may be added up is an amount of something: demands have units per hour, ratios none.
+_AMOUNTS: Final = {unit for units in rounding.UNITS.values() for unit in units}
+_READINGS: Final = {names.REGISTER_START, names.REGISTER_END}
 _SECOND: Final = timedelta(seconds=1)
 
 
@@ -62,7 +66,7 @@ def refusal(record: Record) -> str | None:
 
 def _usage(record: Record, line: Line) -> Usage:
     value = plain(line.value) or ""
-    adds = line.name in ADDITIVE and line.difference is not None
+    adds = line.unit in _AMOUNTS and line.name not in _READINGS and line.difference is not None
     amount = (plain(line.difference) if adds else None) or value
     return Usage(
         id="/".join((record.key, line.name, line.reading_type, line.part)),

@@ -170,25 +170,24 @@ def same_bytes(
     assert (folder / export.name / "manifest.json").read_bytes() == made.manifest
 
 
-@pytest.mark.parametrize("name", sorted(FORMATS))
 def test_files_stay_the_same_when_the_record_goes_on(
-    connection: Connection, tmp_path: Path, name: str
+    connection: Connection, tmp_path: Path
 ) -> None:
-    this = ready(connection, "UP-2", "UP-1")
-    target = str(tmp_path)
-    delivery.deliver(connection, this, target=target, file_format=name, now=NOW)
-    (export,) = delivery.exports(connection, this)
-    assert export.items == 2
-    # Everything gets a newer version: the files are of those that were billed.
-    rows = connection.execute("SELECT id, interval_seconds FROM channel").fetchall()
-    (installation,) = connection.execute("SELECT min(id) FROM installation").fetchone() or (0,)
-    for channel, seconds in rows:
-        if seconds:
-            billing.record_intervals(connection, channel, [7] * SLOTS, at=later(1))
-        else:
-            dial = {PERIOD.end: 9_999}
-            billing.record_register(connection, channel, installation, dial, at=later(1))
-    same_bytes(connection, this, export, tmp_path)
+    sent = []
+    for number, name in enumerate(sorted(FORMATS)):
+        point = add_whole(connection, f"UP-{number}", group=name)
+        this = june(connection, name)
+        cycle.run(connection, this, now=NOW)
+        delivery.deliver(connection, this, target=str(tmp_path), file_format=name, now=NOW)
+        (export,) = delivery.exports(connection, this)
+        assert export.items == 1, name
+        sent.append((this, export))
+        # Everything gets a newer version: the files are of those that were billed.
+        billing.record_intervals(connection, point.interval, [7] * SLOTS, at=later(1))
+        dial = {PERIOD.end: 9_999}
+        billing.record_register(connection, point.register, point.installation, dial, at=later(1))
+    for this, export in sent:
+        same_bytes(connection, this, export, tmp_path)
 
 
 def test_what_a_format_cannot_say_stays_to_be_delivered(
