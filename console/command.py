@@ -15,6 +15,7 @@ import typer
 
 from console import (
     backtest_command,
+    beside_commands,
     bill_commands,
     collection_commands,
     control_commands,
@@ -147,6 +148,9 @@ app.add_typer(quarantine_commands.app, name="quarantine")
 app.add_typer(probe_command.app, name="probe")
 app.command()(serve.serve)
 app.command()(explain_command.explain)
+registry_import.app.command("check-meters")(beside_commands.import_check_meters)
+registry_import.app.command("temperature")(beside_commands.import_temperature)
+vee_commands.app.command("profiles")(beside_commands.make_profiles)
 vee_commands.app.command("backtest")(backtest_command.backtest_rules)
 vee_commands.app.command("scorecard")(scorecard_command.score)
 app.add_typer(vee_commands.app, name="vee")

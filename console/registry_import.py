@@ -44,7 +44,7 @@ def import_registry(file: RegistryFile) -> None:
     """
     with (
         store.connection() as connection,
-        _opened(file) as lines,
+        opened(file) as lines,
         show.out.status("importing…") as status,
     ):
         report = registry.import_registry(
@@ -73,7 +73,7 @@ def import_keys(file: KeysFile) -> None:
 
     Example: miqyas import keys keys.csv
     """
-    with store.connection() as connection, _opened(file) as lines:
+    with store.connection() as connection, opened(file) as lines:
         rows = csv.DictReader(lines)
         lacking = [name for name in keys.COLUMNS if name not in (rows.fieldnames or ())]
         if lacking:
@@ -101,7 +101,7 @@ def import_virtual(file: VirtualFile) -> None:
 
     Example: miqyas import virtual feeders.csv
     """
-    with store.connection() as connection, _opened(file) as lines:
+    with store.connection() as connection, opened(file) as lines:
         report = virtual_import.import_definitions(connection, lines, now=store.now(connection))
     show.done(
         f"{file}: {show.count(report.channels, 'virtual usage point')}; terms: {report.added:,} "
@@ -154,7 +154,7 @@ def _end(rejected: int, lines: int) -> None:
 
 
 @contextmanager
-def _opened(file: Path) -> Iterator[TextIO]:
+def opened(file: Path) -> Iterator[TextIO]:
     """Open a text file of people's; what is no such file is refused in words."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:

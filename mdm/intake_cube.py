@@ -17,6 +17,7 @@ from mdm import (
     intake_outages,
     intake_place,
     intake_raw,
+    intake_references,
     intake_registers,
     intake_targets,
 )
@@ -200,7 +201,7 @@ def intake(
     steps_ = intake_beside.steps(dials, work.installed, channels, seen.layout)
     cube = intake_beside.completed(connection, cube, channels, steps_)
     cube = intake_outages.completed(connection, cube, channels, work.installed, seen.layout)
-    return Intake(
+    found = Intake(
         channels=channels,
         layout=seen.layout,
         cube=cube,
@@ -212,6 +213,7 @@ def intake(
         raw=raw,
         unplaced=unplaced,
     )
+    return intake_references.completed(connection, found)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

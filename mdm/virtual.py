@@ -85,12 +85,14 @@ class Flows:
     lines : a row for each term of the virtual channel
     counts : shape (terms, days), where each term is in force
     blocks : the versions that were read
+    problems : inputs whose intervals do not fit; they are missing
     """
 
     layout: Layout
     lines: Lines
     counts: NDArray[np.bool_]
     blocks: BlockTable
+    problems: tuple[str, ...] = ()
 
 
 def run(connection: Connection, *, now: datetime, limit: int = 500) -> Report:
@@ -128,27 +130,18 @@ def definitions(connection: Connection, channels: Iterable[int]) -> list[Virtual
     return found
 
 
-def flows(
-    connection: Connection, virtual: Virtual, first: date, count: int, *, now: datetime
-) -> Flows:
-    """Read what stands in the record for each term, on the virtual channel's slots.
-
-    Inputs whose intervals do not fit are noted in the quarantine, and are missing.
-    """
+def flows(connection: Connection, virtual: Virtual, first: date, count: int) -> Flows:
+    """Read what stands in the record for each term, on the virtual channel's slots."""
     layout = intake_layout.of(first, count, virtual.time_zone, virtual.interval_seconds, Week())
     start, end = (readings_columns.moment(layout.bounds[n]) for n in (0, -1))
     blocks = readings.current(connection, virtual.inputs[:, 0], Period(start - _REACH, end))
     ends = blocks.starts_at + blocks.length.astype(np.int64) * blocks.interval_seconds
     blocks = readings_columns.taken(blocks, np.flatnonzero(ends > layout.bounds[0]))
     lines, problems = _lines(virtual, blocks, layout)
-    reason = "; ".join(sorted(set(problems)))
-    subject = f"virtual usage point {virtual.usage_point}"
-    if problems:
-        payload: dict[str, object] = {"virtual": virtual.usage_point}
-        intake.quarantine(connection, [(subject, payload, reason)], now=now)
     days = [first + timedelta(days=n) for n in range(count)]
     counts = np.array([[term.counts(day) for day in days] for term in virtual.terms], np.bool_)
-    return Flows(layout, _of_terms(virtual, lines), counts.reshape(-1, count), blocks)
+    counts = counts.reshape(-1, count)
+    return Flows(layout, _of_terms(virtual, lines), counts, blocks, tuple(sorted(set(problems))))
 
 
 def _lines(virtual: Virtual, blocks: BlockTable, layout: Layout) -> tuple[Lines, list[str]]:
@@ -238,7 +231,11 @@ def _compute(
     *,
     now: datetime,
 ) -> Report:
-    found = flows(connection, virtual, first, count, now=now)
+    found = flows(connection, virtual, first, count)
+    if found.problems:
+        payload: dict[str, object] = {"virtual": virtual.usage_point}
+        subject = f"virtual usage point {virtual.usage_point}"
+        intake.quarantine(connection, [(subject, payload, "; ".join(found.problems))], now=now)
     days = found.layout.days.length.tolist()
     factors = np.array([term.factor for term in virtual.terms], np.int64)
     spread = np.repeat(found.counts, found.layout.days.length, axis=1)

@@ -1,0 +1,162 @@
+"""Takes in from files what stands beside readings: check meters, and days' temperatures."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, Final, TextIO
+
+import psycopg
+
+from mdm.registry import HeadingError
+from mdm.registry_row import Rejected
+from schemas import statements
+from schemas.database import Connection
+
+CHECK_COLUMNS: Final = ("usage_point", "check_usage_point", "from", "until")
+TEMPERATURE_COLUMNS: Final = ("place", "time", "celsius")
+_SQL = statements.load("mdm", "beside_import.sql")
+_COLDEST, _HOTTEST = -90, 70
+
+
+@dataclass(slots=True)
+class Report:
+    """What an import did: rows that changed something, rows that were there, lines refused."""
+
+    changed: int = 0
+    unchanged: int = 0
+    rejected: list[Rejected] = field(default_factory=list)
+
+
+class _Bad(ValueError):
+    """A cell that was not understood."""
+
+    def __init__(self, column: str, value: str, reason: str) -> None:
+        super().__init__(reason)
+        self.column, self.value, self.reason = column, value, reason
+
+
+def check_meters(connection: Connection, lines: TextIO) -> Report:
+    """Take which usage point's meter counts the same flow as another's, from a day until a day.
+
+    Days that are validated from now on know it. Importing the same file again changes nothing.
+
+    Raises
+    ------
+    HeadingError
+        if a column is missing from the heading.
+    """
+    report = Report()
+    for line, cells in _cells(lines, CHECK_COLUMNS):
+        try:
+            with connection.transaction():
+                changed = _check_meter(connection, cells)
+        except _Bad as bad:
+            report.rejected.append(Rejected(line, bad.column, bad.value, bad.reason))
+        except psycopg.errors.ExclusionViolation:
+            reason = "it has another check meter at that time; end that one first (until)"
+            report.rejected.append(Rejected(line, "usage_point", cells["usage_point"], reason))
+        else:
+            report.changed += changed
+            report.unchanged += not changed
+    return report
+
+
+def _check_meter(connection: Connection, cells: Mapping[str, str]) -> bool:
+    point, check = (
+        _read(cells, name, lambda text: _place(connection, text)) for name in CHECK_COLUMNS[:2]
+    )
+    if point == check:
+        raise _Bad("check_usage_point", cells["check_usage_point"], "cannot check itself")
+    since = _read(cells, "from", _day)
+    until = _read(cells, "until", _day) if cells["until"] else None
+    if until and until <= since:
+        raise _Bad("until", cells["until"], f"must be after from, {since}")
+    row = {"usage_point": point, "check": check, "starts_on": since, "ends_on": until}
+    return any(connection.execute(_SQL[name], row).rowcount for name in ("put_check", "end_check"))
+
+
+def temperatures(connection: Connection, lines: TextIO, *, now: datetime) -> Report:
+    """Take temperatures of days, or the means of those of hours, by place.
+
+    A place is a billing group, or a time zone for all usage points whose billing group has none. A
+    moment belongs to the date that it says; the mean is that of the file's moments of a day.
+
+    Raises
+    ------
+    HeadingError
+        if a column is missing from the heading.
+    """
+    report, days = Report(), dict[tuple[str, date], list[float]]()
+    for line, cells in _cells(lines, TEMPERATURE_COLUMNS):
+        try:
+            place, day = _read(cells, "place", _named), _read(cells, "time", _date_of)
+            days.setdefault((place, day), []).append(_read(cells, "celsius", _celsius))
+        except _Bad as bad:
+            report.rejected.append(Rejected(line, bad.column, bad.value, bad.reason))
+    for (place, day), found in days.items():
+        row = {"place": place, "day": day, "celsius": math.fsum(found) / len(found),
+               "readings": len(found), "now": now}  # fmt: skip
+        changed = connection.execute(_SQL["put_temperature"], row).rowcount
+        report.changed += changed
+        report.unchanged += not changed
+    return report
+
+
+def _cells(lines: TextIO, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
+    reader = csv.DictReader(lines)
+    missing = [name for name in columns if name not in (reader.fieldnames or ())]
+    if missing:
+        raise HeadingError(
+            f"the first line must name the columns {','.join(columns)}; "
+            f"missing: {', '.join(missing)}"
+        )
+    for row in reader:
+        yield reader.line_num, {name: (row[name] or "").strip() for name in columns}
+
+
+def _read(cells: Mapping[str, str], column: str, reader: Callable[[str], Any]) -> Any:
+    try:
+        return reader(cells[column])
+    except ValueError as problem:
+        raise _Bad(column, cells[column], str(problem)) from None
+
+
+def _place(connection: Connection, mrid: str) -> int:
+    row = connection.execute(_SQL["place"], {"mrid": mrid}).fetchone()
+    if row is None:
+        raise ValueError("no such usage point; import the registry first")
+    return int(row[0])
+
+
+def _named(text: str) -> str:
+    if not text:
+        raise ValueError("must name a billing group or a time zone")
+    return text
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ValueError("must be a local day such as 2026-06-01") from None
+
+
+def _date_of(text: str) -> date:
+    try:
+        return datetime.fromisoformat(text).date()
+    except ValueError:
+        raise ValueError("must be a day or a local time such as 2026-06-01T14:00") from None
+
+
+def _celsius(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not _COLDEST <= value <= _HOTTEST:
+        raise ValueError(f"must be degrees Celsius, {_COLDEST} to {_HOTTEST}")
+    return value

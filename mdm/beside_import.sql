@@ -1,0 +1,43 @@
+-- name: place
+SELECT id FROM usage_point WHERE mrid = %(mrid)s
+
+-- name: put_check
+INSERT INTO check_meter AS m (usage_point_id, check_usage_point_id, starts_on, ends_on)
+SELECT %(usage_point)s, %(check)s, %(starts_on)s, %(ends_on)s
+WHERE NOT EXISTS (
+    SELECT FROM check_meter k
+    WHERE k.usage_point_id = %(usage_point)s AND k.check_usage_point_id = %(check)s
+      AND k.starts_on = %(starts_on)s
+)
+
+-- name: end_check
+UPDATE check_meter SET ends_on = %(ends_on)s
+WHERE usage_point_id = %(usage_point)s AND check_usage_point_id = %(check)s
+  AND starts_on = %(starts_on)s AND ends_on IS DISTINCT FROM %(ends_on)s
+
+-- name: put_temperature
+INSERT INTO day_temperature AS t (place, day, celsius, readings, imported_at)
+VALUES (%(place)s, %(day)s, %(celsius)s, %(readings)s, %(now)s)
+ON CONFLICT (place, day) DO UPDATE SET
+    celsius = excluded.celsius, readings = excluded.readings, imported_at = excluded.imported_at
+WHERE (t.celsius, t.readings) IS DISTINCT FROM (excluded.celsius, excluded.readings)
+
+-- name: profiled
+SELECT p.sector, p.tariff, p.time_zone, c.reading_type_id, c.interval_seconds,
+       array_agg(c.id ORDER BY c.id), array_agg(p.id ORDER BY c.id)
+FROM channel c
+JOIN usage_point p ON p.id = c.usage_point_id
+JOIN reading_type t ON t.id = c.reading_type_id
+WHERE c.interval_seconds > 0 AND t.accumulation = 'delta'
+  AND NOT EXISTS (SELECT FROM virtual_channel v WHERE v.channel_id = c.id)
+GROUP BY 1, 2, 3, 4, 5
+ORDER BY 1, 2, 3, 4, 5
+
+-- name: put_profile
+INSERT INTO class_profile AS k (sector, tariff, reading_type_id, interval_seconds, day_kind,
+                                made_at, days, usage_points, "values")
+VALUES (%(sector)s, %(tariff)s, %(reading_type)s, %(interval)s, %(day_kind)s, %(now)s, %(days)s,
+        %(usage_points)s, %(values)s::bigint[])
+ON CONFLICT (sector, tariff, reading_type_id, interval_seconds, day_kind) DO UPDATE SET
+    made_at = excluded.made_at, days = excluded.days, usage_points = excluded.usage_points,
+    "values" = excluded."values"
