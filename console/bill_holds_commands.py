@@ -92,8 +92,7 @@ def show_hold(
         f"{one.usage_point}, {one.billing_group} from {one.starts_on} to before {one.ends_on}, "
         f"version {one.version}: {one.state}, {figure}, {_age(now - one.since)} old"
     )
-    reasons = list(zip(one.gates, one.details, strict=True))
-    show.table("Reasons", ["gate", "reason"], reasons)
+    show.table("Reasons", ["gate", "reason"], one.reasons)
     show.table(
         "What was done with it",
         ["at, UTC", "what", "by", "to", "reason"],

@@ -5,6 +5,11 @@ VALUES (%(billing_group)s, %(starts_on)s, %(ends_on)s, %(opened_at)s, %(closes_o
         %(addressee)s)
 ON CONFLICT (billing_group, starts_on, ends_on) DO NOTHING
 
+-- name: zone
+SELECT time_zone FROM usage_point
+WHERE %(billing_group)s::text IS NULL OR billing_group = %(billing_group)s
+GROUP BY time_zone ORDER BY count(*) DESC, time_zone LIMIT 1
+
 -- name: groups
 SELECT DISTINCT billing_group FROM usage_point ORDER BY billing_group
 

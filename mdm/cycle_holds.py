@@ -56,6 +56,11 @@ class Item:
     value: Decimal | None
     unit: str | None
 
+    @property
+    def reasons(self) -> tuple[tuple[str, str], ...]:
+        """Gates with their details."""
+        return tuple(zip(self.gates, self.details, strict=True))
+
 
 class Cause(NamedTuple):
     """How many sets are held by a gate or rejected, and since when the oldest."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Literal
+from zoneinfo import ZoneInfo
 
 from mdm import usage_points
 from mdm.cycle import Cycle
@@ -12,6 +14,10 @@ from schemas import statements
 from schemas.database import Connection
 
 _SQL = statements.load("mdm", "cycle.sql")
+
+
+Phase = Literal["open", "waiting", "closed"]
+"""Of a cycle: not over yet; over, and more data are waited for; nothing is waited for any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +106,19 @@ def status(connection: Connection, cycle: Cycle) -> Status:
             for unit, commodity, billed, total in connection.execute(_SQL["sums"], key)
         ),
     )
+
+
+def phase(cycle: Cycle, zone: ZoneInfo, now: datetime) -> Phase:
+    """Tell which phase a cycle is in, by the clock of a time zone."""
+    if now < cycle.period(zone).end:
+        return "open"
+    return "waiting" if now < cycle.deadline(zone) else "closed"
+
+
+def zone(connection: Connection, billing_group: str | None = None) -> ZoneInfo:
+    """Give the time zone of most usage points of a billing group, or of all; UTC without any."""
+    row = connection.execute(_SQL["zone"], {"billing_group": billing_group}).fetchone()
+    return ZoneInfo(row[0] if row else "UTC")
 
 
 def holds(connection: Connection, cycle: Cycle) -> list[HeldUsagePoint]:

@@ -19,7 +19,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from console import store
-from console.pages import fleet_page, language, meter_page, showing, worklist_page
+from console.pages import billing_page, fleet_page, language, meter_page, showing, worklist_page
 from console.pages.headers import Guarded
 from console.pages.recent import Recent
 from console.pages.showing import Reader
@@ -48,6 +48,7 @@ def application(url: str, *, hosts: Collection[str] = ()) -> Guarded:
             Route("/meters/{mrid:path}", _meter, name="meter"),
             Route("/worklist", _worklist, name="worklist"),
             Route("/worklist/{number:int}", _finding, name="finding"),
+            Route("/billing", _billing, name="billing"),
             Route("/healthz", _health, name="health"),
             Mount("/static", StaticFiles(packages=[("console", "static")]), name="static"),
         ],
@@ -100,6 +101,14 @@ def _finding(request: Request) -> Response:
     except WorklistError:
         return _message(request, 404, "no_page", request.url.path)
     return _page(request, "finding.html", reader, content)
+
+
+def _billing(request: Request) -> Response:
+    with _reading(request) as connection:
+        reader, content = billing_page.content(
+            connection, request.query_params, language.of(request)
+        )
+    return _page(request, "billing.html", reader, content)
 
 
 def _health(request: Request) -> Response:

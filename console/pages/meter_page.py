@@ -16,8 +16,12 @@ from console.pages.language import Language
 from console.pages.showing import Reader
 from headend import engineering, overview
 from headend.overview import MeterStatus
-from mdm import bill, places, readings, usage_points, worklist
+from mdm import bill, cycle_to_date, places, readings, usage_points, worklist
+from mdm.calendar import CalendarError
+from mdm.cycle import CycleError
+from mdm.cycle_to_date import ToDate
 from mdm.places import Place
+from mdm.tariff import TariffError
 from schemas import reading_type
 from schemas.database import Connection
 from schemas.period import Period, local_day, slots
@@ -72,17 +76,40 @@ def content(connection: Connection, mrid: str, language: Language) -> tuple[Read
     }
 
 
-_NOTHING: dict[str, Any] = {"charts": (), "findings": (), "more_findings": False, "bill": None}
+_NOTHING: dict[str, Any] = {
+    "charts": (),
+    "findings": (),
+    "more_findings": False,
+    "bill": None,
+    "to_date": None,
+    "to_date_problem": None,
+}
 
 
 def _of_usage_point(connection: Connection, place: Place, reader: Reader) -> dict[str, Any]:
     found = worklist.findings(connection, usage_point=place.usage_point, limit=_FINDINGS_SHOWN + 1)
+    so_far, problem = _to_date(connection, place, reader)
     return {
         "charts": _charts(connection, place, reader),
         "findings": found[:_FINDINGS_SHOWN],
         "more_findings": len(found) > _FINDINGS_SHOWN,
         "bill": bill.last(connection, place.usage_point_id),
+        "to_date": so_far,
+        "to_date_problem": problem,
     }
+
+
+def _to_date(
+    connection: Connection, place: Place, reader: Reader
+) -> tuple[ToDate | None, str | None]:
+    """Compute the running cycle so far; or tell why that cannot be done."""
+    point = usage_points.named(connection, place.usage_point)
+    if point is None:
+        return None, None
+    try:
+        return cycle_to_date.to_date(connection, point, now=reader.now), None
+    except (CycleError, TariffError, CalendarError) as problem:
+        return None, str(problem)
 
 
 def _values(status: MeterStatus) -> list[Shown]:
