@@ -12,7 +12,15 @@ import typer
 
 from console import bill_cycle_commands, bill_holds_commands, show, store
 from mdm import acknowledgement as acknowledgements
-from mdm import cycle, cycle_status, delivery, delivery_folder, delivery_targets, replay
+from mdm import (
+    cycle,
+    cycle_status,
+    daily_group,
+    delivery,
+    delivery_folder,
+    delivery_targets,
+    replay,
+)
 from mdm.acknowledgement import Taken
 from mdm.cycle import Cycle, Problem
 from mdm.cycle_status import Status
@@ -61,6 +69,31 @@ def run(
             f"{done.unchanged:,} unchanged, {done.corrected:,} corrected after billing"
         )
         _status(connection, opened)
+    _problems(done.problems)
+    if done.problems:
+        raise typer.Exit(1)
+
+
+@app.command("aggregate")
+def aggregate(
+    group: GroupName,
+    first: First,
+    until: Annotated[
+        datetime,
+        typer.Argument(metavar="UNTIL", formats=["%Y-%m-%d"], help="First day not summed."),
+    ],
+) -> None:
+    """Sum the days that are over and new, so that closing day is short; figures stay the same.
+
+    Example: miqyas bill aggregate monthly 2026-06-01 2026-07-01
+    """
+    with store.connection() as connection, show.out.status("summing days…") as status:
+        now, done = store.now(connection), daily_group.Summed()
+        for points in daily_group.partitions(connection, group):
+            done += daily_group.add(connection, points, first.date(), until.date(), now=now)
+            connection.commit()
+            status.update(f"{done.usage_points:,} usage points, {done.days:,} days summed…")
+    show.done(f"{group}: {done.usage_points:,} usage points, {done.days:,} days summed")
     _problems(done.problems)
     if done.problems:
         raise typer.Exit(1)

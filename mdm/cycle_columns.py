@@ -41,7 +41,7 @@ def determinants(
             "name": binary_copy.constant("text", heading.name, count),
             "reading_type_id": binary_copy.constant("int2", kind, count),
             "part": binary_copy.constant("text", heading.part, count),
-            "value": Column("numeric", units),
+            "value": Column("raw", units),
             "unit": binary_copy.constant("text", heading.unit, count),
             "starts_at": _moments(pages.starts_at[chosen, line]),
             "ends_at": _moments(pages.ends_at[chosen, line]),
@@ -96,7 +96,7 @@ def register_inputs(
         "end_device": Column("text", np.array([s.end_device.encode() for s in stretches], "S")),
         "interval_seconds": _whole("int4", [s.interval_seconds for s in stretches]),
         "multiplier": Column(
-            "numeric", binary_numeric.encoded(np.array(multipliers, np.int64), _MULTIPLIER)
+            "raw", binary_numeric.encoded(np.array(multipliers, np.int64), _MULTIPLIER)
         ),
         "register_modulus": _whole("int8", [s.modulus for s in stretches]),
         "starts_at": _moments(np.array([s.starts_at for s in stretches], np.int64)),

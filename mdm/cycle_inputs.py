@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from mdm import billing_facts, readings, usage_points
+from mdm import billing_facts, cycle_intervals, readings, usage_points
 from mdm.calendar import Calendar
 from mdm.determinants import resets
 from mdm.determinants.batch import Batch
@@ -57,10 +57,8 @@ def gathered(
             channels[channel.usage_point_id].append(channel)
         elif channel.reading_type in declared:
             further[channel.usage_point_id].append(channel)
-    every = (several for table in (channels, further) for several in table.values())
-    numbers = sorted(channel.id for several in every for channel in several)
     clock = Clock(calendar, zone, period)
-    return Batch(
+    batch = Batch(
         tariff=tariff,
         calendar=calendar,
         zone=zone,
@@ -68,11 +66,13 @@ def gathered(
         usage_points=ids,
         channels=channels,
         spans=_spans(connection, tariff, ids, period, known_at),
-        blocks=readings.current(connection, numbers, period, known_at=known_at),
+        blocks=readings.current(connection, [], period),
         further=further,
         dials=_dials(connection, tariff, ids, period, known_at),
         facts=billing_facts.gathered(connection, tariff, points, clock, known_at=known_at),
     )
+    days, blocks = cycle_intervals.read(connection, batch, known_at=known_at)
+    return replace(batch, days=days, blocks=blocks)
 
 
 def digests(batch: Batch) -> dict[int, str]:

@@ -21,8 +21,6 @@ from numpy.typing import NDArray
 from psycopg import sql
 from psycopg.rows import TupleRow
 
-from schemas import binary_numeric
-
 _HEADER: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER: Final = b"\xff\xff"
 _NULL: Final = -1
@@ -40,8 +38,6 @@ _SCALARS: Final = {
     "int8": ">i8",
     "float8": ">f8",
     "timestamptz": ">i8",
-    # Made by ``binary_numeric``, which only writes.
-    "numeric": binary_numeric.DTYPE,
 }
 # Element type and its object id, which every array value repeats.
 _ARRAYS: Final = {
@@ -52,6 +48,7 @@ _ARRAYS: Final = {
 }
 _MOMENTS: Final = ("timestamptz", "timestamptz[]")
 _TEXT: Final = "text"
+_RAW: Final = "raw"
 _NATIVE: Final = {
     "bool": np.dtype(np.bool_),
     "int2": np.dtype(np.int16),
@@ -59,7 +56,6 @@ _NATIVE: Final = {
     "int8": np.dtype(np.int64),
     "float8": np.dtype(np.float64),
     "timestamptz": np.dtype(np.int64),
-    "numeric": np.dtype(binary_numeric.DTYPE),
     "int2[]": np.dtype(np.int16),
     "int4[]": np.dtype(np.int32),
     "int8[]": np.dtype(np.int64),
@@ -74,9 +70,10 @@ class Column:
     Attributes
     ----------
     type : ``bool``, ``int2``, ``int4``, ``int8``, ``float8``, ``timestamptz``, ``text``,
-        ``numeric`` (see ``binary_numeric``), ``int2[]``, ``int4[]``, ``int8[]``, ``timestamptz[]``
+        ``raw``, ``int2[]``, ``int4[]``, ``int8[]`` or ``timestamptz[]``
     values : shape (k,), or (k, w) for arrays. A timestamptz is int64 [µs since 1970-01-01 UTC];
-        text is UTF-8 in a dtype ``S…``
+        text is UTF-8 in a dtype ``S…``; raw, which is only written, is the field's bytes in a
+        dtype ``V…``: a bytea, or what ``binary_numeric`` makes
     length : shape (k,), elements of each array; None when all have w
     null : shape (k,), True where the row has NULL; None when none has
 
@@ -92,8 +89,9 @@ class Column:
     null: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
-        if self.type not in _NATIVE and self.type != _TEXT:
-            raise ValueError(f"no column type {self.type!r}; known: text, {', '.join(_NATIVE)}")
+        if self.type not in (*_NATIVE, _TEXT, _RAW):
+            known = ", ".join((_TEXT, _RAW, *_NATIVE))
+            raise ValueError(f"no column type {self.type!r}; known: {known}")
         if self.values.ndim != (2 if self.type in _ARRAYS else 1):
             raise ValueError(f"{self.type} has values of shape {self.values.shape}")
         for part in (self.length, self.null):
@@ -266,6 +264,8 @@ def _sizes(column: Column) -> NDArray[np.int64]:
         same = column.values.strides == (0,) and len(column) > 0
         lengths = np.char.str_len(column.values[:1] if same else column.values)
         sizes = np.broadcast_to(lengths.astype(np.int64), (len(column),))
+    elif column.type == _RAW:
+        sizes = np.full(len(column), column.values.dtype.itemsize, np.int64)
     elif column.length is not None:
         sizes = column.length.astype(np.int64)
     else:
@@ -308,6 +308,8 @@ def _field(type_: str, size: int) -> list[tuple[Any, ...]]:
         return [("bytes", ">i4")]
     if type_ == _TEXT:
         return [("bytes", ">i4"), ("data", f"S{size}")] if size else [("bytes", ">i4")]
+    if type_ == _RAW:
+        return [("bytes", ">i4"), ("data", f"V{size}")]
     if type_ in _SCALARS:
         return [("bytes", ">i4"), ("data", _SCALARS[type_])]
     head = [("bytes", ">i4"), ("dimensions", ">i4"), ("nulls", ">i4"), ("oid", ">i4")]

@@ -23,8 +23,6 @@ PLACES: Final = 12
 """Most decimals."""
 # What fits in MOST with PLACES decimals shifted to whole groups: 15 + 3 digits.
 _GROUPS: Final = 5
-DTYPE: Final = f"V{8 + 2 * _GROUPS}"
-"""Of an encoded column."""
 
 
 def encoded(units: NDArray[np.int64], places: int) -> NDArray[np.void]:
@@ -32,7 +30,7 @@ def encoded(units: NDArray[np.int64], places: int) -> NDArray[np.void]:
 
     Returns
     -------
-    shape (k,), the fields' contents without their lengths, of ``DTYPE``
+    shape (k,), the fields' contents, for a column of the type ``raw``
 
     Raises
     ------
@@ -50,7 +48,7 @@ def encoded(units: NDArray[np.int64], places: int) -> NDArray[np.void]:
     made["weight"] = _GROUPS - fraction - 1
     made["sign"] = np.where(units < 0, _NEGATIVE, 0)
     made["places"] = places
-    return made.view(DTYPE)
+    return made.view(f"V{made.dtype.itemsize}")
 
 
 def _row() -> np.dtype[Any]:

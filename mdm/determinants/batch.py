@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mdm.calendar import Calendar
-from mdm.determinants import declared, pages, profile, supply
+from mdm.determinants import days, declared, pages, profile, supply
 from mdm.determinants.composition import Account, Result, composed
+from mdm.determinants.days import Days
 from mdm.determinants.determinant import Counts
 from mdm.determinants.facts import Facts
 from mdm.determinants.pages import Pages
@@ -35,7 +36,8 @@ class Batch:
     usage_points : ids
     channels : of intervals, by usage point; one without any is missing throughout
     spans : installations with their readings, oldest first, by usage point
-    blocks : of all these channels
+    blocks : of all these channels; of those in ``days`` without their intervals
+    days : channels whose days were summed beforehand
     further : channels of the other reading types that declared determinants need
     dials : installations with readings of further registers, by usage point and reading type
     facts : what figures rest on besides readings, by usage point
@@ -52,6 +54,7 @@ class Batch:
     further: Mapping[int, Sequence[Channel]] = field(default_factory=dict)
     dials: Mapping[int, Mapping[str, Sequence[Span]]] = field(default_factory=dict)
     facts: Mapping[int, Facts] = field(default_factory=dict)
+    days: Sequence[Days] = ()
 
     def every_channel(self, point: int) -> list[Channel]:
         """Give a usage point's channels of all reading types."""
@@ -75,24 +78,13 @@ def results(batch: Batch) -> dict[int, Result]:
     arranged: list[tuple[Figures, list[int]]] = []
     occurring: set[int] = set()
     for seconds, channels in _by_length(batch).items():
-        load = profile.arrange(
-            batch.blocks, np.array(sorted(channels)), batch.period, batch.zone, seconds
-        )
-        for row, channel in enumerate(sorted(channels)):
-            _mark(batch, load, row, channels[channel])
         numbers = batch.calendar.of_period(batch.period, batch.zone, seconds)
         occurring.update(np.unique(numbers).tolist())
-        found = supply.figures(
-            load,
-            numbers,
-            len(batch.calendar.periods),
-            block=[batch.tariff.block_seconds],
-            rolling=batch.tariff.rolling_seconds,
-        )
-        points = [channels[channel] for channel in sorted(channels)]
-        for row, point in enumerate(points):
-            rows[point].append((found, row))
-        arranged.append((found, points))
+        for found, order in _figures(batch, seconds, channels, numbers):
+            points = [channels[channel] for channel in order]
+            for row, point in enumerate(points):
+                rows[point].append((found, row))
+            arranged.append((found, points))
     periods = [(number, batch.calendar.periods[number]) for number in sorted(occurring)]
     start, end = (int(moment.timestamp()) for moment in (batch.period.start, batch.period.end))
     plain: dict[int, Result] = {}
@@ -117,6 +109,31 @@ def results(batch: Batch) -> dict[int, Result]:
         point: replace(result, determinants=(*result.determinants, *more.get(point, ())))
         for point, result in results_.items()
     }
+
+
+def _figures(
+    batch: Batch, seconds: int, channels: Mapping[int, int], numbers: NDArray[np.uint8]
+) -> Iterator[tuple[Figures, list[int]]]:
+    """Give the figures of channels of one interval length, and which channels in which order."""
+    left = set(channels)
+    for summed in batch.days:
+        if order := sorted(left.intersection(summed.channel_id.tolist())):
+            left.difference_update(order)
+            yield days.figures(summed, np.array(order, np.int32), batch.period), order
+    if not left:
+        return
+    order = sorted(left)
+    load = profile.arrange(batch.blocks, np.array(order), batch.period, batch.zone, seconds)
+    for row, channel in enumerate(order):
+        _mark(batch, load, row, channels[channel])
+    found = supply.figures(
+        load,
+        numbers,
+        len(batch.calendar.periods),
+        block=[batch.tariff.block_seconds],
+        rolling=batch.tariff.rolling_seconds,
+    )
+    yield found, order
 
 
 def _plain(

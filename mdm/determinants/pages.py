@@ -154,17 +154,23 @@ def composed(
 
 
 def serves(tariff: Tariff) -> bool:
-    """Tell whether pages know everything that a tariff asks for."""
-    entries = json.loads(tariff.definition)
+    """Tell whether pages have everything that a tariff asks for."""
     roundings = tariff.quantity_rounding, tariff.demand_rounding, tariff.ratio_rounding
     return (
         tariff.determinants <= _KINDS
         and tariff.register is None
         and tariff.interval is not None
         and tariff.sources == ("interval",)
-        and set(entries) <= _ENTRIES
-        and all(set(entries.get(part, ())) <= known for part, known in _PARTS.items())
+        and known(tariff)
         and max(rounding.places for rounding in roundings) <= _PLACES
+    )
+
+
+def known(tariff: Tariff) -> bool:
+    """Tell whether a tariff has no entry but those that were there when this was written."""
+    entries = json.loads(tariff.definition)
+    return set(entries) <= _ENTRIES and all(
+        set(entries.get(part, ())) <= known for part, known in _PARTS.items()
     )
 
 

@@ -106,10 +106,18 @@ class Supply:
         return max(found, key=lambda peak: (peak.energy, -peak.starts_at))
 
     def bridge(self, since: int, until: int) -> int | None:
-        """Sum the intervals from one moment to another [s]; None if they do not cover it."""
+        """Sum the intervals from one moment to another [s]; None if they do not cover it.
+
+        Raises
+        ------
+        ValueError
+            if the figures were put together from days, which do not have them.
+        """
         total = 0
         for figures, row in self.rows:
             profile = figures.profile
+            if not profile.slots:
+                raise ValueError("sums of days say nothing of single intervals")
             first, off = divmod(since - profile.starts_at, profile.interval_seconds)
             end, off_too = divmod(until - profile.starts_at, profile.interval_seconds)
             kinds = profile.kind[row, first:end]

@@ -240,7 +240,7 @@ def test_numerics_arrive_to_the_last_decimal(
     connection.execute("TRUNCATE exact")
     columns = {
         "n": Column("int4", np.arange(len(units), dtype=np.int32)),
-        "value": Column("numeric", binary_numeric.encoded(np.array(units, np.int64), places)),
+        "value": Column("raw", binary_numeric.encoded(np.array(units, np.int64), places)),
     }
     binary_copy.write(connection, "exact", columns)
     stored = connection.execute("SELECT value FROM exact ORDER BY n").fetchall()
