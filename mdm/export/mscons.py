@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, lru_cache, partial
 from itertools import groupby
 from typing import Final
 
@@ -118,7 +118,7 @@ def _message(head: Head, record: Record, reference: str, number: int, mark: str)
     segments = [
         _segment("UNH", str(number), "MSCONS:D:04B:UN:2.4c"),
         _segment("BGM", "7", f"{reference}-{number}", function),
-        _dtm("137", head.prepared_at),
+        _dtm("137", int(head.prepared_at.timestamp())),
         _segment("NAD", "MS", "MIQYAS::ZZZ"),
         _segment("NAD", "MR", f"{receiver}::ZZZ"),
         _segment("UNS", "D"),
@@ -126,8 +126,9 @@ def _message(head: Head, record: Record, reference: str, number: int, mark: str)
     ]
     place = _segment("LOC", "172", _escaped(record.usage_point))
     profiles = [one for one in record.series.intervals if _sayable(one.reading_type)]
+    start, end = int(record.starts_at.timestamp()), int(record.ends_at.timestamp())
     if profiles:
-        segments += [place, _dtm("163", record.starts_at), _dtm("164", record.ends_at)]
+        segments += [place, _dtm("163", start), _dtm("164", end)]
         for line, one in enumerate(profiles, 1):
             segments += _profile(line, one, mark)
     for device, dials in groupby(_dials(record), key=lambda dial: dial.end_device):
@@ -142,20 +143,25 @@ def _message(head: Head, record: Record, reference: str, number: int, mark: str)
 
 def _profile(line: int, one: Intervals, mark: str) -> Iterator[str]:
     yield from _item(line, one.reading_type)
-    known, values, flags = one.known.tolist(), one.values.tolist(), one.quality.tolist()
-    for slot in range(len(one)):
+    unit = _UNITS[reading_type.named(one.reading_type).display_unit]
+    texts = codes.texts(one.reading_type, one.values.tolist())
+    known, flags = one.known.tolist(), one.quality.tolist()
+    second, length = one.starts_at, one.interval_seconds
+    for slot, text in enumerate(texts):
         if known[slot]:
-            yield _quantity(one.reading_type, values[slot], flags[slot], mark)
-            yield _dtm("163", one.start(slot))
-            yield _dtm("164", one.start(slot + 1))
+            start = second + slot * length
+            yield _quantity(text, unit, flags[slot], mark)
+            yield _dtm("163", start)
+            yield _dtm("164", start + length)
             yield from _method(flags[slot])
 
 
 def _register(line: int, name: str, dials: Iterable[Dial], mark: str) -> Iterator[str]:
     yield from _item(line, name)
+    unit = _UNITS[reading_type.named(name).display_unit]
     for dial in dials:
-        yield _quantity(name, dial.value, dial.quality, mark)
-        yield _dtm("7", dial.moment)
+        yield _quantity(codes.shown(name, dial.value), unit, dial.quality, mark)
+        yield _dtm("7", dial.read_at)
         yield from _method(dial.quality)
 
 
@@ -175,10 +181,13 @@ def _item(line: int, name: str) -> Iterator[str]:
     yield _segment("PIA", "5", f"{obis.a}-{obis.b}?:{obis.c}.{obis.d}.{obis.e}:SRW")
 
 
-def _quantity(name: str, value: int, code: int, mark: str) -> str:
-    kind = _QUANTITY[QualityClass(int(quality.class_table()[code]))]
-    amount = codes.shown(name, value).replace(".", mark)
-    return _segment("QTY", f"{kind}:{amount}:{_UNITS[reading_type.named(name).display_unit]}")
+def _quantity(text: str, unit: str, code: int, mark: str) -> str:
+    return f"QTY+{_kind(code)}:{text.replace('.', mark)}:{unit}'"
+
+
+@cache
+def _kind(code: int) -> str:
+    return _QUANTITY[QualityClass(int(quality.class_table()[code]))]
 
 
 def _method(code: int) -> Iterator[str]:
@@ -192,9 +201,15 @@ def _sayable(name: str) -> bool:
     return kind.accumulation != "instantaneous" and kind.display_unit in _UNITS
 
 
-def _dtm(qualifier: str, moment: datetime) -> str:
+def _dtm(qualifier: str, second: int) -> str:
     """Write a moment to the minute, with its zone (303)."""
-    return _segment("DTM", f"{qualifier}:{moment.astimezone(UTC):%Y%m%d%H%M}?+00:303")
+    return f"DTM+{qualifier}:{_minute(second)}?+00:303'"
+
+
+@lru_cache(maxsize=1 << 16)
+def _minute(second: int) -> str:
+    """Write a moment; a file has the same ones for each usage point."""
+    return f"{datetime.fromtimestamp(second, UTC):%Y%m%d%H%M}"
 
 
 def _segment(*elements: str) -> str:

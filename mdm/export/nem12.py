@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from mdm.export import codes, nem
 from mdm.export.record import Head, LeftOut, Record
 from mdm.export.series import Intervals, Series
-from schemas import reading_type
+from schemas import quality, reading_type
 
 LACKS: Final = ("determinants", "register readings", "what was billed before")
 _LENGTHS: Final = (300, 900, 1800)
@@ -116,9 +116,11 @@ def _day(one: Intervals, first: int, update: str) -> Iterator[str]:
     slots = _DAY // one.interval_seconds
     low, high = max(first, 0), min(first + slots, len(one))
     before, after = low - first, first + slots - high
-    inside = zip(one.values[low:high].tolist(), one.known[low:high].tolist(), strict=True)
+    texts = codes.texts(one.reading_type, one.values[low:high].tolist())
+    known = quality.classes(one.quality[low:high]) != quality.QualityClass.MISSING
+    inside = zip(texts, known.tolist(), strict=True)
     values = ["0"] * before
-    values += [codes.shown(one.reading_type, v) if known else "0" for v, known in inside]
+    values += [text if known else "0" for text, known in inside]
     values += ["0"] * after
     flags = [_OUTSIDE] * before + one.quality[low:high].tolist() + [_OUTSIDE] * after
     runs = [(code, len(list(several))) for code, several in groupby(flags)]
