@@ -25,6 +25,7 @@ LATE_SAMPLE: Final = 14
 OVERFLOW: Final = 15
 RESET: Final = 16
 METER_DOUBTS: Final = 17
+TEST_DATA: Final = 18
 SUSPECT: Final = 100
 ACCEPTED: Final = 110
 MISSING: Final = 200

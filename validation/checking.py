@@ -16,7 +16,16 @@ from validation.failures import Failures
 from validation.finding import Action, Severity
 from validation.matrix import Cube
 from validation.ruleset import RuleSet, RuleUse
-from validation.views import Curves, DayMatrix, DayTotals, SpanTotals, Timeline, Views
+from validation.views import (
+    Changed,
+    Curves,
+    DayMatrix,
+    DayTotals,
+    Marked,
+    SpanTotals,
+    Timeline,
+    Views,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,6 +100,8 @@ def _failures(
         Curves: views.curves,
         SpanTotals: views.spans,
         DialSteps: views.dials,
+        Marked: views.marked,
+        Changed: views.changed,
     }[use.rule.view]
     if use.when != ALWAYS:
         live = live & use.when.of(cube, views)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from validation import checking, failures, filling, misreads, rechecking, views
+from validation import checking, failures, filling, misreads, rechecking, replacing, views
 from validation.filling import Attempt
 from validation.finding import Findings
 from validation.matrix import Cube
@@ -79,6 +79,8 @@ def run(cube: Cube, rule_set: RuleSet) -> Outcome:
     rule_set : what to check and how to fill
     """
     seen = views.of(cube)
+    if cube.delivered is not None and cube.delivered.stored is not None:
+        cube, seen = replacing.kept(cube, seen, rule_set)
     if rule_set.use("register_misread"):
         cube, seen = misreads.joined(cube, seen, checking.margin(seen.spans, rule_set))
     checked = checking.check(cube, seen, rule_set)

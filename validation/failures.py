@@ -16,7 +16,7 @@ from validation.matrix import Cube
 from validation.rule import Mask, Verdict
 from validation.rules import RULES
 from validation.ruleset import RuleUse
-from validation.views import Curves, DayMatrix, DayTotals, Timeline, Views
+from validation.views import Changed, Curves, DayMatrix, DayTotals, Marked, Timeline, Views
 from validation.work import span_of, sums_by
 
 NOT_ESTIMATED: Final = "not_estimated"
@@ -71,6 +71,9 @@ def located(mask: Mask, use: RuleUse, cube: Cube, views: Views) -> Failures:
         first = last = (mask.cells // width) * days * slots + views.axis[mask.cells % width]
     elif use.rule.view is DialSteps:
         first, last = views.dials.first[mask.cells], views.dials.last[mask.cells]
+    elif use.rule.view in (Marked, Changed):
+        view = views.marked if use.rule.view is Marked else views.changed
+        first = last = view.cells[mask.cells]
     elif use.rule.view in (DayTotals, Curves):
         first = mask.cells * slots
         last = first + cube.days.length[mask.cells % days] - 1

@@ -101,6 +101,42 @@ class References:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Delivered:
+    """What is known of how values came; None for nothing.
+
+    Attributes
+    ----------
+    early : shape (c, d, n), True where a value came before its slot was over
+    foreign : shape (c, d), True where what came is in another unit or of another kind than the
+        registry has for the channel
+    multiplier : shape (c, d), what the source says values are to be multiplied with, NaN where it
+        says nothing
+    configured : shape (c, d), what the registry has for that
+    stored, stored_quality : shape (c, d, n), the record's values and their codes, MISSING where
+        it has none [scaled unit]
+    """
+
+    early: NDArray[np.bool_] | None = None
+    foreign: NDArray[np.bool_] | None = None
+    multiplier: NDArray[np.float64] | None = None
+    configured: NDArray[np.float64] | None = None
+    stored: NDArray[np.int32] | NDArray[np.int64] | None = None
+    stored_quality: NDArray[np.int16] | None = None
+
+    def shapes(
+        self, cube: tuple[int, int, int]
+    ) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
+        """Give the shape of each array that is there and the one that it must have."""
+        wanted = dict.fromkeys(("early", "stored", "stored_quality"), cube)
+        by_day = dict.fromkeys(("foreign", "multiplier", "configured"), cube[:2])
+        return {
+            f"delivered.{name}": (getattr(self, name).shape, shape)
+            for name, shape in (*wanted.items(), *by_day.items())
+            if getattr(self, name) is not None
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Cube:
     """Channels of one interval length and one time zone over consecutive local days.
 
@@ -130,6 +166,7 @@ class Cube:
     sector : shape (c,), codes of sectors; None where they are not known
     dials : what registers counted between neighbouring readings
     references : other series beside the channels; None for none
+    delivered : how values came; None where that is not known
 
     Raises
     ------
@@ -155,6 +192,7 @@ class Cube:
     sector: NDArray[np.str_] | None = None
     dials: DialSteps = field(default_factory=dials.no_steps)
     references: References | None = None
+    delivered: Delivered | None = None
 
     def __post_init__(self) -> None:
         self._check_shapes()
@@ -192,6 +230,7 @@ class Cube:
             mask = getattr(self, name)
             if mask is not None:
                 expected[name] = (mask.shape, self.shape)
+        expected |= (self.delivered or Delivered()).shapes(self.shape)
         for name in ("sibling", "check", "reading_type", "sector"):
             column = getattr(self, name)
             if column is not None:

@@ -7,11 +7,15 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Literal, NewType, get_args, get_origin, get_type_hints
 
-Parameter = str | int | float | bool | tuple[float, ...]
+from validation import formula
+
+Parameter = str | int | float | bool | tuple[float, ...] | tuple[str, ...]
 Signed = NewType("Signed", float)
 """A number that may be below 0."""
 Numbers = NewType("Numbers", tuple[float, ...])
 """One number or more, any of them."""
+Formula = NewType("Formula", str)
+"""A comparison over statistics, as ``validation.formula`` reads it."""
 
 _WORDS: Final[dict[object, str]] = {
     int: "a whole number, 0 or more",
@@ -19,6 +23,7 @@ _WORDS: Final[dict[object, str]] = {
     bool: "true or false",
     Signed: "a number",
     Numbers: "a list of numbers, one or more",
+    Formula: f"a comparison over {', '.join(formula.NAMES)}",
 }
 
 
@@ -88,17 +93,27 @@ def allowed(hint: object) -> str:
     """Say in words what a parameter of this type may be."""
     if get_origin(hint) is Literal:
         return "one of " + ", ".join(get_args(hint))
+    if get_origin(hint) is tuple:
+        return "a list of " + ", ".join(get_args(get_args(hint)[0]))
     return _WORDS[hint]
 
 
 def _value(hint: object, value: object, where: str) -> Parameter:
     if get_origin(hint) is Literal:
         return choice(value, get_args(hint), where)
+    if get_origin(hint) is tuple and isinstance(value, list) and value:
+        return tuple(choice(each, get_args(get_args(hint)[0]), where) for each in value)
+    if hint is Formula and isinstance(value, str):
+        try:
+            formula.parse(value)
+        except formula.FormulaError as error:
+            raise RuleSetError(f"{where} = {value!r}: {error}") from error
+        return value
     if hint is bool and isinstance(value, bool):
         return value
     if hint is Numbers and isinstance(value, list) and value:
         return tuple(number(Signed, each, where) for each in value)
-    if hint is not bool and hint is not Numbers:
+    if hint in (int, float, Signed):
         return number(hint, value, where)
     raise RuleSetError(f"{where} = {value!r} is not {allowed(hint)}")
 

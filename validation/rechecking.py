@@ -20,7 +20,11 @@ from validation.views import SpanTotals
 
 # These judge what came in and how, not how likely a value is; an estimate may lie on a line.
 _APART: Final = frozenset(
-    {"gap", "duplicate", "interval_size", "collapsed_hour", "prolonged_estimation", "interpolated"}
+    {
+        *("gap", "duplicate", "interval_size", "collapsed_hour", "prolonged_estimation"),
+        *("interpolated", "future", "other_unit", "other_multiplier", "device_mark", "replacement"),
+        "grade",
+    }
 )
 
 
@@ -106,6 +110,7 @@ def _channels(cube: Cube, rows: NDArray[np.int64]) -> Cube:
         sector=None if cube.sector is None else cube.sector[rows],
         dials=dials.no_steps(),
         references=None,
+        delivered=None,
         duplicate=None,
         misfit=None,
         outside=None if cube.outside is None else cube.outside[rows],

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from validation import (
+    comparison,
     completeness,
     consistency,
+    delivery,
+    grading,
     limits,
     plausibility,
     registers,
@@ -51,5 +54,12 @@ RULES: Final[dict[str, Rule]] = {
         siblings.sibling_missing,
         siblings.sibling_zero,
         siblings.check_meter,
+        delivery.future,
+        delivery.other_unit,
+        delivery.other_multiplier,
+        delivery.device_mark,
+        delivery.replacement,
+        comparison.comparison,
+        grading.grade,
     )
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from schemas import quality
 from validation import standing
 from validation.days import Days
 from validation.dials import DialSteps
-from validation.matrix import Cube
+from validation.matrix import Cube, Delivered
 
 Values = NDArray[np.int32] | NDArray[np.int64]
 
@@ -29,6 +29,7 @@ class DayMatrix:
     duplicate, misfit : shape (m, n), as in the cube
     outage : shape (m, n), as in the cube; None for nowhere
     interval_seconds : length of a slot [s]
+    early : shape (m, n), True where a value came before its slot was over; None for nowhere
     """
 
     values: Values
@@ -39,6 +40,7 @@ class DayMatrix:
     misfit: NDArray[np.bool_]
     outage: NDArray[np.bool_] | None
     interval_seconds: int
+    early: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,6 +93,8 @@ class Curves:
     totals : sums over the days
     sibling, check : shape (c,), as in the cube
     interval_seconds : length of a slot [s]
+    delivered : how values came, as in the cube
+    broken : shape (k,), flat indices of values with an outage in them, or of a part of a slot only
     """
 
     values: Values
@@ -102,6 +106,8 @@ class Curves:
     sibling: NDArray[np.int64]
     check: NDArray[np.int64]
     interval_seconds: int
+    delivered: Delivered
+    broken: NDArray[np.int64]
 
     @property
     def days(self) -> Days:
@@ -129,6 +135,45 @@ class SpanTotals:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Marked:
+    """Values that came with another quality code than plainly valid, one row a value.
+
+    Attributes
+    ----------
+    cells : shape (k,), flat indices in the cube, ascending
+    code : shape (k,), quality codes
+    values : shape (k,) [scaled unit]
+    """
+
+    cells: NDArray[np.int64]
+    code: NDArray[np.int16]
+    values: Values
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Changed:
+    """Values that differ from what was measured before, as the record has it, one row a value.
+
+    Attributes
+    ----------
+    cells : shape (k,), flat indices in the cube, ascending
+    came, stored : shape (k,), int64 [scaled unit]
+    worse : shape (k,), True where what came has no value, or one that is less sure
+    """
+
+    cells: NDArray[np.int64]
+    came: NDArray[np.int64]
+    stored: NDArray[np.int64]
+    worse: NDArray[np.bool_]
+
+
+def no_changes() -> Changed:
+    """Give an empty table of changes."""
+    none = np.empty(0, dtype=np.int64)
+    return Changed(none, none, none, none.astype(np.bool_))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Views:
     """Everything that rules look at, made once a run.
 
@@ -136,7 +181,7 @@ class Views:
     ----------
     values : shape (c, d, n), a copy of the cube's with 0 at every missing slot and padding; the
         views share its memory where they can
-    days, timeline, totals, curves, spans, dials : the views that rules see
+    days, timeline, totals, curves, spans, dials, marked, changed : the views that rules see
     rows : shape (m,), flattened (channel, day) index of each row of ``days``
     axis : shape (t,), flattened (day, slot) index of each column of ``timeline``
     missing : flat cell indices without a value, ascending, padding apart
@@ -152,6 +197,8 @@ class Views:
     rows: NDArray[np.int64]
     axis: NDArray[np.int64]
     missing: NDArray[np.int64]
+    marked: Marked
+    changed: Changed = field(default_factory=no_changes)
 
 
 def of(cube: Cube) -> Views:
@@ -178,17 +225,19 @@ def of(cube: Cube) -> Views:
         days=cube.days,
     )
     rows, axis = np.flatnonzero(cube.target), np.flatnonzero(exists)
+    broken, there = _broken(cube, special), special[uses & standing.PRESENT != 0]
     return Views(
         values=values,
         days=_day_matrix(cube, values, present, rows),
-        timeline=_timeline(cube, values, present, axis, _broken(cube, special)),
+        timeline=_timeline(cube, values, present, axis, broken),
         totals=totals,
-        curves=_curves(cube, values, present, totals),
+        curves=_curves(cube, values, present, totals, broken),
         spans=_span_totals(cube, values, totals, present),
         dials=cube.dials,
         rows=rows,
         axis=axis,
         missing=missing,
+        marked=Marked(there, cube.quality.ravel()[there], values.ravel()[there]),
     )
 
 
@@ -229,6 +278,9 @@ def _day_matrix(
         misfit=chosen(cube.misfit),
         outage=None if cube.outage is None else chosen(cube.outage),
         interval_seconds=cube.interval_seconds,
+        early=None
+        if cube.delivered is None or cube.delivered.early is None
+        else chosen(cube.delivered.early),
     )
 
 
@@ -256,7 +308,13 @@ def _timeline(
     return Timeline(flat, there, cube.interval_seconds, broken)
 
 
-def _curves(cube: Cube, values: Values, present: NDArray[np.bool_], totals: DayTotals) -> Curves:
+def _curves(
+    cube: Cube,
+    values: Values,
+    present: NDArray[np.bool_],
+    totals: DayTotals,
+    broken: NDArray[np.int64],
+) -> Curves:
     none = np.broadcast_to(np.int64(-1), (cube.shape[0],))
     return Curves(
         values=values,
@@ -268,6 +326,8 @@ def _curves(cube: Cube, values: Values, present: NDArray[np.bool_], totals: DayT
         sibling=none if cube.sibling is None else cube.sibling,
         check=none if cube.check is None else cube.check,
         interval_seconds=cube.interval_seconds,
+        delivered=cube.delivered or Delivered(),
+        broken=broken,
     )
 
 
