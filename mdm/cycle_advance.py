@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
-from mdm import cycle, cycle_calendar, tariff_file, usage_points, vee
+from mdm import cycle, cycle_calendar, register_ends, tariff_file, usage_points, vee
 from mdm.calendar import CalendarError
 from mdm.cycle import Cycle, CycleError, Run
 from mdm.cycle_plan import Plan, PlanError
@@ -185,11 +185,12 @@ def _worked(shift: _Shift, one: Cycle, done: _Done) -> Iterator[tuple[Kind, str]
     run = _run(shift, one, shift.points, settle=not one.estimates)
     late = _late(shift, one) if one.estimates else []
     if late:
-        changed = _estimated(shift, one, late)
-        yield (
-            "estimated",
-            f"{len(late):,} incomplete; {changed:,} of their days changed",
+        days, registers = _estimated(shift, one, late)
+        detail = (
+            f"{len(late):,} incomplete; of these {days:,} days changed "
+            f"and {registers:,} register readings estimated"
         )
+        yield "estimated", detail
         _run(shift, one, late, settle=True)
     closing = done.closed_at is None and shift.now >= shift.closes(one)
     yield "closed" if closing else "computed", _told(run)
@@ -222,23 +223,31 @@ def _late(shift: _Shift, one: Cycle) -> list[UsagePoint]:
     return late
 
 
-def _estimated(shift: _Shift, one: Cycle, points: Sequence[UsagePoint]) -> int:
-    """Have validation go over the cycle's days again, those without any data, too."""
-    changed = 0
+def _estimated(shift: _Shift, one: Cycle, points: Sequence[UsagePoint]) -> tuple[int, int]:
+    """Have validation go over the cycle's days again, then estimate registers at its ends.
+
+    Returns
+    -------
+    days that changed, also those without any data; register readings that were estimated
+    """
+    days = registers = 0
     for zone in sorted({point.time_zone for point in points}):
         ids = [point.id for point in points if point.time_zone == zone]
         for first in range(0, len(ids), _ESTIMATED):
+            part, period = ids[first : first + _ESTIMATED], one.period(ZoneInfo(zone))
             with shift.connection.transaction():
                 report = vee.validate(
                     shift.connection,
-                    ids[first : first + _ESTIMATED],
-                    one.period(ZoneInfo(zone)),
+                    part,
+                    period,
                     now=shift.now,
                     weeks=shift.how.weeks,
                     rule_sets=shift.how.rule_sets,
                 )
-            changed += report.versions
-    return changed
+                ends = (period.start, period.end)
+                dials = register_ends.complete(shift.connection, part, ends, now=shift.now)
+            days, registers = days + report.versions, registers + dials.versions
+    return days, registers
 
 
 def _delivered(shift: _Shift, one: Cycle, done: _Done) -> Iterator[tuple[Kind, str]]:
