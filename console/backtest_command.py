@@ -11,12 +11,10 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from console import show, store
-from mdm import backtest, usage_points
-from mdm.backtest import Backtest, BacktestError
+from console import point_choice, show, store
+from mdm import backtest
+from mdm.backtest import Backtest
 from schemas import reading_type
-from schemas.assets import UsagePoint
-from schemas.database import Connection
 from validation import ruleset
 
 _SHOWN: Final = 15
@@ -33,10 +31,7 @@ def backtest_rules(
     end: Annotated[
         datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Before this local day.")
     ],
-    points: Annotated[
-        list[str] | None,
-        typer.Option("--usage-point", help="Only this one; may be repeated. Else all."),
-    ] = None,
+    points: point_choice.Names = None,
     against: Annotated[
         list[Path] | None,
         typer.Option(
@@ -70,23 +65,13 @@ def backtest_rules(
             first.date(),
             end.date(),
             now=store.now(connection),
-            points=_points(connection, points),
+            points=point_choice.named(connection, points),
             in_force=in_force,
             progress=progress,
         )
     _show(told)
     if out:
         _write(told, out)
-
-
-def _points(connection: Connection, mrids: Sequence[str] | None) -> list[UsagePoint] | None:
-    if not mrids:
-        return None
-    found = [(mrid, usage_points.named(connection, mrid)) for mrid in mrids]
-    for mrid, point in found:
-        if point is None:
-            raise BacktestError(f"no usage point {mrid!r} in the registry")
-    return [point for _, point in found if point]
 
 
 def _show(told: Backtest) -> None:

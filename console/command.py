@@ -26,6 +26,7 @@ from console import (
     listen_command,
     probe_command,
     quarantine_commands,
+    registers_command,
     registry_import,
     schedule_commands,
     scorecard_command,
@@ -37,6 +38,7 @@ from console import (
     vee_commands,
     worklist_commands,
 )
+from console.point_choice import UnknownPointError
 from drivers.errors import DriverError
 from headend.clock import ClockError
 from headend.control_kinds import ControlError
@@ -68,6 +70,7 @@ from validation.parameters import RuleSetError
 # What these say is for people: what, where and what to do.
 _REFUSALS = (
     BacktestError,
+    UnknownPointError,
     BadFleet,
     BrokerError,
     Busy,
@@ -152,6 +155,7 @@ registry_import.app.command("check-meters")(beside_commands.import_check_meters)
 registry_import.app.command("temperature")(beside_commands.import_temperature)
 vee_commands.app.command("profiles")(beside_commands.make_profiles)
 vee_commands.app.command("backtest")(backtest_command.backtest_rules)
+vee_commands.app.command("registers")(registers_command.estimate)
 vee_commands.app.command("scorecard")(scorecard_command.score)
 app.add_typer(vee_commands.app, name="vee")
 app.add_typer(worklist_commands.app, name="worklist")

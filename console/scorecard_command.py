@@ -11,11 +11,9 @@ from typing import Annotated
 
 import typer
 
-from console import show, store
-from mdm import scorecard, usage_points
-from mdm.scorecard import Scorecard, ScorecardError
-from schemas.assets import UsagePoint
-from schemas.database import Connection
+from console import point_choice, show, store
+from mdm import scorecard
+from mdm.scorecard import Scorecard
 from validation import ruleset
 from validation.scores import ALL, Score
 
@@ -27,10 +25,7 @@ def score(
     end: Annotated[
         datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Before this local day.")
     ],
-    points: Annotated[
-        list[str] | None,
-        typer.Option("--usage-point", help="Only this one; may be repeated. Else all."),
-    ] = None,
+    points: point_choice.Names = None,
     rules: Annotated[
         Path | None,
         typer.Option(
@@ -61,7 +56,7 @@ def score(
             first.date(),
             end.date(),
             now=store.now(connection),
-            points=_points(connection, points),
+            points=point_choice.named(connection, points),
             uses=uses,
             turns=turns,
             progress=progress,
@@ -70,16 +65,6 @@ def score(
     if out:
         write(told.scores, out)
         show.done(f"Written to {out}: all scores, by season too.")
-
-
-def _points(connection: Connection, mrids: Sequence[str] | None) -> list[UsagePoint] | None:
-    if not mrids:
-        return None
-    found = [(mrid, usage_points.named(connection, mrid)) for mrid in mrids]
-    for mrid, point in found:
-        if point is None:
-            raise ScorecardError(f"no usage point {mrid!r} in the registry")
-    return [point for _, point in found if point]
 
 
 def _show(told: Scorecard) -> None:
