@@ -16,17 +16,15 @@ import psycopg
 
 from mdm import (
     calendar_file,
-    cycle_beside,
-    cycle_gates,
+    cycle_drafts,
     cycle_inputs,
     cycle_sets,
     tariff_file,
     usage_points,
 )
 from mdm.calendar import CalendarError
-from mdm.cycle_sets import Draft, Outcome
+from mdm.cycle_sets import Outcome
 from mdm.determinants import batch as batches
-from mdm.determinants import composition
 from mdm.determinants.batch import Batch
 from mdm.determinants.composition import Result
 from mdm.tariff import Tariff, TariffError, Tariffs
@@ -103,6 +101,7 @@ class Run:
     waiting : that changed while their export awaits its acknowledgement: run again after it
     withdrawn : whose pending correction is void, since the inputs are again as billed
     problems : that could not be computed
+    held_back : ids of those that wait though their deadline is past, since they were not settled
     """
 
     usage_points: int = 0
@@ -112,6 +111,7 @@ class Run:
     waiting: int = 0
     withdrawn: int = 0
     problems: tuple[Problem, ...] = field(default=())
+    held_back: tuple[int, ...] = field(default=())
 
     def __add__(self, other: Run) -> Run:
         pairs = {name: (getattr(self, name), getattr(other, name)) for name in _RUN}
@@ -253,6 +253,7 @@ def run_partition(
     connection.execute(_SQL["lock"], {"cycle": cycle.id})
     groups, problems = grouped(points, cycle.starts_on, tariffs or tariff_file.standing())
     outcomes: Counter[Outcome] = Counter()
+    held_back: list[int] = []
     for tariff, members in groups:
         period = cycle.period(ZoneInfo(members[0].time_zone))
         calendar = calendar_file.named(tariff.calendar)
@@ -260,12 +261,16 @@ def run_partition(
         found, wrong = results(batch, members)
         problems += wrong
         late = now >= cycle.deadline(batch.zone, tariff.wait_days)
-        drafts = _drafts(connection, batch, found, waits=not (late and settle))
+        drafts = cycle_drafts.drafts(connection, batch, found, waits=not (late and settle))
         outcomes += cycle_sets.write(connection, cycle.id, batch, drafts, now)
-        if late and settle:
-            connection.execute(_SQL["settle"], {"cycle": cycle.id, "usage_points": list(found)})
+        if late:
+            key = {"cycle": cycle.id, "usage_points": list(found)}
+            if settle:
+                connection.execute(_SQL["settle"], key)
+            else:
+                held_back += [row[0] for row in connection.execute(_SQL["waiting"], key)]
     counts = {str(name): count for name, count in outcomes.items()}
-    return Run(len(points), problems=tuple(problems), **counts)
+    return Run(len(points), problems=tuple(problems), held_back=tuple(held_back), **counts)
 
 
 def release(
@@ -342,40 +347,3 @@ def results(batch: Batch, points: Sequence[UsagePoint]) -> tuple[dict[int, Resul
             except ValueError as problem:
                 problems.append(Problem(point.mrid, str(problem)))
         return found, problems
-
-
-def _drafts(
-    connection: Connection, batch: Batch, found: dict[int, Result], *, waits: bool
-) -> list[Draft]:
-    """Put results together with what they were computed from.
-
-    Parameters
-    ----------
-    waits : whether what is held or incomplete waits for more data
-    """
-    beside = cycle_beside.beside(connection, batch)
-    holds = {
-        point: cycle_gates.holds(batch.tariff, result, beside[point])
-        for point, result in found.items()
-    }
-    inputs = cycle_inputs.digests(batch)
-    versions = cycle_inputs.named_versions(batch)
-    rule_sets = cycle_inputs.rule_sets(connection, batch)
-    digests = composition.digests(found)
-    return [
-        Draft(
-            usage_point_id=point,
-            determinants=result.determinants,
-            holds=holds[point],
-            waits=waits and bool(holds[point] or not cycle_gates.complete(result)),
-            spans=batch.spans.get(point, ()),
-            dials=batch.dials.get(point, {}),
-            facts=batch.facts[point].text if point in batch.facts else "",
-            blocks={c.id: versions[c.id] for c in batch.every_channel(point)},
-            rule_sets=rule_sets[point],
-            input_digest=inputs[point],
-            digest=digests[point],
-            page=result.page,
-        )
-        for point, result in found.items()
-    ]

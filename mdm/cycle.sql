@@ -10,6 +10,14 @@ SELECT time_zone FROM usage_point
 WHERE %(billing_group)s::text IS NULL OR billing_group = %(billing_group)s
 GROUP BY time_zone ORDER BY count(*) DESC, time_zone LIMIT 1
 
+-- name: usage_points
+SELECT count(*) FROM usage_point WHERE billing_group = %(billing_group)s
+
+-- name: waiting
+SELECT usage_point_id FROM determinant_set
+WHERE cycle_id = %(cycle)s AND usage_point_id = ANY(%(usage_points)s) AND state = 'waiting'
+ORDER BY usage_point_id
+
 -- name: groups
 SELECT DISTINCT billing_group FROM usage_point ORDER BY billing_group
 

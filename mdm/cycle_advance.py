@@ -13,13 +13,13 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
-from mdm import cycle, cycle_calendar, register_ends, tariff_file, usage_points, vee
+from mdm import cycle, cycle_calendar, register_ends, usage_points, vee
 from mdm.calendar import CalendarError
 from mdm.cycle import Cycle, CycleError, Run
 from mdm.cycle_plan import Plan, PlanError
 from mdm.delivery_files import DeliveryError
 from mdm.intake_layout import Weeks
-from mdm.tariff import TariffError, Tariffs
+from mdm.tariff import Tariffs
 from schemas import statements
 from schemas.assets import UsagePoint
 from schemas.database import Connection
@@ -183,7 +183,8 @@ def _taken(shift: _Shift, one: Cycle) -> Iterator[Step]:
 def _worked(shift: _Shift, one: Cycle, done: _Done) -> Iterator[tuple[Kind, str]]:
     """Compute a cycle; estimate what is missing where the waiting is over, and compute that."""
     run = _run(shift, one, shift.points, settle=not one.estimates)
-    late = _late(shift, one) if one.estimates else []
+    held_back = set(run.held_back)
+    late = [point for point in shift.points if point.id in held_back]
     if late:
         days, registers = _estimated(shift, one, late)
         detail = (
@@ -205,22 +206,6 @@ def _run(shift: _Shift, one: Cycle, points: Sequence[UsagePoint], *, settle: boo
             )
         how.tell(one, done.usage_points, len(points))
     return done
-
-
-def _late(shift: _Shift, one: Cycle) -> list[UsagePoint]:
-    """Give the usage points that wait though their deadline is past."""
-    rows = shift.connection.execute(_SQL["waiting"], {"cycle": one.id})
-    waiting = {row[0] for row in rows}
-    tariffs = shift.how.tariffs or tariff_file.standing()
-    late = []
-    for point in (point for point in shift.points if point.id in waiting):
-        try:
-            wait = tariffs.on(point.tariff, point.commodity, one.starts_on).wait_days
-        except TariffError:
-            wait = None
-        if shift.now >= one.deadline(ZoneInfo(point.time_zone), wait):
-            late.append(point)
-    return late
 
 
 def _estimated(shift: _Shift, one: Cycle, points: Sequence[UsagePoint]) -> tuple[int, int]:

@@ -18,6 +18,3 @@ SELECT max(happened_at) FILTER (WHERE kind IN ('computed', 'closed')),
        coalesce((array_agg(kind ORDER BY id DESC) FILTER (WHERE kind IN ('delivered', 'failed')))[1]
                 = 'failed', false)
 FROM billing_step WHERE cycle_id = %(cycle)s
-
--- name: waiting
-SELECT usage_point_id FROM determinant_set WHERE cycle_id = %(cycle)s AND state = 'waiting'

@@ -8,7 +8,6 @@ from decimal import Decimal
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from mdm import usage_points
 from mdm.cycle import Cycle
 from schemas import statements
 from schemas.database import Connection
@@ -93,7 +92,8 @@ def status(connection: Connection, cycle: Cycle) -> Status:
     key = {"cycle": cycle.id}
     states: dict[str, int] = {row[0]: row[1] for row in connection.execute(_SQL["states"], key)}
     names = ("waiting", "held", "ready", "released", "exported", "billed", "rejected")
-    points = len(usage_points.usage_points(connection, billing_group=cycle.billing_group))
+    (counted,) = connection.execute(_SQL["usage_points"], {"billing_group": cycle.billing_group})
+    points: int = counted[0]
     corrections = connection.execute(_SQL["correction_count"], key).fetchone()
     return Status(
         cycle=cycle,
