@@ -12,7 +12,8 @@ import typer
 
 from console import show, store
 from headend import files, keys
-from mdm import registry, virtual_import
+from mdm import billing_terms, registry, virtual_import
+from mdm.billing_terms import Imported
 
 app = typer.Typer(
     no_args_is_help=True, help="Bring in the registry, meter keys, or readings from files."
@@ -28,6 +29,10 @@ KeysFile = Annotated[
 
 VirtualFile = Annotated[
     Path, typer.Argument(metavar="FILE.csv", exists=True, dir_okay=False, help="one line a term")
+]
+
+ChangesFile = Annotated[
+    Path, typer.Argument(metavar="FILE.csv", exists=True, dir_okay=False, help="one line a change")
 ]
 
 ReadingsFile = Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False)]
@@ -112,6 +117,43 @@ def import_virtual(file: VirtualFile) -> None:
     for rejected in report.rejected:
         show.problem(f"{file}: {rejected}")
     _end(len(report.rejected), report.added + report.unchanged + len(report.rejected))
+
+
+@app.command("terms")
+def import_terms(file: ChangesFile) -> None:
+    """Bring in from which day on a usage point has another tariff or consumer.
+
+    Columns: usage_point, starts_on, tariff, account (may be empty). A cycle in which such a day
+    lies is billed in parts, each by its own tariff; see docs/billing.md.
+
+    Example: miqyas import terms moves.csv
+    """
+    with store.connection() as connection, opened(file) as lines:
+        report = billing_terms.import_terms(connection, lines)
+    _tell(file, report, "term")
+
+
+@app.command("losses")
+def import_losses(file: ChangesFile) -> None:
+    """Bring in usage points' own loss factors, by the day from which they count.
+
+    Columns: usage_point, name (as the tariff's), effective_from, factor.
+
+    Example: miqyas import losses dlf-2026.csv
+    """
+    with store.connection() as connection, opened(file) as lines:
+        report = billing_terms.import_losses(connection, lines)
+    _tell(file, report, "loss factor")
+
+
+def _tell(file: Path, report: Imported, what: str) -> None:
+    lines = report.changed + report.unchanged + len(report.rejected)
+    show.done(
+        f"{file}: {show.count(report.changed, what)} new or changed, {report.unchanged:,} unchanged"
+    )
+    for rejected in report.rejected:
+        show.problem(f"{file}: {rejected}")
+    _end(len(report.rejected), lines)
 
 
 @app.command("readings")

@@ -192,7 +192,7 @@ class _Look:
         self, part: Sequence[UsagePoint], sides: tuple[Side, Side], problems: dict[str, str]
     ) -> list[DeterminantChange]:
         """Compute the determinants of the days with both sides' intervals, and compare them."""
-        groups, wrong = cycle.grouped(part, self.first, self.tariffs)
+        groups, wrong = cycle.grouped(part, (self.first, self.end), self.tariffs)
         changes: list[DeterminantChange] = []
         for tariff, members in groups:
             batch = cycle_inputs.gathered(

@@ -86,7 +86,9 @@ def peak(
     if kept is None:
         found = _found(connection, of, group, clock, known_at)
         moments = [datetime.fromtimestamp(moment, UTC) for moment in found]
-        connection.execute(_SQL["keep_peak"], {**asked, "moments": moments})
+        # A back-test computes like a run and writes nothing.
+        if connection.execute(_SQL["may_keep"]).fetchone() == (True,):
+            connection.execute(_SQL["keep_peak"], {**asked, "moments": moments})
         return found
     return tuple(int(moment.timestamp()) for moment in kept[0])
 

@@ -14,6 +14,9 @@ FROM billing_peak
 WHERE peak_of = %(peak_of)s AND question = %(question)s AND starts_at = %(starts_at)s
   AND ends_at = %(ends_at)s AND known_at = %(known_at)s
 
+-- name: may_keep
+SELECT current_setting('transaction_read_only') = 'off'
+
 -- name: keep_peak
 INSERT INTO billing_peak (peak_of, question, starts_at, ends_at, known_at, moments)
 VALUES (%(peak_of)s, %(question)s, %(starts_at)s, %(ends_at)s, %(known_at)s, %(moments)s)

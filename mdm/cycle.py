@@ -7,7 +7,7 @@ version; what changed after it was billed raises a correction beside the billed 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -15,11 +15,13 @@ from zoneinfo import ZoneInfo
 import psycopg
 
 from mdm import (
+    billing_terms,
     calendar_file,
     cycle_drafts,
     cycle_inputs,
     cycle_sets,
     tariff_file,
+    tariff_parts,
     usage_points,
 )
 from mdm.calendar import CalendarError
@@ -28,6 +30,7 @@ from mdm.determinants import batch as batches
 from mdm.determinants.batch import Batch
 from mdm.determinants.composition import Result
 from mdm.tariff import Tariff, TariffError, Tariffs
+from mdm.tariff_parts import Term
 from schemas import statements
 from schemas.assets import UsagePoint
 from schemas.database import Connection
@@ -251,7 +254,9 @@ def run_partition(
     for zone in {point.time_zone for point in points}:
         _refuse_unfinished(cycle, ZoneInfo(zone), now)
     connection.execute(_SQL["lock"], {"cycle": cycle.id})
-    groups, problems = grouped(points, cycle.starts_on, tariffs or tariff_file.standing())
+    terms = billing_terms.terms(connection, [point.id for point in points], cycle.ends_on)
+    days = cycle.starts_on, cycle.ends_on
+    groups, problems = grouped(points, days, tariffs or tariff_file.standing(), terms)
     outcomes: Counter[Outcome] = Counter()
     held_back: list[int] = []
     for tariff, members in groups:
@@ -313,22 +318,32 @@ def _refuse_unfinished(cycle: Cycle, zone: ZoneInfo, now: datetime) -> None:
 
 
 def grouped(
-    points: Sequence[UsagePoint], starts_on: date, tariffs: Tariffs
+    points: Sequence[UsagePoint],
+    days: tuple[date, date],
+    tariffs: Tariffs,
+    terms: Mapping[int, Sequence[Term]] | None = None,
 ) -> tuple[list[tuple[Tariff, list[UsagePoint]]], list[Problem]]:
     """Put usage points of one tariff and time zone together.
 
-    The tariff in force on a period's first day counts for the whole of it.
+    Parameters
+    ----------
+    days : the period's first local day, and the first that is not in it
+    terms : of usage points whose tariff or consumer changes; the others have the registry's tariff
     """
     groups: dict[tuple[str, str], list[UsagePoint]] = defaultdict(list)
     found: dict[str, Tariff] = {}
+    usual: dict[tuple[str, str], Tariff] = {}
     problems = []
     for point in points:
+        own, key = (terms or {}).get(point.id, ()), (point.tariff, point.commodity)
+        tariff = None if own else usual.get(key)
         try:
-            tariff = tariffs.on(point.tariff, point.commodity, starts_on)
-            calendar_file.named(tariff.calendar)
+            tariff = tariff or tariff_parts.during(tariffs, *key, days=days, terms=own)
         except (TariffError, CalendarError) as problem:
             problems.append(Problem(point.mrid, str(problem)))
             continue
+        if not own:
+            usual[key] = tariff
         found[tariff.digest] = tariff
         groups[tariff.digest, point.time_zone].append(point)
     return [(found[digest], members) for (digest, _), members in groups.items()], problems

@@ -13,6 +13,7 @@ from mdm.determinants.composition import Result
 from mdm.determinants.determinant import Counts
 from mdm.determinants.registers import MICRO
 from mdm.tariff import Tariff
+from mdm.tariff_declared import REGISTER_DIFFERENCE
 from mdm.tariff_gates import SHARES, Against, Usage
 
 GATES: Final = {
@@ -31,6 +32,7 @@ GATES: Final = {
     "high": "The mean use a day is far above a former period's.",
     "determinant_quality": "A single determinant has more of a quality than the tariff allows.",
     "register_difference": "Intervals and registers, both complete, differ by more than allowed.",
+    "register_sum": "Registers by time of use do not sum to the register of the total.",
 }
 """Every gate there is."""
 
@@ -78,7 +80,11 @@ _NOTHING: Final = Beside()
 
 def holds(tariff: Tariff, result: Result, beside: Beside = _NOTHING) -> tuple[Hold, ...]:
     """List the gates that a result does not pass; none means that it may be billed."""
-    return tuple(_holds(tariff, result, beside))
+    found: dict[str, list[str]] = {}
+    for hold in _holds(tariff, result, beside):
+        # Of a period in parts each part may have its reason.
+        found.setdefault(hold.gate, []).append(hold.detail)
+    return tuple(Hold(gate, "; ".join(dict.fromkeys(why))) for gate, why in found.items())
 
 
 def complete(result: Result) -> bool:
@@ -99,6 +105,7 @@ def _holds(tariff: Tariff, result: Result, beside: Beside) -> Iterator[Hold]:
     yield from _usage(tariff, result, beside)
     yield from _of_determinants(tariff, result)
     yield from _difference(tariff, result)
+    yield from _register_sum(tariff, result)
 
 
 def _difference(tariff: Tariff, result: Result) -> Iterator[Hold]:
@@ -202,3 +209,18 @@ def _of_determinants(tariff: Tariff, result: Result) -> Iterator[Hold]:
     ]
     if said:
         yield Hold("determinant_quality", "; ".join(said))
+
+
+def _register_sum(tariff: Tariff, result: Result) -> Iterator[Hold]:
+    """Compare the registers by time of use with their total, as their declarations allow."""
+    declared = [of for part in tariff.parts for of in part.tariff.declared] or tariff.declared
+    limits = [(of, of.tolerance) for of in declared if of.tolerance is not None]
+    for of, tolerance in limits:
+        for line in result.determinants:
+            ours = line.name == REGISTER_DIFFERENCE and line.part.startswith(of.name)
+            if ours and line.value is not None and abs(line.value) > tolerance:
+                yield Hold(
+                    "register_sum",
+                    f"the total's register − the registers by time of use is {line.value} "
+                    f"{line.unit}, more than {float(tolerance):g}",
+                )

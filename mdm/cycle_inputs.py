@@ -13,13 +13,14 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from mdm import billing_facts, cycle_intervals, readings, usage_points
+from mdm import billing_facts, billing_registers, cycle_intervals, readings, usage_points
 from mdm.calendar import Calendar
-from mdm.determinants import resets
+from mdm.determinants import parts, resets
 from mdm.determinants.batch import Batch
+from mdm.determinants.facts import Facts
 from mdm.determinants.ground import Clock
 from mdm.determinants.registers import Reading, Span, Stretch, bounded
-from mdm.tariff import Tariff
+from mdm.tariff import BILLING_REGISTER, Tariff
 from schemas import statements
 from schemas.assets import Channel, UsagePoint
 from schemas.database import Connection
@@ -49,15 +50,26 @@ def gathered(
     ids, zone = [point.id for point in points], ZoneInfo(points[0].time_zone)
     channels: dict[int, list[Channel]] = defaultdict(list)
     further: dict[int, list[Channel]] = defaultdict(list)
-    declared = {name for of in tariff.declared for name in of.intervals}
+    wanted = {name for one in _versions(tariff) for name in _intervals(one)}
     for channel in usage_points.channels(connection, ids):
         if channel.interval_seconds == 0:
             continue
         if channel.reading_type == tariff.interval:
             channels[channel.usage_point_id].append(channel)
-        elif channel.reading_type in declared:
+        elif channel.reading_type in wanted:
             further[channel.usage_point_id].append(channel)
-    clock = Clock(calendar, zone, period)
+    spans: dict[int, list[Span]] = defaultdict(list)
+    dials: dict[int, dict[str, list[Span]]] = defaultdict(dict)
+    for one, part in _stretched(tariff, period, zone):
+        found = _spans(connection, one, ids, part, known_at)
+        for point, several in found.items():
+            spans[point] += several
+        own = billing_registers.gathered(connection, one, found, part, known_at=known_at)
+        for point, span in own.items():
+            dials[point].setdefault(BILLING_REGISTER, []).append(span)
+        for point, by_kind in _dials(connection, one, ids, part, known_at).items():
+            for kind, several in by_kind.items():
+                dials[point].setdefault(kind, []).extend(several)
     batch = Batch(
         tariff=tariff,
         calendar=calendar,
@@ -65,14 +77,56 @@ def gathered(
         period=period,
         usage_points=ids,
         channels=channels,
-        spans=_spans(connection, tariff, ids, period, known_at),
+        spans=spans,
         blocks=readings.current(connection, [], period),
         further=further,
-        dials=_dials(connection, tariff, ids, period, known_at),
-        facts=billing_facts.gathered(connection, tariff, points, clock, known_at=known_at),
+        dials=dials,
+        facts=_facts(connection, tariff, points, Clock(calendar, zone, period), known_at),
     )
     days, blocks = cycle_intervals.read(connection, batch, known_at=known_at)
     return replace(batch, days=days, blocks=blocks)
+
+
+def _versions(tariff: Tariff) -> list[Tariff]:
+    """Give a tariff, or those of which it is made."""
+    return [part.tariff for part in tariff.parts] or [tariff]
+
+
+def _intervals(tariff: Tariff) -> set[str | None]:
+    return {tariff.interval, *(name for of in tariff.declared for name in of.intervals)}
+
+
+def _stretched(tariff: Tariff, period: Period, zone: ZoneInfo) -> list[tuple[Tariff, Period]]:
+    """Give the tariffs of which one is made, each with its stretch of the period."""
+    if not tariff.parts:
+        return [(tariff, period)]
+    stretches = parts.periods(tariff.parts, period, zone)
+    return list(zip(_versions(tariff), stretches, strict=True))
+
+
+def _facts(
+    connection: Connection,
+    tariff: Tariff,
+    points: Sequence[UsagePoint],
+    clock: Clock,
+    known_at: datetime,
+) -> dict[int, Facts]:
+    """Read what figures rest on besides readings, by usage point; of parts each its own."""
+    if not tariff.parts:
+        return billing_facts.gathered(connection, tariff, points, clock, known_at=known_at)
+    stretches = parts.periods(tariff.parts, clock.period, clock.zone)
+    found = [
+        billing_facts.gathered(
+            *(connection, part.tariff, points, Clock(part.calendar, clock.zone, stretch)),
+            known_at=known_at,
+        )
+        for part, stretch in zip(tariff.parts, stretches, strict=True)
+    ]
+    whole = {
+        point.id: Facts(parts=tuple(each.get(point.id, Facts()) for each in found))
+        for point in points
+    }
+    return {point: facts for point, facts in whole.items() if facts.text}
 
 
 def digests(batch: Batch) -> dict[int, str]:

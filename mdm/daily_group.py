@@ -67,11 +67,13 @@ def add(
 
     Parameters
     ----------
-    starts_on : first local day; the tariff in force on it says what is summed, as in a cycle
+    starts_on : first local day; where the tariff changes before the last, nothing is summed
     ends_on : the first local day that is not looked at
     tariffs : those that come with the program unless given
     """
-    groups, problems = cycle.grouped(points, starts_on, tariffs or tariff_file.standing())
+    groups, problems = cycle.grouped(
+        points, (starts_on, ends_on), tariffs or tariff_file.standing()
+    )
     total = Summed(len(points), 0, tuple(problems))
     for tariff, members in groups:
         try:

@@ -270,4 +270,5 @@ def _differences(
 def _versions(batch: Batch) -> int:
     """Count the versions that a set names."""
     spans: list[Any] = [span for several in batch.spans.values() for span in several]
+    spans += [s for dials in batch.dials.values() for several in dials.values() for s in several]
     return len(batch.blocks) + sum(bool(s.start) + bool(s.end) for s in spans)

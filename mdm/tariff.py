@@ -14,10 +14,15 @@ from decimal import Decimal
 from typing import Final
 
 from mdm import tariff_declared as kinds
+from mdm.calendar import Calendar
 from mdm.determinants.rounding import Rounding
 from mdm.tariff_declared import Declared
 from mdm.tariff_gates import Gates
 from schemas.reading_type import Commodity
+
+BILLING_REGISTER: Final = "billing_register"
+SOURCES: Final = (BILLING_REGISTER, "register", "interval")
+"""What billed consumption may come from: a meter's own billing period, registers, intervals."""
 
 REGISTER_START: Final = "register_start"
 REGISTER_END: Final = "register_end"
@@ -74,7 +79,9 @@ class Tariff:
     determinants : names out of ``LISTED``
     declared : determinants with keys of their own
     losses : loss factors by name, by first day
-    sources : of the billed consumption, the first complete one counts: register, interval
+    proration : ``days`` if a part of a period may have its share of days where no reading parts it
+    parts : of a period in which it changes, oldest first; else empty
+    sources : of the billed consumption, out of ``SOURCES``; the first complete one counts
     unit : of quantities, out of ``rounding.UNITS``; demand is in this unit per hour
     block_seconds : length of the fixed demand block [s]
     rolling_seconds : lengths of the moving demand windows [s]
@@ -101,6 +108,8 @@ class Tariff:
     wait_days: int | None = None
     declared: tuple[Declared, ...] = ()
     losses: Mapping[str, tuple[tuple[date, Decimal], ...]] = field(default_factory=dict)
+    proration: str = "readings"
+    parts: tuple[Part, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -114,10 +123,24 @@ class Tariff:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """From a local day on, a tariff with its calendar, and whose consumption it is."""
+
+    starts_on: date
+    account: str
+    tariff: Tariff
+    calendar: Calendar
+
+
+@dataclass(frozen=True, slots=True)
 class Tariffs:
     """All tariffs, to be asked by name, commodity and day."""
 
     by_key: Mapping[tuple[str, str], tuple[Tariff, ...]]
+
+    def changes(self, name: str, commodity: str) -> list[date]:
+        """List the days on which versions of a tariff begin; none if it is unknown."""
+        return [tariff.effective_from for tariff in self.by_key.get((name, commodity), ())]
 
     def on(self, name: str, commodity: str, day: date) -> Tariff:
         """Give the tariff in force on a local day.

@@ -46,7 +46,7 @@ KINDS: Final[Mapping[str, frozenset[str]]] = {
             *(*_WINDOW, *_REACTIVE, *_ADJUSTING, "basis", "minimum"),
             *("share", "cycles", "ratchet_of"),
         },
-        REGISTERS: {"registers", "total", "unit"},
+        REGISTERS: {"registers", "total", "unit", "tolerance"},
     }.items()
 }
 """Every kind that can be declared, with the keys that it may have."""
@@ -94,6 +94,7 @@ class Declared:
     basis, minimum, share, cycles, ratchet_of : what the billed demand is made of
     ratio : reactive energy that is free, as a share of active energy
     registers, total : reading type of the register by period, and of their check
+    tolerance : by how much their sum may differ from the total's [unit]; None is no limit
     """
 
     kind: str
@@ -124,6 +125,7 @@ class Declared:
     ratio: Fraction = Fraction(0)
     registers: tuple[tuple[str, str], ...] = ()
     total: str = ""
+    tolerance: Fraction | None = None
 
     def part(self, more: str = "") -> str:
         """Give a line's part: the declared name and what tells several lines apart."""
@@ -191,6 +193,7 @@ def _made(kind: str, entry: Mapping[str, Any], whole: Mapping[str, Any]) -> Decl
         count=int(entry.get("count", 1)),
         one_a_day=bool(entry.get("one_a_day", False)),
         cap=_number(entry, "cap") if "cap" in entry else None,
+        tolerance=_number(entry, "tolerance") if "tolerance" in entry else None,
         cycles=int(entry.get("cycles", 0)),
         registers=tuple(sorted(entry.get("registers", {}).items())),
         **{key: str(entry[key]) for key in texts if key in entry},  # type: ignore[arg-type]

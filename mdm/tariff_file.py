@@ -16,15 +16,25 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, get_args
 
-from mdm import tariff_declared, tariff_gates
+from mdm import calendar_file, tariff_declared, tariff_gates, tariff_parts
 from mdm.determinants.rounding import MODES, UNITS, Rounding
-from mdm.tariff import LISTED, Tariff, TariffError, Tariffs, collected
+from mdm.tariff import (
+    BILLING_REGISTER,
+    LISTED,
+    SOURCES,
+    Part,
+    Tariff,
+    TariffError,
+    Tariffs,
+    collected,
+)
 from schemas import reading_type
 from schemas.reading_type import Commodity
 
 _KEYS = {
     "name", "commodity", "effective_from", "calendar", "register", "interval", "determinants",
     "sources", "unit", "rounding", "demand", "gates", "window", "note", "determinant", "loss",
+    "proration",
 }  # fmt: skip
 
 
@@ -82,7 +92,7 @@ def restored(definition: str, place: str = "stored tariff") -> Tariff:
     """
     content = json.loads(definition)
     try:
-        return _tariff(content)
+        return _composed(content["parts"]) if "parts" in content else _tariff(content)
     except KeyError as problem:
         raise TariffError(f"{place}: {problem} is missing") from problem
     except (TypeError, ValueError, InvalidOperation) as problem:
@@ -113,11 +123,26 @@ def _tariff(content: dict[str, Any]) -> Tariff:
             tariff_declared.declared(entry, content) for entry in content.get("determinant", [])
         ),
         losses=_losses(content.get("loss", [])),
+        proration=content.get("proration", "readings"),
         definition=json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":")),
         wait_days=tariff_gates.wait_days(content.get("window", {})),
     )
     _check(tariff)
     return tariff
+
+
+def _composed(entries: list[dict[str, Any]]) -> Tariff:
+    return tariff_parts.composed(
+        [
+            Part(
+                starts_on=date.fromisoformat(entry["starts_on"]),
+                account=entry["account"],
+                tariff=_tariff(entry["tariff"]),
+                calendar=calendar_file.restored(json.dumps(entry["calendar"])),
+            )
+            for entry in entries
+        ]
+    )
 
 
 def _rounding(entry: Mapping[str, Any]) -> Rounding:
@@ -149,11 +174,15 @@ def _check(tariff: Tariff) -> None:
     if unknown := sorted(tariff.determinants - LISTED):
         raise ValueError(f"no determinant {unknown[0]!r}; known: {', '.join(sorted(LISTED))}")
     _check_declared(tariff)
+    if tariff.proration not in ("readings", "days"):
+        raise ValueError(f"proration {tariff.proration!r} is none of readings, days")
     gated = {name for name, _, _ in tariff.gates.determinants}
     if unknown := sorted(gated - tariff.determinants - {of.kind for of in tariff.declared}):
         raise ValueError(f"gates.determinants names {unknown[0]!r}, which the tariff does not have")
-    if not tariff.sources or not set(tariff.sources) <= {"register", "interval"}:
-        raise ValueError("sources must list register, interval or both")
+    if not tariff.sources or not set(tariff.sources) <= set(SOURCES):
+        raise ValueError(f"sources must list register, interval or both; known: {SOURCES}")
+    if BILLING_REGISTER in tariff.sources and tariff.register is None:
+        raise ValueError(f"sources name {BILLING_REGISTER}, but there is no register reading type")
     for source, name, kind in (
         ("register", tariff.register, "cumulative"),
         ("interval", tariff.interval, "delta"),

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mdm.calendar import Calendar
-from mdm.determinants import days, declared, pages, profile, supply
+from mdm.determinants import days, declared, pages, parts, profile, supply
 from mdm.determinants.composition import Account, Result, composed
 from mdm.determinants.days import Days
 from mdm.determinants.determinant import Counts
@@ -20,7 +20,7 @@ from mdm.determinants.pages import Pages
 from mdm.determinants.profile import Profile
 from mdm.determinants.registers import Span, Stretch
 from mdm.determinants.supply import Figures, Supply
-from mdm.tariff import Tariff
+from mdm.tariff import BILLING_REGISTER, Tariff
 from schemas.assets import Channel
 from schemas.period import Period
 from schemas.reading import BlockTable
@@ -74,6 +74,9 @@ def results(batch: Batch) -> dict[int, Result]:
     ValueError
         if a block lies off its channel's grid or the calendar does not cover the period.
     """
+    if batch.tariff.parts:
+        stages = list(parts.stages(batch))
+        return parts.joined([(stage, results(stage.batch)) for stage in stages], batch)
     rows: dict[int, list[tuple[Figures, int]]] = defaultdict(list)
     arranged: list[tuple[Figures, list[int]]] = []
     occurring: set[int] = set()
@@ -97,7 +100,8 @@ def results(batch: Batch) -> dict[int, Result]:
         point: plain.get(point)
         or composed(
             Account(
-                batch.tariff, Supply(rows[point]), periods, batch.spans.get(point, ()), start, end
+                *(batch.tariff, Supply(rows[point]), periods, batch.spans.get(point, ())),
+                *(start, end, batch.dials.get(point, {}).get(BILLING_REGISTER, ())),
             )
         )
         for point in batch.usage_points

@@ -31,6 +31,7 @@ class Account:
     periods : number and name of the time-of-use periods that occur in the period
     spans : its installations with their readings, oldest first
     starts_at, ends_at : the period [s since 1970-01-01 UTC]
+    billing : the meter's own billing period nearest to it, with both readings; may be empty
     """
 
     tariff: Tariff
@@ -39,6 +40,7 @@ class Account:
     spans: Sequence[Span]
     starts_at: int
     ends_at: int
+    billing: Sequence[Span] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +124,30 @@ class _Page:
         kind = self.account.tariff.register or self.account.tariff.interval or ""
         whys = []
         for source in self.account.tariff.sources:
-            lines = self._by_register() if source == "register" else self._by_interval()
-            line = next(iter(lines))
-            if line.value is not None and (source == "register" or line.counts.missing == 0):
-                note = f"by {source}"
+            line = next(iter(self._by(source)))
+            if line.value is not None and (source != "interval" or line.counts.missing == 0):
+                note = f"by {source}{line.note if source == names.BILLING_REGISTER else ''}"
                 yield self._line(names.CONSUMPTION, kind, "", line.value, line.counts, note=note)
                 return
             whys.append(line.note or f"{line.counts.missing} intervals are missing")
         yield self._line(names.CONSUMPTION, kind, "", None, self.counts, note="; ".join(whys))
+
+    def _by(self, source: str) -> Iterable[Determinant]:
+        if source == names.BILLING_REGISTER:
+            return self._by_billing_register()
+        return self._by_register() if source == "register" else self._by_interval()
+
+    def _by_billing_register(self) -> Iterable[Determinant]:
+        """Write what the meter counted in its own billing period; the note says when that was."""
+        kind, spans = self.account.tariff.register or "", self.account.billing
+        note, value = "the meter stored no billing period", None
+        if spans:
+            found = registers.consumption(spans, self.account.supply.bridge)
+            value = None if found.micro is None else self._quantity(kind, found.micro, MICRO)
+            bounds = spans[0].stretch.starts_at, spans[-1].stretch.ends_at
+            note = found.note or f" from {registers.said(*bounds)}"
+        counts = _tally(r for span in spans for r in (span.start, span.end))
+        yield self._line(names.CONSUMPTION, kind, "", value, counts, note=note)
 
     def _readings(self, name: str) -> Iterable[Determinant]:
         """One line an installation: what the dial showed, in the register's own unit."""

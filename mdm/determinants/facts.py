@@ -23,20 +23,24 @@ class Facts:
         first, by the declared determinant's ``key``
     history : a figure of former cycles by their first day, by ``key``
     losses : the usage point's own loss factors, by name; before the tariff's
+    parts : those of a period's parts, where its tariff changes
     """
 
     peaks: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     history: Mapping[str, Dated] = field(default_factory=dict)
     losses: Mapping[str, Dated] = field(default_factory=dict)
+    parts: tuple[Facts, ...] = ()
 
     @property
     def text(self) -> str:
         """All of it as canonical JSON, from which it can be made again; empty if there is none."""
-        content = {
+        content: dict[str, object] = {
             "peaks": {key: list(moments) for key, moments in self.peaks.items()},
             "history": {key: _listed(rows) for key, rows in self.history.items()},
             "losses": {key: _listed(rows) for key, rows in self.losses.items()},
         }
+        if any(part.text for part in self.parts):
+            content["parts"] = [part.text for part in self.parts]
         kept = {name: table for name, table in content.items() if table}
         if not kept:
             return ""
@@ -50,6 +54,7 @@ def restored(text: str) -> Facts:
         peaks={key: tuple(moments) for key, moments in content.get("peaks", {}).items()},
         history={key: _dated(rows) for key, rows in content.get("history", {}).items()},
         losses={key: _dated(rows) for key, rows in content.get("losses", {}).items()},
+        parts=tuple(restored(part) for part in content.get("parts", [])),
     )
 
 

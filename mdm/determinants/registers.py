@@ -130,9 +130,9 @@ def consumption(spans: Sequence[Span], bridge: Bridge) -> Consumption:
     for since, until in _between(whole):
         energy = bridge(since, until)
         if energy is None:
-            return Consumption(None, 0, f"intervals are missing from {_said(since, until)}")
+            return Consumption(None, 0, f"intervals are missing from {said(since, until)}")
         bridged += energy
-        notes.append(f"by intervals from {_said(since, until)}")
+        notes.append(f"by intervals from {said(since, until)}")
     return Consumption(micro + bridged * MICRO, bridged, "; ".join(notes))
 
 
@@ -184,7 +184,8 @@ def _fallen(span: _Bounded) -> str:
     )
 
 
-def _said(since: int, until: int) -> str:
+def said(since: int, until: int) -> str:
+    """Write a stretch of time for people."""
     return f"{_time(since)} to {_time(until)}"
 
 

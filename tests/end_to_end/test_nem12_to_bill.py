@@ -12,7 +12,6 @@ import pytest
 from nemreader import NEMFile
 
 from mdm.registry_row import COLUMNS
-from schemas import database
 from tests.console.shell import Shell, shell
 from tests.console.town import row
 
@@ -61,7 +60,7 @@ def billed(folder: Path) -> dict[tuple[str, str], dict[str, str]]:
         return {(line["determinant"], line["part"]): line for line in csv.DictReader(text)}
 
 
-def test_a_business_with_solar_panels(miqyas: Shell, database_url: str, tmp_path: Path) -> None:
+def test_a_business_with_solar_panels(miqyas: Shell, tmp_path: Path) -> None:
     meter = row(
         "METER1", "6203778594", protocol="manual", profile="manual", host="", port="", address="",
         interval_seconds="1800", time_zone="Australia/Sydney", tariff="au-business",
@@ -82,11 +81,12 @@ def test_a_business_with_solar_panels(miqyas: Shell, database_url: str, tmp_path
     done("import", "registry", tmp_path / "meters.csv")
     said = done("import", "readings", tmp_path / "sydney.csv", "--format", "nem12")
     assert "1 meter, 864 new intervals" in said
-    with database.connect(database_url) as connection:
-        connection.execute(
-            "INSERT INTO loss_factor SELECT id, n, '2024-07-01', f FROM usage_point,"
-            " (VALUES ('DLF', 1.05), ('MLF', 0.98)) AS given (n, f)"
-        )
+    (tmp_path / "losses.csv").write_text(
+        "usage_point,name,effective_from,factor\n"
+        "6203778594,DLF,2024-07-01,1.05\n6203778594,MLF,2024-07-01,0.98\n"
+    )
+    said = done("import", "losses", tmp_path / "losses.csv")
+    assert "2 loss factors new or changed, 0 unchanged" in said
     done("vee", "run")
     assert "1 usage point" in done("bill", "run", *CYCLE)
     folder = tmp_path / "out"
@@ -126,3 +126,11 @@ def by_nemreader(file: Path) -> Decimal:
         if start <= one.t_start.replace(tzinfo=AEST) < start + timedelta(hours=97)
     )
     return sum((Decimal(str(value)) for value in inside), Decimal(0))
+
+
+def test_terms_of_an_unknown_usage_point_are_told(miqyas: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "moves.csv"
+    file.write_text("usage_point,starts_on,tariff,account\nNOBODY,2025-04-06,au-business,A-77\n")
+    said = miqyas("import", "terms", file)
+    assert said.status == 1
+    assert "line 2, column usage_point, value 'NOBODY': no such usage point" in said.err

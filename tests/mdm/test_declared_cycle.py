@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from psycopg.types.json import Jsonb
 
 from mdm import cycle, replay, tariff_file, usage_points
 from mdm.cycle import Cycle
@@ -201,7 +202,55 @@ def test_what_fell_twice_is_not_believed(connection: Connection) -> None:
     assert figures(connection, "UP-1")["consumption", ""] is None
 
 
+def store_billing_registers(connection: Connection, mrid: str, *moments: datetime) -> None:
+    """Say that a meter kept these moments as ends of its billing periods."""
+    rows = [{"reading_type": "active_energy_import", "read_at": m.isoformat()} for m in moments]
+    connection.execute(
+        "WITH asked AS (INSERT INTO end_device_control_request (kind, reason, requested_by,"
+        " requested_at) VALUES ('read_billing_registers', '', 'Noura', %(now)s) RETURNING id)"
+        " INSERT INTO end_device_control (request_id, end_device_id, not_before, expires_at, state,"
+        " next_attempt, result, changed_at, changed_by)"
+        " SELECT asked.id, d.id, %(now)s, %(then)s, 'done', %(now)s, %(result)s, %(now)s, 'worker'"
+        " FROM asked, end_device d WHERE d.mrid = %(mrid)s",
+        {"now": NOW, "then": later(1), "mrid": mrid, "result": Jsonb({"registers": rows})},
+    )
+
+
+def test_the_meters_own_billing_period_goes_first(connection: Connection) -> None:
+    text = BASE.replace('"london"', '"kuwait"').replace(
+        "determinants = []", 'determinants = ["consumption"]'
+    )
+    text = text.replace('["interval"]', '["billing_register", "register", "interval"]')
+    known = collected(tariff_file.parse(text, "works.toml"))
+    first, last = PERIOD.start + timedelta(minutes=5), PERIOD.end + timedelta(minutes=7)
+    for mrid in ("UP-1", "UP-2"):
+        point = add_works(connection, mrid, [100] * SLOTS)
+        billing.record_register(
+            connection, point.register, point.installation, {first: 5_030, last: 33_890}
+        )
+    store_billing_registers(connection, "M-UP-1", first, last)
+    store_billing_registers(connection, "M-UP-2", first, PERIOD.end + timedelta(days=2))
+    this = june(connection)
+    cycle.run(connection, this, now=NOW, tariffs=known)
+    rows = connection.execute("SELECT usage_point, value, note FROM billing ORDER BY 1").fetchall()
+    assert rows == [
+        # 33,890 − 5,030
+        (
+            "UP-1",
+            Decimal("28.860"),
+            "by billing_register from 2026-05-31 21:05 UTC to 2026-06-03 21:07 UTC",
+        ),
+        # The other's second end is too far away.
+        ("UP-2", Decimal("28.800"), "by register"),
+    ]
+    replayed(connection, this, "UP-1")
+    assert replay.of_usage_point(connection, this, "UP-1").versions == 3 + 2 + 2
+
+
 @pytest.mark.storage
-def test_every_statement_can_be_prepared(connection: Connection) -> None:
-    for name, text in statements.load("mdm", "billing_facts.sql").items():
+@pytest.mark.parametrize(
+    "file", ["billing_facts.sql", "billing_terms.sql", "billing_registers.sql"]
+)
+def test_every_statement_can_be_prepared(connection: Connection, file: str) -> None:
+    for name, text in statements.load("mdm", file).items():
         record.prepare(connection, name, text)

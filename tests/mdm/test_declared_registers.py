@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
+from fractions import Fraction
 
+from mdm import cycle_gates
+from mdm.determinants import batch as batches
 from mdm.determinants.determinant import Counts
 from mdm.determinants.registers import Reading, Span, Stretch
 from schemas import quality
@@ -47,6 +51,14 @@ def test_registers_by_period_and_their_sum() -> None:
     short = [span(50_000, 51_149, multiplier="40")]
     off = lines(batch(OF, PERIOD, {IMPORT: [0] * 96}, dials=dials, spans=short))
     assert str(off["register_sum_difference", ""].value) == "-0.040"
+    (strict,) = (replace(of, tolerance=Fraction(3, 100)) for of in OF.declared)
+    (loose,) = (replace(of, tolerance=Fraction(4, 100)) for of in OF.declared)
+    held = []
+    for declared in (OF.declared[0], strict, loose):
+        of = batch(replace(OF, declared=(declared,)), PERIOD, {IMPORT: [0] * 96}, dials=dials,
+                   spans=short)  # fmt: skip
+        held.append([h.gate for h in cycle_gates.holds(of.tariff, batches.results(of)[1])])
+    assert held == [[], ["register_sum"], []]
 
 
 def test_an_exchange_is_bridged_by_the_periods_own_intervals() -> None:
