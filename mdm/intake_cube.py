@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mdm import (
     intake_beside,
     intake_channels,
+    intake_delivered,
     intake_layout,
     intake_outages,
     intake_place,
@@ -213,7 +214,9 @@ def intake(
         raw=raw,
         unplaced=unplaced,
     )
-    return intake_references.completed(connection, found)
+    return intake_delivered.completed(
+        intake_references.completed(connection, found), work.commodity
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

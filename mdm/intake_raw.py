@@ -38,6 +38,7 @@ class RawBlocks:
     interval_seconds, length : shape (k,)
     values : shape (k, w), int32, before the multiplier [scaled unit]
     quality : shape (k, w), int16; None when every value of every block is valid
+    collected_at : shape (k,), int64 [s]
     """
 
     end_device: NDArray[np.int32]
@@ -47,6 +48,7 @@ class RawBlocks:
     length: NDArray[np.int32]
     values: NDArray[np.int32]
     quality: NDArray[np.int16] | None
+    collected_at: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.end_device)
@@ -61,6 +63,7 @@ class RawBlocks:
             self.length[chosen],
             self.values[chosen],
             None if self.quality is None else self.quality[chosen],
+            self.collected_at[chosen],
         )
 
 
@@ -109,6 +112,7 @@ def blocks(
         length=length[order],
         values=values.values[order],
         quality=quality[order] if codes.values.any() else None,
+        collected_at=collected.values[order] // readings_columns.SECOND,
     )
 
 
