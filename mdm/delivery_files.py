@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Final, NamedTuple
+from typing import IO, Final, NamedTuple
 
 from mdm import delivery_series
 from mdm.cycle import Cycle
 from mdm.delivery_series import SeriesError
 from mdm.determinants.determinant import Counts
-from mdm.export import formats
+from mdm.export import formats, manifest
 from mdm.export.manifest import FileEntry, Made, Tally
 from mdm.export.record import Head, Line, Record, key
 from mdm.export.series import NOTHING
@@ -30,21 +31,37 @@ class DeliveryError(RuntimeError):
     """An export could not be delivered; the message says what, where and what to do."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class File:
-    """One file of an export, with the determinant sets that it tells of."""
+    """One file of an export, with the determinant sets that it tells of.
+
+    Its content waits on the disk: intervals of a whole town do not fit into memory.
+    """
 
     entry: FileEntry
-    content: bytes
     sets: Sequence[int]
+    store: IO[bytes]
+    place: int
+
+    @property
+    def content(self) -> bytes:
+        """The file, read from the disk."""
+        self.store.seek(self.place)
+        return self.store.read(self.entry.size)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Package:
     """All files of an export and the manifest."""
 
     files: Sequence[File]
     manifest: bytes
+
+    def contents(self) -> Iterator[tuple[str, bytes]]:
+        """Give every file by its name, one after the other, the manifest last."""
+        for file in self.files:
+            yield file.entry.name, file.content
+        yield manifest.NAME, self.manifest
 
 
 class _Figure(NamedTuple):
@@ -67,6 +84,8 @@ def packed(
     """
     tally, files = Tally(), []
     kind = formats.named(format_)
+    # Without a name; it is gone as soon as nobody has it any more, however the program ends.
+    store = tempfile.TemporaryFile()  # noqa: SIM115  # its files are read after this has ended
     for name, sets in parts:
         found = records(connection, sets, head.starts_on, head.ends_on, with_series=kind.series)
         content = kind.render(head, found)
@@ -75,9 +94,10 @@ def packed(
             tally.leave_out(kind.omissions(record))
         digest = hashlib.sha256(content).hexdigest()
         entry = FileEntry(name, kind.media_type, len(content), digest, len(found))
-        files.append(File(entry, content, list(sets)))
-    manifest = tally.manifest(head, [f.entry for f in files], _made(connection, files))
-    return Package(files, manifest)
+        files.append(File(entry, list(sets), store, store.tell()))
+        store.write(content)
+    whole = tally.manifest(head, [f.entry for f in files], _made(connection, files))
+    return Package(files, whole)
 
 
 def refusals(

@@ -14,7 +14,6 @@ from typing import Final
 from mdm.acknowledgement import Acknowledgement
 from mdm.delivery_access import Way
 from mdm.delivery_files import DeliveryError, Package
-from mdm.export import manifest
 
 ANSWERS: Final = "acknowledgements"
 """The folder beside the exports in which a receiver leaves files with acknowledgements."""
@@ -60,18 +59,16 @@ def put(folder: Path, name: str, package: Package) -> Path:
     DeliveryError
         if the folder cannot be written, or holds another export of the same name.
     """
-    files = {file.entry.name: file.content for file in package.files}
-    files[manifest.NAME] = package.manifest
     final = folder / name
     try:
         if not final.exists():
-            _write(folder / f".{name}.part", final, files)
-        present = {entry.name: entry.read_bytes() for entry in final.iterdir()}
+            _write(folder / f".{name}.part", final, package)
+        whole = all(_holds(final / file, content) for file, content in package.contents())
     except OSError as problem:
         raise DeliveryError(
             f"cannot write export {name} to {folder}: {problem.strerror}"
         ) from problem
-    if any(present.get(file) != content for file, content in files.items()):
+    if not whole:
         raise DeliveryError(
             f"{final} is there with other content; move it away, then deliver again"
         )
@@ -136,12 +133,16 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def _write(part: Path, final: Path, files: dict[str, bytes]) -> None:
+def _holds(file: Path, content: bytes) -> bool:
+    return file.is_file() and file.read_bytes() == content
+
+
+def _write(part: Path, final: Path, package: Package) -> None:
     if part.exists():
         # Left by a delivery that died while it wrote.
         shutil.rmtree(part)
     part.mkdir(parents=True)
-    for name, content in files.items():
+    for name, content in package.contents():
         with (part / name).open("wb") as file:
             file.write(content)
             file.flush()

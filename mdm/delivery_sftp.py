@@ -20,7 +20,6 @@ from mdm import delivery_folder
 from mdm.acknowledgement import Acknowledgement
 from mdm.delivery_access import Access, Way
 from mdm.delivery_files import DeliveryError, Package
-from mdm.export import manifest
 
 _PORT: Final = 22
 _CONNECT_SECONDS: Final = 20
@@ -175,8 +174,7 @@ async def _client(place: Place, access: Access) -> AsyncIterator[asyncssh.SFTPCl
 async def _put(sftp: asyncssh.SFTPClient, target: str, folder: str, package: Package) -> None:
     """Write the files that are not there yet, the manifest last."""
     await sftp.makedirs(folder, exist_ok=True)
-    files = [(file.entry.name, file.content) for file in package.files]
-    for name, content in [*files, (manifest.NAME, package.manifest)]:
+    for name, content in package.contents():
         final = posixpath.join(folder, name)
         if not await sftp.exists(final):
             await _write(sftp, f"{final}.part", content)

@@ -86,13 +86,17 @@ def texts(name: str, values: Iterable[int]) -> list[str]:
     places = -reading_type.named(name).display_exponent
     if places <= 0:
         return [f"{reading_type.named(name).shown(value):f}" for value in values]
-    one = 10**places
+    one, behind = 10**places, _fractions(places)
     return [
-        f"{value // one}.{value % one:0{places}d}"
-        if value >= 0
-        else f"-{texts(name, (-value,))[0]}"
+        f"{value // one}{behind[value % one]}" if value >= 0 else f"-{texts(name, (-value,))[0]}"
         for value in values
     ]
+
+
+@cache
+def _fractions(places: int) -> list[str]:
+    """List everything that may stand behind the point, with the point."""
+    return [f".{number:0{places}d}" for number in range(10**places)]
 
 
 @cache
