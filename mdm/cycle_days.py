@@ -88,18 +88,32 @@ def _counted(
     shape = (len(batch.usage_points), len(starts))
     known, actual = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     raw = np.zeros(shape[0], np.int64)
-    row = _rows(batch, blocks.channel_id)
-    day = np.searchsorted(starts, blocks.starts_at, side="right") - 1
-    kinds = quality.classes(blocks.quality)
-    inside = np.arange(kinds.shape[1]) < blocks.length[:, None]
-    seconds = blocks.interval_seconds.astype(np.int64)
+    row, day = _rows(batch, blocks.channel_id), _places(starts, blocks.starts_at)
     mine = (row >= 0) & (day >= 0)
-    for kind, into in ((inside & (kinds != QualityClass.MISSING), known),
-                       (inside & (kinds == QualityClass.VALID), actual)):  # fmt: skip
-        np.add.at(into, (row[mine], day[mine]), (kind.sum(axis=1) * seconds)[mine])
     lost = mine & np.isin(blocks.provenance_id, unseen)
     np.add.at(raw, row[lost], blocks.length[lost].astype(np.int64))
+    for summed in batch.days:
+        # Days that were summed beforehand stand among the blocks without their intervals.
+        mine &= ~np.isin(blocks.channel_id, summed.channel_id)
+        own = _rows(batch, summed.channel_id)
+        counts = summed.records["counts"][own >= 0].sum(axis=2, dtype=np.int64)
+        place = np.ix_(own[own >= 0], _places(starts, summed.starts_at))
+        seconds = summed.recipe.interval_seconds
+        there = counts.sum(axis=2) - counts[..., QualityClass.MISSING]
+        np.add.at(known, place, there * seconds)
+        np.add.at(actual, place, counts[..., QualityClass.VALID] * seconds)
+    kinds = quality.classes(blocks.quality[mine])
+    inside = np.arange(kinds.shape[1]) < blocks.length[mine, None]
+    length = blocks.interval_seconds[mine].astype(np.int64)
+    at = row[mine], day[mine]
+    np.add.at(known, at, (inside & (kinds != QualityClass.MISSING)).sum(axis=1) * length)
+    np.add.at(actual, at, (inside & (kinds == QualityClass.VALID)).sum(axis=1) * length)
     return known, actual, raw
+
+
+def _places(starts: NDArray[np.int64], moments: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Give the day that each moment is in, -1 before the first."""
+    return np.searchsorted(starts, moments, side="right") - 1
 
 
 def _rows(batch: Batch, channel: NDArray[np.int32]) -> NDArray[np.int64]:

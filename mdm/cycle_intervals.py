@@ -37,7 +37,7 @@ def read(
     found = []
     for seconds, numbers in plain(batch).items():
         recipe = days.recipe(batch.tariff, batch.calendar, batch.zone, seconds)
-        if recipe is None or batch.tariff.gates.looks_at_days:
+        if recipe is None:
             continue
         summed = daily.current(connection, recipe, numbers, batch.period, known_at=known_at)
         if summed is not None:

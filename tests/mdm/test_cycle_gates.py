@@ -6,7 +6,9 @@ from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 
+import numpy as np
 import pytest
+from hypothesis import given
 
 from mdm import calendar_file, cycle_days, cycle_gates, tariff_file
 from mdm.cycle_days import Days
@@ -17,8 +19,10 @@ from mdm.determinants.composition import Result
 from mdm.tariff import Tariff, TariffError
 from schemas import quality
 from schemas.assets import Channel
+from tests.mdm.test_daily import summed
 from tests.mdm.test_determinants import blocks, days
 from tests.mdm.test_determinants_batch import BRITISH, LONDON, POWER, TARIFF, joined, span
+from tests.mdm.test_determinants_pages import towns
 
 # Ten days across the day of 25 hours.
 PERIOD = days(date(2026, 10, 20), 10, LONDON)
@@ -59,6 +63,13 @@ def test_days_by_hand() -> None:
     # Days 1–2 make two, days 4–6 three; days 2 and 4 are not known.
     assert cycle_days.seen(batch) == {1: Days(10, 8, 5, 3, 0)}
     assert cycle_days.seen(batch, [1]) == {1: Days(10, 8, 5, 3, SLOTS)}
+
+
+@given(town=towns())
+def test_days_that_were_summed_beforehand_say_the_same(town: Batch) -> None:
+    assert cycle_days.seen(summed(town)) == cycle_days.seen(town)
+    unseen = np.unique(town.blocks.provenance_id).tolist()
+    assert cycle_days.seen(summed(town), unseen) == cycle_days.seen(town, unseen)
 
 
 @pytest.mark.parametrize(("known", "covered"), [(50, 9), (51, 10)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -44,13 +45,12 @@ def states(connection: Connection) -> dict[str, str]:
     return dict(rows.fetchall())
 
 
-def with_gates(gates: str) -> Tariffs:
-    """Give Kuwait's residential tariff with further gates."""
-    text = tariff_file.standing().on("kw-residential", "electricity", ENDS_ON).definition
-    assert '"gates":{' in text
-    return tariff_file.collected(
-        [tariff_file.restored(text.replace('"gates":{', '"gates":{' + gates))]
-    )
+def with_gates(**gates: object) -> Tariffs:
+    """Give Kuwait's residential tariff with other gates of these names."""
+    definition = tariff_file.standing().on("kw-residential", "electricity", ENDS_ON).definition
+    content = json.loads(definition)
+    content["gates"] |= gates
+    return tariff_file.collected([tariff_file.restored(json.dumps(content))])
 
 
 def test_what_is_incomplete_waits_until_the_closing_day(connection: Connection) -> None:
@@ -107,9 +107,9 @@ def test_high_and_low_against_what_was_billed_before(connection: Connection) -> 
     connection.execute("UPDATE installation SET starts_at = '2025-01-01'")
     billing.record_intervals(connection, point.interval, [100] * SLOTS)
     of_last_year(connection, point, 30)
-    limits = '"usage":{"against":["last_year","last_period"],"high":300,"low":30},'
+    limits = {"against": ["last_year", "last_period"], "high": 300, "low": 30}
     this = june(connection)
-    cycle.run(connection, this, now=NOW, tariffs=with_gates(limits))
+    cycle.run(connection, this, now=NOW, tariffs=with_gates(usage=limits))
     (hold,) = cycle_status.holds(connection, this)
     assert (hold.gate, hold.detail) == (
         "high",
@@ -124,7 +124,7 @@ def test_data_that_await_validation_are_not_validated(connection: Connection) ->
         " '2026-06-03T20:00Z', '2026-06-03T23:00Z', now() FROM end_device"
     )
     this = june(connection)
-    cycle.run(connection, this, now=NOW, tariffs=with_gates('"not_validated":0,'))
+    cycle.run(connection, this, now=NOW, tariffs=with_gates(not_validated=0))
     (hold,) = cycle_status.holds(connection, this)
     # The period ends at 21:00 UTC.
     assert hold.detail.startswith("4 of 288 intervals (1.39 %) are not validated")
