@@ -19,6 +19,8 @@ LEFT JOIN register_reading a ON (a.channel_id, a.read_at, a.installation_id, a.v
 LEFT JOIN register_reading b ON (b.channel_id, b.read_at, b.installation_id, b.version)
     = (i.channel_id, i.end_read_at, i.installation_id, i.end_version)
 WHERE i.determinant_set_id = ANY(%(sets)s)
+  -- The meter's own billing period is the same register between other readings.
+  AND i.register <> 'billing_register'
 ORDER BY i.determinant_set_id, i.starts_at, i.installation_id
 
 -- name: channels_of_usage_point

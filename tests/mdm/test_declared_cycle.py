@@ -202,6 +202,61 @@ def test_what_fell_twice_is_not_believed(connection: Connection) -> None:
     assert figures(connection, "UP-1")["consumption", ""] is None
 
 
+def test_the_peak_of_a_virtual_usage_point(connection: Connection) -> None:
+    # A total of a network has intervals and no meter.
+    row = connection.execute(
+        "INSERT INTO usage_point (mrid, commodity, sector, time_zone, tariff, billing_group) VALUES"
+        " ('SYSTEM', 'electricity', 'service', 'Asia/Kuwait', 'works', 'A') RETURNING id"
+    ).fetchone()
+    assert row
+    key = (row[0], "active_energy_import_interval", 900)
+    channel = usage_points.ensure_channels(connection, [key])[key]
+    total = [1_000] * SLOTS
+    total[100:102] = [9_000, 7_000]
+    billing.record_intervals(connection, channel, total)
+    values = [100] * SLOTS
+    values[100:102] = [300, 200]
+    values[200:202] = [800, 800]
+    add_works(connection, "UP-1", values)
+    text = BASE.replace('"london"', '"kuwait"').replace(
+        "determinants = []", 'determinants = ["consumption"]'
+    )
+    declared = '[[tariff.determinant]]\nkind = "coincident_demand"\npeak_of = "SYSTEM"\n'
+    known = collected(tariff_file.parse(text + declared, "works.toml"))
+    this = june(connection)
+    assert cycle.run(connection, this, now=NOW, tariffs=known).problems == ()
+    assert figures(connection, "UP-1")["coincident_demand", ""] == Decimal("1.000")
+    # 286 × 1 kWh + 16 kWh, and 16 kWh in half an hour: it is billed like any other.
+    assert figures(connection, "SYSTEM")["consumption", ""] == Decimal("302.000")
+    assert figures(connection, "SYSTEM")["coincident_demand", ""] == Decimal("32.000")
+    for mrid in ("UP-1", "SYSTEM"):
+        replayed(connection, this, mrid)
+
+
+def test_a_multiplier_that_changes_is_an_installation_of_its_own(connection: Connection) -> None:
+    point = add_point(connection, "UP-1", multiplier=2, modulus=100_000, tariff="works")
+    moment = PERIOD.start + timedelta(days=1)
+    connection.execute("UPDATE installation SET ends_at = %s", [moment])
+    row = connection.execute(
+        "INSERT INTO installation (usage_point_id, end_device_id, starts_at, multiplier)"
+        " SELECT usage_point_id, end_device_id, %s, 3 FROM installation RETURNING id",
+        [moment],
+    ).fetchone()
+    assert row
+    billing.record_intervals(connection, point.interval, [200] * 96 + [300] * 192)
+    # 99,000 rolls over on the first day: 9,600 on the dial × 2, then 19,200 × 3.
+    before = {PERIOD.start: 99_000, moment: 8_600}
+    after = {moment: 8_600, PERIOD.end: 27_800}
+    billing.record_register(connection, point.register, point.installation, before)
+    billing.record_register(connection, point.register, row[0], after)
+    this = june(connection)
+    run(connection, this)
+    found = figures(connection, "UP-1")
+    assert found["consumption", ""] == Decimal("76.800")
+    assert found["register_start", "M-UP-1 #2"] == Decimal("8.600")
+    replayed(connection, this, "UP-1")
+
+
 def store_billing_registers(connection: Connection, mrid: str, *moments: datetime) -> None:
     """Say that a meter kept these moments as ends of its billing periods."""
     rows = [{"reading_type": "active_energy_import", "read_at": m.isoformat()} for m in moments]
