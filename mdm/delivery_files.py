@@ -170,7 +170,7 @@ def _numbered(
 def head(cycle: Cycle, name: str, prepared_at: datetime, software: str) -> Head:
     """Give what the records of an export of a cycle share."""
     group, first, last = cycle.billing_group, cycle.starts_on, cycle.ends_on
-    return Head(name, group, first, last, prepared_at, software)
+    return Head(name, group, first, last, prepared_at, software, cycle.addressee)
 
 
 def _lines(connection: Connection, sets: Sequence[int]) -> dict[int, list[Line]]:

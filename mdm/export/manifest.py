@@ -100,6 +100,8 @@ class Tally:
                 "calendars": list(made.calendars),
             },
         }
+        if head.addressee:
+            content["addressee"] = head.addressee
         if self._left_out:
             # Only then: manifests of formats that say everything stay as they were delivered.
             content["left_out"] = [

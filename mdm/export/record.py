@@ -67,7 +67,7 @@ class LeftOut(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What all records of an export share."""
+    """What all records of an export share; ``addressee`` is empty where no calendar names one."""
 
     export: str
     billing_group: str
@@ -75,6 +75,7 @@ class Head:
     ends_on: date
     prepared_at: datetime
     software: str
+    addressee: str = ""
 
 
 def key(usage_point: str, starts_on: date, ends_on: date, version: int) -> str:

@@ -46,9 +46,10 @@ def test_formats_and_columns() -> None:
 
 def test_the_manifest() -> None:
     moment = datetime(2026, 7, 1, tzinfo=UTC)
-    head = Head("A-1", "A", date(2026, 6, 1), date(2026, 7, 1), moment, "miqyas")
+    head = Head("A-1", "A", date(2026, 6, 1), date(2026, 7, 1), moment, "miqyas", "The palace")
     content = json.loads(Tally().manifest(head, [], Made([], [], [], [])))
     text = section("Billing export").split("**Manifest**")[1].split("\n\n")[0]
+    assert content["addressee"] == "The palace"
     for name in (*content, *content["versions"]):
         assert f"`{name}`" in text
 

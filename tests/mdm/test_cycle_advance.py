@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from mdm import cycle, cycle_advance, cycle_calendar, cycle_plan, cycle_status, vee
+from mdm import (
+    cycle,
+    cycle_advance,
+    cycle_calendar,
+    cycle_plan,
+    cycle_status,
+    delivery_files,
+    vee,
+)
 from mdm.cycle import Cycle, CycleError
 from mdm.cycle_advance import How, Step
 from mdm.cycle_plan import Plan
 from mdm.delivery_files import DeliveryError
+from mdm.export.manifest import Made, Tally
 from mdm.intake_layout import Weeks
 from schemas import database, statements
 from schemas.database import Connection
@@ -64,6 +74,8 @@ def test_nobody_types_anything(connection: Connection) -> None:
     assert kinds(connection, PERIOD.end + timedelta(hours=24)) == ["computed"]
     assert kinds(connection, CLOSING) == ["closed"]
     assert kinds(connection, CLOSING + timedelta(hours=1)) == []
+    head = delivery_files.head(one, "A-1", CLOSING, "miqyas")
+    assert json.loads(Tally().manifest(head, [], Made([], [], [], [])))["addressee"] == "The palace"
     # And for two days after it, for what comes late.
     for day, done in ((1, ["computed"]), (2, ["computed"]), (3, [])):
         assert kinds(connection, CLOSING + timedelta(days=day)) == done
