@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Final
 
 from mdm import tariff as names
+from mdm import tariff_declared as kinds
 from mdm.export.record import Head, LeftOut, Record, instant, plain
 
 FORMAT: Final = "miqyas-manifest/1"
@@ -17,6 +18,7 @@ NAME: Final = "manifest.json"
 # Sums of readings, demands and ratios say nothing.
 _ADDITIVE: Final = {
     names.CONSUMPTION, names.REGISTER_CONSUMPTION, names.INTERVAL_CONSUMPTION, names.TIME_OF_USE,
+    kinds.ENERGY, kinds.NET_ENERGY, kinds.EXCESS_REACTIVE, kinds.REGISTERS,
 }  # fmt: skip
 
 

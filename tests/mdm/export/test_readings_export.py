@@ -15,12 +15,14 @@ import pytest
 
 from mdm import cycle, delivery, delivery_files, delivery_series, readings_export
 from mdm.delivery_files import DeliveryError
+from mdm.export import espi, formats
 from mdm.readings_export import FORMATS, ReadingsExportError
 from schemas import database, quality, statements
 from schemas.database import Connection
 from schemas.period import Period
 from tests.console.shell import Shell, shell
 from tests.mdm import billing, record
+from tests.mdm import test_declared_cycle as works
 from tests.mdm.billing import NOW, PERIOD, RECORDED, SLOTS, add_whole, june, later
 
 CODES = {5: quality.ESTIMATED_LINEAR, 6: quality.MISSING}
@@ -125,6 +127,38 @@ def test_a_bill_in_nem12_is_of_the_versions_that_it_names(
     assert [r.read_value for r in known] == [0.2] * SLOTS
     manifest = (file.parent / "manifest.json").read_text("utf-8")
     assert '"what": "determinants"' in manifest
+
+
+def test_declared_figures_and_their_channels_go_out_in_every_format(
+    connection: Connection, tmp_path: Path
+) -> None:
+    point = works.add_works(connection, "UP-1", [300] * SLOTS)
+    works.add_channels(connection, point, {works.EXPORT: 10, works.REACTIVE: 400})
+    works.add_register(connection, point, works.T1, 60_000)
+    works.add_register(connection, point, works.T2, 26_400)
+    this = june(connection)
+    assert works.run(connection, this).problems == ()
+    sets = [row[0] for row in connection.execute("SELECT id FROM determinant_set")]
+    (found,) = delivery_files.records(
+        connection, sets, this.starts_on, this.ends_on, with_series=True
+    )
+    head = delivery_files.head(this, "A-1", NOW, "x")
+    for name, kind in formats.FORMATS.items():
+        assert kind.refusal(found) is None, name
+        assert kind.render(head, [found]), name
+    # kVA, ratios and losses: ESPI has a unit for each.
+    unknown = {(line.name, line.note) for line in found.lines if line.value is None}
+    assert set(espi.left_out(found)) == unknown
+    assert "kVA" in {line.unit for line in found.lines}
+    file = tmp_path / "works.csv"
+    file.write_bytes(formats.FORMATS["nem12"].render(head, [found]))
+    channels = nemreader.read_nem_file(str(file)).readings["UP-1"]
+    first = {suffix: max(r.read_value for r in several) for suffix, several in channels.items()}
+    assert first == {"E1": 0.3, "B1": 0.01, "Q1": 0.4}
+    file.write_bytes(formats.FORMATS["nem13"].render(head, [found]))
+    registers = nemreader.read_nem_file(str(file)).readings["UP-1"]
+    used = sorted(r.read_value for several in registers.values() for r in several)
+    assert used == [26.4, 60.0, 86.4]
 
 
 def test_readings_that_are_gone_stop_the_export(connection: Connection) -> None:
