@@ -15,6 +15,7 @@ import typer
 
 from console import (
     backtest_command,
+    balance_command,
     beside_commands,
     bill_commands,
     collection_commands,
@@ -50,6 +51,7 @@ from headend.quarantine import UnknownRow
 from headend.schedules import ScheduleError
 from headend.vault import VaultError
 from mdm.backtest import BacktestError
+from mdm.balance import BalanceError
 from mdm.calendar import CalendarError
 from mdm.cycle import CycleError
 from mdm.cycle_plan import PlanError
@@ -72,6 +74,7 @@ _REFUSALS = (
     BacktestError,
     UnknownPointError,
     BadFleet,
+    BalanceError,
     BrokerError,
     Busy,
     CalendarError,
@@ -151,6 +154,7 @@ app.add_typer(quarantine_commands.app, name="quarantine")
 app.add_typer(probe_command.app, name="probe")
 app.command()(serve.serve)
 app.command()(explain_command.explain)
+app.command()(balance_command.balance)
 registry_import.app.command("check-meters")(beside_commands.import_check_meters)
 registry_import.app.command("temperature")(beside_commands.import_temperature)
 vee_commands.app.command("profiles")(beside_commands.make_profiles)

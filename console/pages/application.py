@@ -18,12 +18,21 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from console import store
-from console.pages import billing_page, fleet_page, language, meter_page, showing, worklist_page
+from console import balance_words, store
+from console.pages import (
+    balance_page,
+    billing_page,
+    fleet_page,
+    language,
+    meter_page,
+    showing,
+    worklist_page,
+)
 from console.pages.headers import Guarded
 from console.pages.recent import Recent
 from console.pages.showing import Reader
 from headend.devices import UnknownDevice
+from mdm.balance import BalanceError
 from mdm.worklist_days import WorklistError
 from schemas import database, statements
 from schemas.database import Connection
@@ -46,6 +55,7 @@ def application(url: str, *, hosts: Collection[str] = ()) -> Guarded:
         routes=[
             Route("/", _fleet, name="fleet"),
             Route("/meters/{mrid:path}", _meter, name="meter"),
+            Route("/balance", _balance, name="balance"),
             Route("/worklist", _worklist, name="worklist"),
             Route("/worklist/{number:int}", _finding, name="finding"),
             Route("/billing", _billing, name="billing"),
@@ -81,6 +91,17 @@ def _meter(request: Request) -> Response:
     except UnknownDevice:
         return _message(request, 404, "no_meter", mrid)
     return _page(request, "meter.html", reader, content)
+
+
+def _balance(request: Request) -> Response:
+    try:
+        with _reading(request) as connection:
+            reader, content = balance_page.content(
+                connection, request.query_params, language.of(request)
+            )
+    except BalanceError:
+        return _message(request, 404, "no_page", request.url.path)
+    return _page(request, "balance.html", reader, content)
 
 
 def _worklist(request: Request) -> Response:
@@ -191,6 +212,7 @@ def _templates() -> jinja2.Environment:
     made.globals["meter_url"] = lambda mrid: f"/meters/{quote(mrid, safe='')}"
     made.filters["number"] = showing.number
     made.filters["percent"] = showing.percent
+    made.filters["signed_percent"] = balance_words.percent
     made.filters["factor"] = showing.factor
     made.filters["last_day"] = showing.last_day
     return made
