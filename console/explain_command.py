@@ -74,6 +74,13 @@ def _show(told: Explanation) -> None:
 
 
 def _tables(told: Explanation, kind: ReadingType) -> None:
+    if told.inputs:
+        show.table(
+            "Made of (after the multiplier)",
+            ["usage point", "reading type", "factor #", "value #", "quality", "version #"],
+            [(i.usage_point, i.reading_type, f"{i.factor.normalize():f}", _amount(i.value, kind),
+              _quality(i.quality), i.version) for i in told.inputs],
+        )  # fmt: skip
     show.table(
         "Read (before the multiplier)",
         ["from, UTC", "value #", "quality", "source", "collected"],
@@ -102,6 +109,8 @@ def _tables(told: Explanation, kind: ReadingType) -> None:
 
 
 def _proved(proof: Proof | None, kind: ReadingType, final: Version) -> str:
+    if proof is None and final.kind == "virtual":
+        return "the sum of what stands below, each times its factor, rounded over the day"
     if proof is None:
         why = "a person made it" if final.person else "the rule set that made it is not kept"
         return f"not computed again: {why}"

@@ -15,7 +15,8 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from mdm import intake, intake_cube, vee_weeks
+from mdm import explain_virtual, intake, intake_cube, vee_weeks
+from mdm.explain_virtual import Input
 from mdm.intake_cube import Intake
 from mdm.intake_layout import Weeks
 from schemas import quality, reading_type, statements
@@ -46,7 +47,7 @@ class Version:
     recorded_at: datetime
     value: int | None
     quality: int
-    kind: Literal["vee", "edit", "accept"]
+    kind: Literal["vee", "edit", "accept", "virtual"]
     rule_set: str | None
     rule_set_digest: str | None
     software: str
@@ -118,7 +119,8 @@ class Proof:
 class Explanation:
     """One final interval of a usage point, and all that it comes from.
 
-    ``proof`` is None where a person made the value, or the rule set is not kept.
+    ``proof`` is None where a person made the value, or the rule set is not kept. ``inputs`` are
+    what an interval of a virtual channel is the sum of.
     """
 
     usage_point: str
@@ -133,6 +135,7 @@ class Explanation:
     dials: tuple[Dial, ...]
     findings: tuple[Found, ...]
     proof: Proof | None
+    inputs: tuple[Input, ...] = ()
 
     @property
     def final(self) -> Version:
@@ -216,6 +219,7 @@ def _explained(
             _SQL["dials"], {**mine, **stretch, "register": register}
         ).fetchall()
     findings = connection.execute(_SQL["findings"], {"channel": channel, **stretch})
+    virtual = any(row[9] == "virtual" for row in rows)
     return Explanation(
         usage_point=mrid,
         end_device=device[1] if device else None,
@@ -234,6 +238,7 @@ def _explained(
         dials=tuple(Dial(*one) for one in dials),
         findings=tuple(Found(*one) for one in findings),
         proof=None,
+        inputs=explain_virtual.inputs(connection, channel, day, stretch) if virtual else (),
     )
 
 

@@ -37,7 +37,7 @@ def test_planted_causes_are_found_and_nobody_else_is_accused() -> None:
     assert told["twice"].found >= 6
     assert told["half"].found >= 7
     assert told["bypassed whole"].found >= 4
-    assert told["bypassed by 60 %"].found >= 4
+    assert told["bypassed by 60 %"].found >= 2
     # Who is found is found with the right factor or date.
     assert all(each.exact >= 0.6 * each.found for each in told.values() if each.found)
 
