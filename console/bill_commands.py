@@ -13,6 +13,7 @@ import typer
 from console import bill_cycle_commands, bill_holds_commands, show, store
 from mdm import acknowledgement as acknowledgements
 from mdm import (
+    correction_log,
     cycle,
     cycle_status,
     daily_group,
@@ -22,8 +23,9 @@ from mdm import (
     replay,
 )
 from mdm.acknowledgement import Taken
+from mdm.correction_log import LoggedFigure
 from mdm.cycle import Cycle, Problem
-from mdm.cycle_status import Status
+from mdm.cycle_status import CorrectedFigure, Status
 from mdm.delivery_access import Access
 from mdm.delivery_files import DeliveryError
 from mdm.export import formats
@@ -67,6 +69,7 @@ def run(
         show.done(
             f"{opened}: {done.usage_points:,} usage points, {done.written:,} written, "
             f"{done.unchanged:,} unchanged, {done.corrected:,} corrected after billing"
+            + (f", {done.logged:,} changed too little" if done.logged else "")
         )
         _status(connection, opened)
     _problems(done.problems)
@@ -241,23 +244,32 @@ def release(
 
 @app.command("corrections")
 def corrections(group: GroupName, first: First) -> None:
-    """List the figures that changed after they were billed.
+    """List the figures that changed after they were billed: corrected, or logged as too small.
 
     Example: miqyas bill corrections monthly 2026-06-01
     """
     with store.connection() as connection:
-        found = cycle_status.corrections(connection, _chosen(connection, group, first.date()))
+        chosen = _chosen(connection, group, first.date())
+        found = cycle_status.corrections(connection, chosen)
+        logged = correction_log.logged(connection, chosen.id)
     for key in dict.fromkeys((c.usage_point, c.old_version, c.new_version, c.state) for c in found):
         point, old, new, state = key
-        rows = [
-            (f"{c.name} {c.part}", c.old, c.new, c.difference, c.unit)
-            for c in found
-            if (c.usage_point, c.old_version, c.new_version, c.state) == key
-        ]
-        columns = ["figure", "billed #", "now #", "difference #", "unit"]
-        show.table(f"{point}, version {new} corrects {old}: {state}", columns, rows)
-    if not found:
+        mine = [c for c in found if (c.usage_point, c.old_version, c.new_version, c.state) == key]
+        kind = "corrects"
+        if sum(c.new_estimated for c in mine) < sum(c.old_estimated for c in mine):
+            kind = "trues up the estimates of"
+        _changed(f"{point}, version {new} {kind} {old}: {state}", mine)
+    for key_ in dict.fromkeys((c.usage_point, c.version, c.logged_at) for c in logged):
+        same = [c for c in logged if (c.usage_point, c.version, c.logged_at) == key_]
+        point, version, at = key_
+        _changed(f"{point}, version {version} stands, logged {at:%Y-%m-%d}: too small", same)
+    if not found and not logged:
         show.done("No figure has changed after it was billed.")
+
+
+def _changed(title: str, figures: Sequence[CorrectedFigure | LoggedFigure]) -> None:
+    rows = [(f"{c.name} {c.part}", c.old, c.new, c.difference, c.unit) for c in figures]
+    show.table(title, ["figure", "billed #", "now #", "difference #", "unit"], rows)
 
 
 @app.command("replay")

@@ -103,6 +103,7 @@ class Run:
     unchanged : for which nothing was written
     waiting : that changed while their export awaits its acknowledgement: run again after it
     withdrawn : whose pending correction is void, since the inputs are again as billed
+    logged : that changed after billing by less than matters: see ``correction_limit``
     problems : that could not be computed
     held_back : ids of those that wait though their deadline is past, since they were not settled
     """
@@ -113,6 +114,7 @@ class Run:
     unchanged: int = 0
     waiting: int = 0
     withdrawn: int = 0
+    logged: int = 0
     problems: tuple[Problem, ...] = field(default=())
     held_back: tuple[int, ...] = field(default=())
 

@@ -168,13 +168,18 @@ GROUP BY s.state
 
 -- name: corrections
 SELECT p.mrid, o.version, n.version, n.state, c.raised_at, i.name, t.name, i.part, i.unit,
-       i.old_value, i.new_value, i.difference
+       i.old_value, i.new_value, i.difference, coalesce(od.estimated, 0),
+       coalesce(nd.estimated, 0)
 FROM correction c
 JOIN determinant_set o ON o.id = c.old_set_id
 JOIN determinant_set n ON n.id = c.new_set_id
 JOIN usage_point p ON p.id = n.usage_point_id
 JOIN correction_item i ON i.correction_id = c.id
 JOIN reading_type t ON t.id = i.reading_type_id
+LEFT JOIN determinant od ON od.determinant_set_id = o.id
+    AND (od.name, od.reading_type_id, od.part) = (i.name, i.reading_type_id, i.part)
+LEFT JOIN determinant nd ON nd.determinant_set_id = n.id
+    AND (nd.name, nd.reading_type_id, nd.part) = (i.name, i.reading_type_id, i.part)
 WHERE n.cycle_id = %(cycle)s
 ORDER BY c.id, i.name, t.name, i.part
 

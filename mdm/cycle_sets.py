@@ -13,7 +13,8 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mdm import cycle_columns
+from mdm import correction_log, cycle_columns
+from mdm.correction_log import Change
 from mdm.cycle_gates import Hold
 from mdm.determinants.batch import Batch
 from mdm.determinants.determinant import Determinant
@@ -27,7 +28,7 @@ _SQL = statements.load("mdm", "cycle.sql")
 SOFTWARE: Final = f"miqyas {metadata.version('miqyas')}, tzdata {metadata.version('tzdata')}"
 """What computes: the program and the rules of time zones that it goes by."""
 
-Outcome = Literal["written", "corrected", "unchanged", "waiting", "withdrawn"]
+Outcome = Literal["written", "corrected", "unchanged", "waiting", "withdrawn", "logged"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,19 +67,19 @@ class Standing(NamedTuple):
 _NOTHING: Final = Standing(0, None, None, None, None, None, None)
 
 
-def outcome(standing: Standing, draft: Draft, *, same_values: bool) -> Outcome:
+def outcome(standing: Standing, draft: Draft, *, bill_stands: bool) -> Outcome:
     """Decide what becomes of a draft.
 
     Parameters
     ----------
-    same_values : whether the draft's figures are those of the billed set
+    bill_stands : whether the draft's figures are those of the billed set, or nearly
     """
     if (standing.input_digest, standing.digest) == (draft.input_digest, draft.digest):
         return "unchanged"
     if standing.state == "exported":
         # It may be billed already: what comes of it is known when it is acknowledged.
         return "waiting"
-    if standing.billed is not None and same_values:
+    if standing.billed is not None and bill_stands:
         return "unchanged" if standing.current == standing.billed else "withdrawn"
     return "corrected" if standing.billed is not None else "written"
 
@@ -89,15 +90,26 @@ def write(
     """Write the drafts that are new; give how many had which outcome."""
     standing = _standing(connection, cycle_id, drafts)
     billed = _values(connection, [s.billed for s in standing.values() if s.billed is not None])
+    changes = _changes(standing, billed, drafts)
+    mattering = {
+        change.usage_point_id
+        for change in changes
+        if batch.tariff.corrections.matters(batch.tariff.unit, change.billed, change.now)
+    }
     outcomes = {
         draft.usage_point_id: outcome(
             standing[draft.usage_point_id],
             draft,
-            same_values=draft.usage_point_id in billed
-            and billed[draft.usage_point_id] == _figures(draft.determinants),
+            bill_stands=draft.usage_point_id in billed.keys() - mattering,
         )
         for draft in drafts
     }
+    small = [
+        c
+        for c in changes
+        if c.usage_point_id not in mattering
+        and outcomes[c.usage_point_id] in ("unchanged", "withdrawn")
+    ]
     moving = [d for d in drafts if outcomes[d.usage_point_id] not in ("unchanged", "waiting")]
     before = [standing[d.usage_point_id] for d in moving]
     gone = [s.current for s in before if s.current is not None and s.current != s.billed]
@@ -113,7 +125,26 @@ def write(
             [(standing[d.usage_point_id].billed, ids[d.usage_point_id]) for d in new],
             now,
         )
+    for point in correction_log.write(connection, small, now):
+        if outcomes[point] == "unchanged":
+            outcomes[point] = "logged"
     return Counter(outcomes.values())
+
+
+def _changes(
+    standing: Mapping[int, Standing], billed: Mapping[int, Figures], drafts: Sequence[Draft]
+) -> list[Change]:
+    """Give what differs from a bill."""
+    found = []
+    for draft in drafts:
+        before = standing[draft.usage_point_id]
+        if before.billed is None:
+            continue
+        figures = billed.get(draft.usage_point_id, set())
+        now = _figures(draft.determinants)
+        if figures != now:
+            found.append(Change(draft.usage_point_id, before.billed, draft.digest, figures, now))
+    return found
 
 
 def _standing(

@@ -71,7 +71,11 @@ class HeldUsagePoint:
 
 @dataclass(frozen=True, slots=True)
 class CorrectedFigure:
-    """A determinant that changed after it was billed."""
+    """A determinant that changed after it was billed.
+
+    ``old_estimated`` and ``new_estimated`` count the estimates that it was made from: fewer now
+    make the correction a true-up.
+    """
 
     usage_point: str
     old_version: int
@@ -85,6 +89,8 @@ class CorrectedFigure:
     old: Decimal | None
     new: Decimal | None
     difference: Decimal
+    old_estimated: int
+    new_estimated: int
 
 
 def status(connection: Connection, cycle: Cycle) -> Status:

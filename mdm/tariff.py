@@ -15,6 +15,7 @@ from typing import Final
 
 from mdm import tariff_declared as kinds
 from mdm.calendar import Calendar
+from mdm.correction_limit import Limit
 from mdm.determinants.rounding import Rounding
 from mdm.tariff_declared import Declared
 from mdm.tariff_gates import Gates
@@ -87,6 +88,7 @@ class Tariff:
     rolling_seconds : lengths of the moving demand windows [s]
     definition : the whole tariff as canonical JSON, from which it can be made again
     wait_days : how long actuals are waited for; None where the cycle says
+    corrections : from which difference on a change after billing matters
     """
 
     name: str
@@ -106,6 +108,7 @@ class Tariff:
     gates: Gates
     definition: str
     wait_days: int | None = None
+    corrections: Limit = field(default_factory=Limit)
     declared: tuple[Declared, ...] = ()
     losses: Mapping[str, tuple[tuple[date, Decimal], ...]] = field(default_factory=dict)
     proration: str = "readings"

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from mdm import calendar_file, tariff_declared, tariff_gates, tariff_parts
+from mdm.correction_limit import Limit
 from mdm.determinants.rounding import MODES, UNITS, Rounding
 from mdm.tariff import (
     BILLING_REGISTER,
@@ -32,7 +33,8 @@ from schemas import reading_type
 from schemas.reading_type import Commodity
 
 _KEYS = {
-    "name", "commodity", "effective_from", "calendar", "register", "interval", "determinants",
+    "name", "corrections",
+    "commodity", "effective_from", "calendar", "register", "interval", "determinants",
     "sources", "unit", "rounding", "demand", "gates", "window", "note", "determinant", "loss",
     "proration",
 }  # fmt: skip
@@ -126,6 +128,7 @@ def _tariff(content: dict[str, Any]) -> Tariff:
         proration=content.get("proration", "readings"),
         definition=json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":")),
         wait_days=tariff_gates.wait_days(content.get("window", {})),
+        corrections=Limit.of(content.get("corrections", {})),
     )
     _check(tariff)
     return tariff
