@@ -10,9 +10,10 @@ from typing import Annotated
 
 import typer
 
-from console import bill_cycle_commands, bill_holds_commands, show, store
+from console import bill_corrections, bill_cycle_commands, bill_holds_commands, show, store
 from mdm import acknowledgement as acknowledgements
 from mdm import (
+    correction_days,
     correction_log,
     cycle,
     cycle_status,
@@ -23,9 +24,8 @@ from mdm import (
     replay,
 )
 from mdm.acknowledgement import Taken
-from mdm.correction_log import LoggedFigure
 from mdm.cycle import Cycle, Problem
-from mdm.cycle_status import CorrectedFigure, Status
+from mdm.cycle_status import Status
 from mdm.delivery_access import Access
 from mdm.delivery_files import DeliveryError
 from mdm.export import formats
@@ -250,26 +250,11 @@ def corrections(group: GroupName, first: First) -> None:
     """
     with store.connection() as connection:
         chosen = _chosen(connection, group, first.date())
-        found = cycle_status.corrections(connection, chosen)
-        logged = correction_log.logged(connection, chosen.id)
-    for key in dict.fromkeys((c.usage_point, c.old_version, c.new_version, c.state) for c in found):
-        point, old, new, state = key
-        mine = [c for c in found if (c.usage_point, c.old_version, c.new_version, c.state) == key]
-        kind = "corrects"
-        if sum(c.new_estimated for c in mine) < sum(c.old_estimated for c in mine):
-            kind = "trues up the estimates of"
-        _changed(f"{point}, version {new} {kind} {old}: {state}", mine)
-    for key_ in dict.fromkeys((c.usage_point, c.version, c.logged_at) for c in logged):
-        same = [c for c in logged if (c.usage_point, c.version, c.logged_at) == key_]
-        point, version, at = key_
-        _changed(f"{point}, version {version} stands, logged {at:%Y-%m-%d}: too small", same)
-    if not found and not logged:
-        show.done("No figure has changed after it was billed.")
-
-
-def _changed(title: str, figures: Sequence[CorrectedFigure | LoggedFigure]) -> None:
-    rows = [(f"{c.name} {c.part}", c.old, c.new, c.difference, c.unit) for c in figures]
-    show.table(title, ["figure", "billed #", "now #", "difference #", "unit"], rows)
+        bill_corrections.shown(
+            cycle_status.corrections(connection, chosen),
+            correction_log.logged(connection, chosen.id),
+            correction_days.days(connection, chosen.id),
+        )
 
 
 @app.command("replay")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from mdm import cycle, cycle_status, delivery, replay
@@ -27,7 +27,7 @@ class Billed:
     ----------
     delivered, acknowledged : usage points in the first delivery, and acknowledged as billed
     delivered_again : usage points in the second delivery of the same cycle: none
-    invoices : that the invoicing system holds
+    invoices : that the invoicing system holds, as it lists them
     replayed, identical : determinant sets replayed from their named versions
     holds : what waits for a person
     problems : what must not be
@@ -37,7 +37,7 @@ class Billed:
     delivered: int
     acknowledged: int
     delivered_again: int
-    invoices: int
+    invoices: list[dict[str, Any]]
     replayed: int
     identical: int
     holds: tuple[HeldUsagePoint, ...]
@@ -85,7 +85,7 @@ def bill(url: str, first: date, until: date, *, now: datetime, output: Path) -> 
             delivered=done.items,
             acknowledged=done.billed,
             delivered_again=again.items,
-            invoices=len(system.ledger.invoices()),
+            invoices=system.ledger.invoices(),
             replayed=len(replayed),
             identical=sum(one.identical for one in replayed),
             holds=tuple(cycle_status.holds(connection, opened)),

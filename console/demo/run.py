@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
+import pandas as pd
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from console import show
-from console.demo import billing, collecting, reconciliation, record, stage
+from console.demo import billing, collecting, rating, reconciliation, record, stage
 from console.demo.billing import Billed
 from console.demo.collecting import Tally
 from console.demo.reconciliation import Reconciliation
@@ -44,6 +45,7 @@ class Outcome:
     Attributes
     ----------
     database, broker : what it ran on, in words
+    charges : what was invoiced beside what the truth costs, by sector
     phases : seconds by name
     problems : what must not be; empty when all is well
     """
@@ -57,6 +59,7 @@ class Outcome:
     raw: dict[str, int]
     billed: Billed
     reconciliation: Reconciliation
+    charges: pd.DataFrame
     phases: dict[str, float]
     problems: list[str] = field(default_factory=list)
 
@@ -105,6 +108,8 @@ def _acts(fleet: Fleet, ready: Stage, phases: dict[str, float], output: Path) ->
     ):
         raw = record.raw_counts(connection)
         found = reconciliation.reconcile(connection, fleet, billing.period(FIRST, UNTIL, ZONE))
+        sectors = {meter.usage_point: meter.sector for meter in fleet.meters}
+        charges, wrong = rating.charged(billed.invoices, found.bills, sectors)
     return Outcome(
         database=stage.describe(ready),
         broker=ready.broker.kind,
@@ -115,8 +120,9 @@ def _acts(fleet: Fleet, ready: Stage, phases: dict[str, float], output: Path) ->
         raw=raw,
         billed=billed,
         reconciliation=found,
+        charges=charges,
         phases=phases,
-        problems=[*found.violations, *billed.problems],
+        problems=[*found.violations, *wrong, *billed.problems],
     )
 
 

@@ -97,7 +97,7 @@ def told_as_json(outcome: Outcome, seconds: float) -> dict[str, Any]:
             "delivered": billed.delivered,
             "acknowledged": billed.acknowledged,
             "delivered_again": billed.delivered_again,
-            "invoices": billed.invoices,
+            "invoices": len(billed.invoices),
             "replayed": billed.replayed,
             "replayed_bit_identical": billed.identical,
             "holds": [
@@ -105,6 +105,7 @@ def told_as_json(outcome: Outcome, seconds: float) -> dict[str, Any]:
                 for h in billed.holds
             ],
         },
+        "invoiced": outcome.charges.to_dict("records"),
         "energy": [_energy(unit, part) for unit, part in done.groupby("unit", sort=True)],
         "bills": _records(found.bills.drop(columns="reading_type")),
     }
@@ -136,6 +137,11 @@ def _show_bills(outcome: Outcome) -> None:
             f"{told['difference']:,} {unit} over {told['usage_points']} usage points, "
             f"{told['exact']} of them exact"
         )
+    show.table(
+        "Invoiced, beside the truth at the same prices",
+        ["sector", "invoices #", "invoiced [KD] #", "true [KD] #", "exact #"],
+        _numbers(outcome.charges, ["sector", "invoices", "invoiced_kd", "true_kd", "exact"]),
+    )
 
 
 def _energy(unit: object, part: pd.DataFrame) -> dict[str, Any]:

@@ -10,7 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from mdm import correction_log, cycle, cycle_status, delivery, replay, tariff, tariff_file
+from mdm import (
+    correction_days,
+    correction_log,
+    cycle,
+    cycle_status,
+    delivery,
+    replay,
+    tariff,
+    tariff_file,
+)
 from mdm.acknowledgement import Acknowledgement
 from mdm.correction_limit import Figure, Limit
 from schemas import database, quality, statements
@@ -156,6 +165,10 @@ def test_estimates_that_were_billed_are_trued_up_in_their_own_period(house: Hous
     # The last quarter hour of the day is off-peak: that period's difference is all of it.
     parts = {part: c.difference for (name, part), c in sums.items() if name.startswith("time_of")}
     assert list(parts.values()) == [Decimal(2)]
+    # Which day it was: the third, and no other.
+    (day,) = correction_days.days(house.connection, house.this.id)
+    assert (str(day.day), day.part, day.unit) == ("2026-06-03", *parts, "kWh")
+    assert day.difference == Decimal(2)
     second = json.loads(house.bill().read_text("utf-8"))["usage_points"][0]
     for name in ("usage_point", "period_start", "period_end"):
         assert second[name] == first[name]
@@ -178,6 +191,7 @@ def test_files_of_corrections_are_rebuilt_bit_for_bit(house: House) -> None:
         assert all(one.identical for one in replay.of_export(house.connection, export))
 
 
-def test_every_statement_can_be_prepared(connection: Connection) -> None:
-    for name, text in statements.load("mdm", "correction_log.sql").items():
+@pytest.mark.parametrize("file", ["correction_log.sql", "correction_days.sql"])
+def test_every_statement_can_be_prepared(connection: Connection, file: str) -> None:
+    for name, text in statements.load("mdm", file).items():
         record.prepare(connection, name, text)
