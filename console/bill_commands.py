@@ -10,7 +10,14 @@ from typing import Annotated
 
 import typer
 
-from console import bill_corrections, bill_cycle_commands, bill_holds_commands, show, store
+from console import (
+    bill_answers,
+    bill_corrections,
+    bill_cycle_commands,
+    bill_holds_commands,
+    show,
+    store,
+)
 from mdm import acknowledgement as acknowledgements
 from mdm import (
     correction_days,
@@ -23,11 +30,9 @@ from mdm import (
     delivery_targets,
     replay,
 )
-from mdm.acknowledgement import Taken
 from mdm.cycle import Cycle, Problem
 from mdm.cycle_status import Status
 from mdm.delivery_access import Access
-from mdm.delivery_files import DeliveryError
 from mdm.export import formats
 from schemas import database
 from schemas.database import Connection
@@ -193,32 +198,13 @@ def acknowledge(
 
     Example: miqyas bill acknowledge monthly 2026-06-01
     """
+    if name is not None and file is None:
+        raise typer.BadParameter("name the file with its acknowledgements", param_hint="FILE.csv")
     with _settled(group, first.date()) as (connection, chosen):
         if name is None or file is None:
-            found = delivery.collect(
-                connection, chosen, now=store.now(connection), access=Access.of(Settings())
-            )
-            for problem in found.problems:
-                show.problem(problem)
-            show.done(f"{show.count(found.files, 'file')}, {_taken(found.taken)}")
-            raise typer.Exit(bool(found.problems))
-        sent = {one.name: one for one in delivery.exports(connection, chosen)}
-        if name not in sent:
-            known = ", ".join(sent) or "none yet"
-            raise DeliveryError(f"{chosen} has no export {name!r}; there are: {known}")
-        given = list(delivery_folder.acknowledgements(file.name, file.read_bytes()))
-        with connection.transaction():
-            taken = acknowledgements.take(
-                connection, sent[name].id, given, now=store.now(connection)
-            )
-    show.done(f"{name}: {show.count(len(given), 'acknowledgement')}, {_taken(taken)}")
-
-
-def _taken(taken: Taken) -> str:
-    """Say what became of acknowledgements; name those that fit nothing."""
-    for given, why in taken.strays:
-        show.problem(f"{given.usage_point}, version {given.version}: {given.outcome}, but {why}")
-    return f"{taken.new:,} of them new"
+            bill_answers.collect(connection, chosen)
+        else:
+            bill_answers.take(connection, chosen, name, file)
 
 
 @app.command("release")

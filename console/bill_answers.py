@@ -1,0 +1,53 @@
+"""What receivers say became of bills, for ``miqyas bill acknowledge``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from console import show, store
+from mdm import acknowledgement, delivery, delivery_folder
+from mdm.acknowledgement import Taken
+from mdm.cycle import Cycle
+from mdm.delivery_access import Access
+from mdm.delivery_files import DeliveryError
+from schemas.database import Connection
+from schemas.settings import Settings
+
+
+def collect(connection: Connection, chosen: Cycle) -> None:
+    """Take what receivers of folders and SFTP left; exit with 1 if a file is none."""
+    found = delivery.collect(
+        connection, chosen, now=store.now(connection), access=Access.of(Settings())
+    )
+    for problem in found.problems:
+        show.problem(problem)
+    show.done(f"{show.count(found.files, 'file')}, {_told(found.taken)}")
+    if found.problems:
+        raise typer.Exit(1)
+
+
+def take(connection: Connection, chosen: Cycle, name: str, file: Path) -> None:
+    """Take the acknowledgements of an export from a file.
+
+    Raises
+    ------
+    DeliveryError
+        if the cycle has no such export or the file holds no acknowledgements.
+    """
+    sent = {one.name: one for one in delivery.exports(connection, chosen)}
+    if name not in sent:
+        known = ", ".join(sent) or "none yet"
+        raise DeliveryError(f"{chosen} has no export {name!r}; there are: {known}")
+    given = list(delivery_folder.acknowledgements(file.name, file.read_bytes()))
+    with connection.transaction():
+        taken = acknowledgement.take(connection, sent[name].id, given, now=store.now(connection))
+    show.done(f"{name}: {show.count(len(given), 'acknowledgement')}, {_told(taken)}")
+
+
+def _told(taken: Taken) -> str:
+    """Say what became of acknowledgements; name those that fit nothing."""
+    for given, why in taken.strays:
+        show.problem(f"{given.usage_point}, version {given.version}: {given.outcome}, but {why}")
+    return f"{taken.new:,} of them new"
