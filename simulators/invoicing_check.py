@@ -37,6 +37,7 @@ _MANIFEST: Final = (
     "format", "export", "billing_group", "starts_on", "ends_on", "prepared_at", "usage_points",
     "corrections", "determinants", "sums", "files", "versions",
 )  # fmt: skip
+_MORE: Final = ("left_out", "addressee")
 _FILE: Final = ("name", "media_type", "bytes", "sha256", "usage_points")
 
 
@@ -73,6 +74,10 @@ class Bill:
         """Give the first line of a determinant."""
         return next((line for line in self.lines if line["determinant"] == determinant), None)
 
+    def values(self, determinant: str) -> list[Decimal | None]:
+        """Give a determinant's values: one, or one a part."""
+        return [line["value"] for line in self.lines if line["determinant"] == determinant]
+
 
 def manifest(content: bytes, export: str) -> dict[str, Any]:
     """Read a manifest.
@@ -83,7 +88,7 @@ def manifest(content: bytes, export: str) -> dict[str, Any]:
         with every reason.
     """
     found = _json(content)
-    reasons = _fields(found, _MANIFEST, (), "manifest")
+    reasons = _fields(found, _MANIFEST, _MORE, "manifest")
     if reasons:
         raise Malformed(reasons)
     if found["format"] != "miqyas-manifest/1":
@@ -133,12 +138,13 @@ def objections(bill: Bill) -> list[str]:
         reasons.append("the consumption is negative")
     elif consumption["unit"] not in _UNITS:
         reasons.append(f"the unit {consumption['unit']!r} is not invoiced here")
-    parts = [line for line in bill.lines if line["determinant"] == "time_of_use_consumption"]
-    whole = bill.line("interval_consumption")
-    if parts and whole and whole["value"] is not None:
-        total = sum((line["value"] or Decimal(0) for line in parts), Decimal(0))
-        if total != whole["value"]:
-            reasons.append(f"time-of-use parts sum to {total}, not to {whole['value']}")
+    parts, wholes = bill.values("time_of_use_consumption"), bill.values("interval_consumption")
+    if parts and wholes and None not in wholes:
+        total, whole = (
+            sum((v or Decimal(0) for v in some), Decimal(0)) for some in (parts, wholes)
+        )
+        if total != whole:
+            reasons.append(f"time-of-use parts sum to {total}, not to {whole}")
     changed = [line for line in bill.lines if line.get("difference") is not None]
     wrong = [line["determinant"] for line in changed if not _differs(line)]
     return reasons + [f"{name}: difference is not value − previous" for name in wrong]

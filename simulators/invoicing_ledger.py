@@ -114,7 +114,10 @@ class Ledger:
         """
         self._db.execute("BEGIN IMMEDIATE")
         try:
-            answer: Answer = {"acknowledgements": [self._invoice(export, bill) for bill in bills]}
+            to = (self.manifest(export) or {}).get("addressee", "")
+            answer: Answer = {
+                "acknowledgements": [self._invoice(export, bill, to) for bill in bills]
+            }
             self._db.execute(
                 "INSERT INTO file VALUES (?, ?, ?, ?)", [export, name, sha256, json.dumps(answer)]
             )
@@ -159,7 +162,7 @@ class Ledger:
         """List rejected bills, oldest first."""
         return [dict(row) for row in self._db.execute("SELECT * FROM rejection ORDER BY id")]
 
-    def _invoice(self, export: str, bill: Bill) -> dict[str, Any]:
+    def _invoice(self, export: str, bill: Bill, addressee: str) -> dict[str, Any]:
         """Write one invoice, or find it written, or reject the bill."""
         reasons, items = self._objections(bill), []
         if not reasons:
@@ -174,7 +177,7 @@ class Ledger:
                 [bill.key, export, bill.usage_point, "; ".join(reasons)],
             )
         elif written is None:
-            self._write(export, bill, items)
+            self._write(export, bill, items, addressee)
         return {
             "key": bill.key,
             "usage_point": bill.usage_point,
@@ -222,7 +225,7 @@ class Ledger:
             [bill.usage_point, bill.period_start.isoformat(), bill.period_end.isoformat()],
         ).fetchall()
 
-    def _write(self, export: str, bill: Bill, items: Sequence[Item]) -> None:
+    def _write(self, export: str, bill: Bill, items: Sequence[Item], addressee: str) -> None:
         line, account = bill.line("consumption"), self._books.accounts.of(bill.usage_point)
         assert line  # noqa: S101  # objections() has looked
         assert account  # noqa: S101
@@ -243,8 +246,9 @@ class Ledger:
             "lines": json.dumps(bill.lines, default=lambda value: f"{value:f}"),
             "kind": kind,
             "account": account.id,
-            "addressee_en": account.addressee_en,
-            "addressee_ar": account.addressee_ar,
+            # Whom the export names goes before whom the account does.
+            "addressee_en": addressee or account.addressee_en,
+            "addressee_ar": addressee or account.addressee_ar,
             "items": json.dumps([item.plain() for item in items]),
             "amount_kd": f"{invoicing_rating.total(items):.3f}",
         }

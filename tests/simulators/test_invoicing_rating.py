@@ -19,7 +19,7 @@ from simulators.invoicing_check import Bill
 from simulators.invoicing_ledger import Books
 from simulators.invoicing_prices import PriceError
 from simulators.invoicing_rating import NotPriced
-from tests.simulators.test_invoicing import Sender, bill, line
+from tests.simulators.test_invoicing import Sender, bill, content, line, manifest
 
 KUWAIT = invoicing_prices.kuwait()
 
@@ -210,6 +210,29 @@ def test_an_invoice_of_a_ministry_and_its_balance(sender: Sender) -> None:
     assert (account["balance_kd"], len(account["invoices"])) == ("15.626", 2)
     for path in ("/invoices/3", "/accounts/nobody"):
         assert sender.client.get(path).status_code == 404
+
+
+def test_an_export_that_names_its_addressee_is_sent_there(sender: Sender) -> None:
+    file = content(bill("UP-4"))
+    named = {"addressee": "Ministry of Works", "left_out": []}
+    assert sender.announce(manifest(file, 1, **named)).status_code == 200
+    assert sender.post(file).status_code == 200
+    assert get(sender, "/invoices/1")["addressee_en"] == "Ministry of Works"
+
+
+def test_a_bill_in_parts_is_charged_part_by_part(sender: Sender) -> None:
+    lines = [
+        line(name, value, part=part)
+        for part, value in (("2026-06-01/2026-06-16", "112.500"), ("2026-06-16/2026-07-01", "200"))
+        for name in ("consumption", "interval_consumption", "time_of_use_consumption")
+    ]
+    (given_,) = sender.send(bill("UP-4") | {"determinants": lines})
+    assert given_["outcome"] == "billed", given_
+    items = get(sender, "/invoices/1")["items"]
+    assert [(i["part"][:10], i["amount_kd"]) for i in items] == [
+        ("2026-06-01", "0.225"),
+        ("2026-06-16", "0.400"),
+    ]
 
 
 def test_corrections_are_credit_and_debit_notes(sender: Sender) -> None:
