@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mdm import intake_installed, intake_registers, intake_touched
+from mdm import intake_installed, intake_registers, intake_touched, readings_columns
 from mdm.intake_installed import Installed
 from mdm.intake_touched import Touched
 from schemas import binary_copy, statements
@@ -78,21 +78,26 @@ def claim(connection: Connection, *, now: datetime, limit: int) -> Claim | None:
     limit : arrivals to start from
     """
     limits: dict[str, object] = {"now": now, "limit": limit}
-    devices = np.unique(_together(connection, "due_arrivals", limits, end_device_id="int4")[0])
+    devices = readings_columns.distinct(
+        _together(connection, "due_arrivals", limits, end_device_id="int4")[0]
+    )
     if not len(devices):
         return None
     limits = {"end_devices": binary_copy.array(devices)}
     (points,) = _together(connection, "lock_usage_points", limits, id="int4")
     installed = intake_installed.installed(connection, points)
-    known = np.unique(installed.end_device)
+    known = readings_columns.distinct(installed.end_device)
     # A meter at a usage point that another run holds is left to that run.
     limits = {
-        "end_devices": binary_copy.array(np.union1d(known, devices)),
+        "end_devices": binary_copy.array(
+            readings_columns.distinct(np.concatenate([known, devices]))
+        ),
         "usage_points": binary_copy.array(points),
     }
     (elsewhere,) = _together(connection, "installed_elsewhere", limits, end_device_id="int4")
-    unknown = np.setdiff1d(np.setdiff1d(devices, known), elsewhere)
-    mine = np.setdiff1d(np.union1d(known, unknown), elsewhere)
+    unknown = devices[~np.isin(devices, known) & ~np.isin(devices, elsewhere)]
+    mine = readings_columns.distinct(np.concatenate([known, unknown]))
+    mine = mine[~np.isin(mine, elsewhere)]
     number, device, start, end = _together(
         connection,
         "arrivals_of",
@@ -179,7 +184,9 @@ def works(taken: Claim) -> Iterator[Work]:
         chosen = installed.rows(mine & (installed.interval_seconds == interval))
         here = np.isin(touched.usage_point, chosen.usage_point)
         edge = np.isin(touched.edge_usage_point, chosen.usage_point)
-        days = np.unique(np.concatenate([touched.day[here], touched.edge_day[edge]]))
+        days = readings_columns.distinct(
+            np.concatenate([touched.day[here], touched.edge_day[edge]])
+        )
         for first, last in _stretches(days):
             inside = here & (touched.day >= first) & (touched.day <= last)
             beside = edge & (touched.edge_day >= first) & (touched.edge_day <= last)
@@ -207,6 +214,11 @@ def _together(
 def _examples(installed: Installed, interval: int) -> list[int]:
     """Give one installation for each zone and commodity among those of an interval length."""
     mine = np.flatnonzero(installed.interval_seconds == interval)
+    if not len(mine):
+        return []
+    first = installed.zone[mine] == installed.zone[mine[0]]
+    if first.all() and (installed.commodity[mine] == installed.commodity[mine[0]]).all():
+        return [int(mine[0])]
     zone = np.unique(installed.zone[mine], return_inverse=True)[1]
     commodity, place = np.unique(installed.commodity[mine], return_inverse=True)
     first = np.unique(zone * len(commodity) + place, return_index=True)[1]

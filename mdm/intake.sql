@@ -79,7 +79,11 @@ SELECT w.usage_point_id, w.reading_type_id, %(interval)s
 FROM unnest(%(usage_points)s::integer[], %(reading_types)s::smallint[])
     AS w (usage_point_id, reading_type_id)
 ON CONFLICT (usage_point_id, reading_type_id, interval_seconds) DO NOTHING
-RETURNING id, usage_point_id, reading_type_id
+
+-- name: channel_numbers
+WITH counter AS MATERIALIZED (SELECT pg_get_serial_sequence('channel', 'id')::regclass AS name)
+SELECT nextval(counter.name)::integer AS id
+FROM counter CROSS JOIN generate_series(1, %(rows)s::integer)
 
 -- name: end_device_names
 SELECT id, mrid FROM end_device WHERE id = ANY(%(end_devices)s)

@@ -10,11 +10,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from mdm import readings_columns
 from mdm.intake_channels import Channels
 from mdm.intake_installed import Installed
 from mdm.intake_layout import Layout
 from mdm.intake_registers import Dials
-from schemas import quality, reading_type, statements
+from schemas import binary_copy, quality, reading_type, statements
 from schemas.database import Connection
 from schemas.quality import QualityClass
 from validation.dials import DialSteps
@@ -77,11 +78,12 @@ def steps(dials: Dials, installed: Installed, channels: Channels, layout: Layout
 
 
 def _sectors(connection: Connection, channels: Channels) -> NDArray[np.str_]:
-    points = np.unique(channels.usage_point)
-    rows = connection.execute(_SQL["sectors"], {"usage_points": points.tolist()}).fetchall()
-    known: dict[int, str] = dict(rows)
-    by_point = np.array([known[point] for point in points.tolist()], dtype=np.str_)
-    return by_point[np.searchsorted(points, channels.usage_point)]
+    points = readings_columns.distinct(channels.usage_point)
+    limits = {"usage_points": binary_copy.array(points)}
+    point, sector = binary_copy.read(connection, _SQL["sectors"], limits, ("int4", "text"))
+    order = np.argsort(point.values)
+    row = order[np.searchsorted(point.values, channels.usage_point, sorter=order)]
+    return sector.values[row].astype(np.str_)
 
 
 @cache

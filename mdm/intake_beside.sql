@@ -1,2 +1,2 @@
 -- name: sectors
-SELECT id, sector FROM usage_point WHERE id = ANY (%(usage_points)s::integer[]);
+SELECT id, sector FROM usage_point WHERE id = ANY (%(usage_points)s::integer[])

@@ -15,17 +15,20 @@ from mdm import (
     intake_channels,
     intake_delivered,
     intake_layout,
+    intake_light,
     intake_outages,
     intake_place,
     intake_raw,
     intake_references,
     intake_registers,
     intake_targets,
+    readings_columns,
 )
 from mdm.intake import Work
 from mdm.intake_channels import Channels, History
 from mdm.intake_installed import Installed
 from mdm.intake_layout import Layout, Weeks
+from mdm.intake_light import Light
 from mdm.intake_place import Lines, Unplaced
 from mdm.intake_raw import RawBlocks
 from mdm.intake_registers import Dials
@@ -57,6 +60,7 @@ class Intake:
     history : what the record has
     settled : shape (c, d, n), True where a person's decision stands; None for nowhere
     lost : shape (c, d, n), True where what came could not be placed; None for nowhere
+    touched : shape (c, d), target days for which something came
     dials : register readings, by installations
     installed : the installations that ``dials`` counts
     raw, unplaced : raw blocks, and those of them that could not be placed
@@ -68,6 +72,7 @@ class Intake:
     history: History
     settled: NDArray[np.bool_] | None
     lost: NDArray[np.bool_] | None
+    touched: NDArray[np.bool_]
     dials: Dials
     installed: Installed
     raw: RawBlocks
@@ -84,12 +89,19 @@ class Share:
     layout : its days and those that may influence them
     before : days of the layout before the work's first
     dials : register readings of the layout's days, by installations of the work
+    looked_from : since when it is known which days are recorded [s]
+    light : what takes the place of the history; None where the whole history is in the layout
+    news : usage points and moments [s] of register readings that came with this run, shape (2, k);
+        None where any of them may be news
     """
 
     work: Work
     layout: Layout
     before: int
     dials: Dials
+    looked_from: int
+    light: Light | None = None
+    news: NDArray[np.int64] | None = None
 
 
 def intakes(
@@ -114,23 +126,78 @@ def intakes(
             yield found
 
 
-def shares(connection: Connection, work: Work, weeks: Weeks, now: datetime) -> Iterator[Share]:
+def shares(
+    connection: Connection, work: Work, weeks: Weeks, now: datetime, *, light: bool = False
+) -> Iterator[Share]:
     """Part a work by usage points, so that the cube of each part stays within bounds.
 
     Usage points of which the record has no day yet have no history: many of them go together.
+
+    Parameters
+    ----------
+    light : whether usage points that may need no history go without it; ``heavier`` is for those
+        that do
     """
-    points = np.unique(np.concatenate([work.usage_point, work.edge_usage_point]))
+    points = readings_columns.distinct(np.concatenate([work.usage_point, work.edge_usage_point]))
     known = intake_channels.of_points(connection, points, work.interval_seconds)
     wide = _layout(work, weeks, now, HISTORY)
     recorded = intake_channels.recorded(connection, known, wide)
-    for chosen, layout in (
-        (points[~np.isin(points, recorded)], _layout(work, weeks, now, _MARGIN)),
-        (recorded, wide),
-    ):
-        # Two channels at most usage points: active and reactive energy.
-        size = max(1, _CELLS // (2 * layout.count * layout.width))
-        for first in range(0, len(chosen), size):
-            yield _share(connection, work, layout, chosen[first : first + size])
+    start = int(wide.bounds[0])
+    fresh = points[~np.isin(points, recorded)]
+    yield from _parted(connection, work, _layout(work, weeks, now, _MARGIN), fresh, start)
+    if light and len(recorded):
+        groups = intake_light.groups(connection, work, known, recorded, start)
+        for day, chosen, stretches in groups:
+            recorded = recorded[~np.isin(recorded, chosen)]
+            yield from _lightly(connection, work, wide, chosen, Light(stretches, day))
+    yield from _parted(connection, work, wide, recorded, start)
+
+
+def heavier(
+    connection: Connection,
+    share: Share,
+    points: NDArray[np.int32],
+    *,
+    weeks: Weeks,
+    now: datetime,
+) -> Iterator[Share]:
+    """Give usage points of a light share with more of their history.
+
+    Parameters
+    ----------
+    points : ascending
+    """
+    light, work = share.light, share.work
+    if light is None:
+        raise ValueError("a share that has the whole history has no heavier one")
+    wide = _layout(work, weeks, now, HISTORY)
+    if light.margin + 1 < len(intake_light.MARGINS):
+        told = replace(light, margin=light.margin + 1)
+        more = _lightly(connection, work, wide, points, told)
+    else:
+        more = _parted(connection, work, wide, points, int(wide.bounds[0]))
+    for each in more:
+        yield replace(each, news=share.news)
+
+
+def _lightly(
+    connection: Connection, work: Work, wide: Layout, points: NDArray[np.int32], light: Light
+) -> Iterator[Share]:
+    """Give shares that begin some days before the first that came, but end as the wide ones."""
+    before = intake_light.MARGINS[light.margin]
+    at = (work.first - wide.first).days + light.first - before
+    layout = wide.part(max(at, 0), wide.count)
+    for share in _parted(connection, work, layout, points, int(wide.bounds[0])):
+        yield replace(share, light=light)
+
+
+def _parted(
+    connection: Connection, work: Work, layout: Layout, points: NDArray[np.int32], start: int
+) -> Iterator[Share]:
+    # Two channels at most usage points: active and reactive energy.
+    size = max(1, _CELLS // (2 * layout.count * layout.width))
+    for first in range(0, len(points), size):
+        yield _share(connection, work, layout, points[first : first + size], start)
 
 
 def _layout(work: Work, weeks: Weeks, now: datetime, margin: int) -> Layout:
@@ -142,7 +209,9 @@ def _layout(work: Work, weeks: Weeks, now: datetime, margin: int) -> Layout:
     return intake_layout.of(first, (last - first).days + 1, work.zone, work.interval_seconds, week)
 
 
-def _share(connection: Connection, work: Work, layout: Layout, points: NDArray[np.int32]) -> Share:
+def _share(
+    connection: Connection, work: Work, layout: Layout, points: NDArray[np.int32], start: int
+) -> Share:
     here, edge = np.isin(work.usage_point, points), np.isin(work.edge_usage_point, points)
     part = replace(
         work,
@@ -154,12 +223,12 @@ def _share(connection: Connection, work: Work, layout: Layout, points: NDArray[n
     )
     registers = intake_raw.registers(
         connection,
-        np.unique(part.installed.end_device),
+        readings_columns.distinct(part.installed.end_device),
         int(layout.bounds[0]),
         int(layout.bounds[-1]),
     )
     dials = intake_registers.dials(registers, part.installed)
-    return Share(part, layout, (work.first - layout.first).days, dials)
+    return Share(part, layout, (work.first - layout.first).days, dials, start)
 
 
 def intake(
@@ -168,7 +237,7 @@ def intake(
     """Load some usage points; None where there is nothing to validate. See ``intakes``."""
     work, layout, dials = share.work, share.layout, share.dials
     work = replace(work, day=work.day + share.before, edge_day=work.edge_day + share.before)
-    devices = np.unique(work.installed.end_device)
+    devices = readings_columns.distinct(work.installed.end_device)
     steps = intake_registers.steps(dials, work.installed, layout)
     days = intake_targets.reach(work.day if len(work.day) else work.edge_day)
     raw = _raw(connection, devices, layout, days)
@@ -178,7 +247,7 @@ def intake(
     history = intake_channels.history(connection, channels, layout)
     row = channels.rows_of(work.installed.usage_point[steps.installation], steps.interval_type)
     spans = intake_targets.spans(steps, row, work.installed, layout)
-    target = intake_targets.targets(work, channels, history, spans, layout)
+    target = intake_targets.targets(work, channels, history, spans, layout, news=share.news)
     if not target.any():
         return None
     wider = intake_targets.reach(np.flatnonzero(target.any(axis=0)), days)
@@ -209,6 +278,7 @@ def intake(
         history=seen.history,
         settled=settled,
         lost=lost,
+        touched=intake_targets.touched(work, channels, layout)[:, slice(*cut)] & seen.target,
         dials=dials,
         installed=work.installed,
         raw=raw,

@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from mdm import readings_columns
 from schemas import binary_copy, reading_type, statements
 from schemas.binary_copy import Column
 from schemas.database import Connection
@@ -129,7 +130,7 @@ def _moduli(
     own : the registry's for all registers of an end device; NULL where the driver's count
     """
     table = np.zeros((len(end_device), _WIDTH), np.int64)
-    open_ = np.unique(end_device[binary_copy.nulls(own)])
+    open_ = readings_columns.distinct(end_device[binary_copy.nulls(own)])
     if len(open_):
         limits = {"end_devices": binary_copy.array(open_)}
         known = connection.execute(_SQL["wraps"], limits).fetchall()

@@ -123,7 +123,9 @@ def at_installations(
     end = start + raw.length[block].astype(np.int64) * raw.interval_seconds[block]
     there = (start < installed.ends_at[row]) & (end > installed.starts_at[row])
     block, row = block[there], row[there]
-    return block, row, np.setdiff1d(np.arange(len(raw)), block)
+    placed = np.zeros(len(raw), np.bool_)
+    placed[block] = True
+    return block, row, np.flatnonzero(~placed)
 
 
 def place(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mdm import readings_columns
 from mdm.intake import Work
 from mdm.intake_channels import Channels, History
 from mdm.intake_installed import Installed
@@ -40,23 +41,42 @@ def spans(steps: Steps, row: NDArray[np.intp], installed: Installed, layout: Lay
 
 
 def targets(
-    work: Work, channels: Channels, history: History, spans_: Spans, layout: Layout
+    work: Work,
+    channels: Channels,
+    history: History,
+    spans_: Spans,
+    layout: Layout,
+    *,
+    news: NDArray[np.int64] | None = None,
 ) -> NDArray[np.bool_]:
     """Choose the days to validate, shape (c, d).
 
     Beside the touched days: days that were never recorded between known ones, so that what is
     missing is known to be; and recorded days with doubtful slots, where a register span or a
-    neighbouring slot that may now be better reaches into them.
+    neighbouring slot that may now be better reaches into them. A day beside a touched one has
+    nothing new where no register came with it and all that is in doubt is on a straight line.
+
+    Parameters
+    ----------
+    news : usage points and moments [s] of new register readings, shape (2, k); None for any
     """
     covered = _covered(work.installed, layout)[_point_rows(work.installed, channels)]
-    target = _of_points(channels, work.usage_point, work.day, layout.count) & covered
+    target = touched(work, channels, layout) & covered
     doubtful = history.doubtful()
     some = doubtful.any(axis=2) & history.recorded
-    target |= _of_points(channels, work.edge_usage_point, work.edge_day, layout.count) & some
+    beside = _of_points(channels, work.edge_usage_point, work.edge_day, layout.count) & some
+    if news is not None:
+        beside &= history.open().any(axis=2) | _told(channels, news, layout)
+    target |= beside
     target |= _holes(target, history.recorded) & covered
     _reach_spans(target, some, spans_, layout.width)
     target |= _reach_neighbours(target, doubtful, layout) & history.recorded
     return target
+
+
+def touched(work: Work, channels: Channels, layout: Layout) -> NDArray[np.bool_]:
+    """Tell the days for which something came, shape (c, d)."""
+    return _of_points(channels, work.usage_point, work.day, layout.count)
 
 
 def moved(spans_: Spans, target: NDArray[np.bool_], layout: Layout, days: tuple[int, int]) -> Spans:
@@ -94,11 +114,19 @@ def outside(
     return result
 
 
+def _told(channels: Channels, news: NDArray[np.int64], layout: Layout) -> NDArray[np.bool_]:
+    """Tell the days of channels in or at the edge of which a register was read, shape (c, d)."""
+    point, moment = news
+    after = layout.day_of(moment)
+    before = layout.day_of(moment - 1)
+    return _of_points(channels, np.tile(point, 2), np.concatenate([after, before]), layout.count)
+
+
 def _of_points(
-    channels: Channels, usage_point: NDArray[np.int32], day: NDArray[np.int32], count: int
+    channels: Channels, usage_point: NDArray[Any], day: NDArray[Any], count: int
 ) -> NDArray[np.bool_]:
     """Give days of usage points as days of their channels."""
-    points = np.unique(channels.usage_point)
+    points = readings_columns.distinct(channels.usage_point)
     known = np.isin(usage_point, points) & (day >= 0) & (day < count)
     mask = np.zeros((len(points), count), np.bool_)
     mask[np.searchsorted(points, usage_point[known]), day[known]] = True
@@ -106,7 +134,7 @@ def _of_points(
 
 
 def _point_rows(installed: Installed, channels: Channels) -> NDArray[np.intp]:
-    return np.searchsorted(np.unique(installed.usage_point), channels.usage_point)
+    return np.searchsorted(readings_columns.distinct(installed.usage_point), channels.usage_point)
 
 
 def _covered(installed: Installed, layout: Layout, *, whole: bool = False) -> NDArray[np.bool_]:
@@ -119,7 +147,8 @@ def _covered(installed: Installed, layout: Layout, *, whole: bool = False) -> ND
     start, end = layout.bounds[:-1], layout.bounds[1:]
     since, until = installed.starts_at[:, None], installed.ends_at[:, None]
     there = (since <= start) & (end <= until) if whole else (since < end) & (start < until)
-    points, place = np.unique(installed.usage_point, return_inverse=True)
+    points = readings_columns.distinct(installed.usage_point)
+    place = np.searchsorted(points, installed.usage_point)
     covered = np.zeros((len(points), layout.count), np.bool_)
     np.logical_or.at(covered, place, there)
     return covered

@@ -147,8 +147,9 @@ def _touched(
     count = np.maximum(np.minimum(to + 1, found.over) - from_, 0)
     row = np.repeat(np.arange(len(count)), count)
     within = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
-    inside = np.unique(_keys(installed, found.place[row], from_[row] + within))
-    beside = np.setdiff1d(edges, inside)
+    inside = readings_columns.distinct(_keys(installed, found.place[row], from_[row] + within))
+    beside = readings_columns.distinct(edges)
+    beside = beside[readings_columns.places((inside,), (beside,)) < 0]
     points, example = np.unique(installed.usage_point, return_index=True)
     second = np.full(len(points), int(now.timestamp()), np.int64)
     over = _by_zone(installed.zone[example], second, _ordinal)
@@ -197,10 +198,14 @@ def _by_zone(
 ) -> NDArray[np.int64]:
     """Ask something of each row's moment in its zone, once for each different one."""
     result = np.empty(len(moment), np.int64)
-    names, which = np.unique(zone, return_inverse=True)
+    if not len(zone):
+        return result
+    one = (zone == zone[0]).all()
+    names, which = (zone[:1], 0) if one else np.unique(zone, return_inverse=True)
     for number, name in enumerate(names.tolist()):
-        mine = which == number
-        different, place = np.unique(moment[mine], return_inverse=True)
+        mine = slice(None) if one else which == number
+        different = readings_columns.distinct(moment[mine])
+        place = np.searchsorted(different, moment[mine])
         answers = [of(second, name) for second in different.tolist()]
         result[mine] = np.array(answers, np.int64)[place]
     return result

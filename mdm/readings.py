@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mdm import readings_columns, virtual_due
+from mdm import readings_columns, readings_stretch, virtual_due
 from schemas import binary_copy, statements
 from schemas.binary_copy import Column
 from schemas.database import Connection
@@ -209,6 +209,7 @@ def record(
     provenance_id: int,
     recorded_at: datetime,
     previous: BlockTable | None = None,
+    joined: bool = False,
 ) -> int:
     """Make a new version of every day whose content changed; give how many there were.
 
@@ -219,6 +220,7 @@ def record(
     Parameters
     ----------
     previous : the newest versions of these days with their origins, if the caller has them
+    joined : whether the caller knows that new days follow on recorded ones without a hole
 
     Raises
     ------
@@ -239,6 +241,7 @@ def record(
     columns["version"] = Column("int4", np.broadcast_to(version, len(kept)))
     columns["origin"] = readings_columns.origin(kept, previous, place, provenance_id)
     binary_copy.write(connection, "interval_block", columns)
+    readings_stretch.follow(connection, kept, place < 0, joined=joined)
     virtual_due.note(connection, kept, now=recorded_at)
     return len(kept)
 
@@ -249,7 +252,7 @@ def unrecorded(connection: Connection, table: RegisterTable) -> RegisterTable:
         return table
     first, last = table.read_at.min(), table.read_at.max()
     period = Period(readings_columns.moment(first), readings_columns.moment(last))
-    before = registers(connection, np.unique(table.channel_id), period)
+    before = registers(connection, readings_columns.distinct(table.channel_id), period)
     place = readings_columns.places(
         (before.channel_id, before.read_at, before.installation_id),
         (table.channel_id, table.read_at, table.installation_id),
@@ -317,7 +320,7 @@ def _before(connection: Connection, blocks: BlockTable) -> BlockTable:
     """Read the newest versions of the days that are to be recorded."""
     first, last = (blocks.starts_at.min(), blocks.starts_at.max()) if len(blocks) else (0, 0)
     period = Period(readings_columns.moment(first), readings_columns.moment(last + 1))
-    return current(connection, np.unique(blocks.channel_id), period, origins=True)
+    return current(connection, readings_columns.distinct(blocks.channel_id), period, origins=True)
 
 
 def _table(connection: Connection, columns: Sequence[Column]) -> BlockTable:
@@ -326,7 +329,8 @@ def _table(connection: Connection, columns: Sequence[Column]) -> BlockTable:
 
 def _intervals(connection: Connection, channel_id: NDArray[Any]) -> NDArray[np.int32]:
     """Look the interval length of each row's channel up."""
-    distinct, place = np.unique(channel_id, return_inverse=True)
+    distinct = readings_columns.distinct(channel_id)
+    place = np.searchsorted(distinct, channel_id)
     if not len(distinct):
         return np.empty(0, np.int32)
     limits = {"channels": binary_copy.array(distinct)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -14,14 +14,16 @@ from numpy.typing import NDArray
 from mdm import (
     intake,
     intake_cube,
+    intake_light,
     readings,
     readings_columns,
     vee_findings,
+    vee_light,
     vee_registers,
     vee_weeks,
 )
 from mdm.intake import Claim
-from mdm.intake_cube import Intake
+from mdm.intake_cube import Intake, Share
 from mdm.intake_layout import Weeks
 from schemas import reading_type, statements
 from schemas.database import Connection
@@ -48,6 +50,9 @@ class Report:
     opened, closed : findings
     quarantined : raw blocks and end devices that could not be placed, each noted once
     deferred : end devices whose newest data waits for the end of their day
+    late : channel-days that were validated again because something came late for them
+    again : channel-days that were validated again in all: also beside those, where they depend
+    again_seconds : what that took, by the clock that the run was given [s]
     """
 
     taken: int = 0
@@ -60,6 +65,9 @@ class Report:
     closed: int = 0
     quarantined: int = 0
     deferred: int = 0
+    late: int = 0
+    again: int = 0
+    again_seconds: float = 0.0
 
     def __add__(self, other: Report) -> Report:
         return Report(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Report)))
@@ -72,6 +80,7 @@ def run(
     weeks: Weeks | None = None,
     rule_sets: Sequence[RuleSet] = (),
     limit: int = 5000,
+    clock: Callable[[], float] | None = None,
 ) -> Report:
     """Take in what has arrived, validate the days it touches and record what changed.
 
@@ -83,11 +92,13 @@ def run(
     weeks : weekends and holidays by time zone; None for the shipped ones
     rule_sets : versions of rule sets, named like commodities; empty for the shipped ones
     limit : arrivals to start a batch from
+    clock : tells the cost of what is done again, such as ``time.perf_counter`` [s]; None for none
     """
     taken = intake.claim(connection, now=now, limit=limit)
     if taken is None:
         return Report()
-    report = _validate(connection, taken, now=now, weeks=weeks, rule_sets=rule_sets)
+    how = _How(now, weeks or vee_weeks.shipped(), rule_sets or ruleset.shipped(), clock=clock)
+    report = _validate(connection, taken, how)
     names = intake.names(connection, taken.unknown)
     lost = intake.quarantine(
         connection,
@@ -120,32 +131,99 @@ def validate(
     over_people : whether edited and accepted values give way to what was read
     """
     taken = intake.claim_days(connection, usage_point_ids, period, now=now)
-    return _validate(
-        connection, taken, now=now, weeks=weeks, rule_sets=rule_sets, over_people=over_people
-    )
+    how = _How(now, weeks or vee_weeks.shipped(), rule_sets or ruleset.shipped(), over_people)
+    return _validate(connection, taken, how)
 
 
-def _validate(
-    connection: Connection,
-    taken: Claim,
-    *,
-    now: datetime,
-    weeks: Weeks | None,
-    rule_sets: Sequence[RuleSet],
-    over_people: bool = False,
-) -> Report:
+@dataclass(frozen=True, slots=True)
+class _How:
+    """How a run validates."""
+
+    now: datetime
+    weeks: Weeks
+    rule_sets: Sequence[RuleSet]
+    over_people: bool = False
+    clock: Callable[[], float] | None = None
+
+    def seconds(self) -> float:
+        """Read the clock; 0 without one."""
+        return self.clock() if self.clock else 0.0
+
+
+def _validate(connection: Connection, taken: Claim, how: _How) -> Report:
     report = Report()
+    light = intake_light.able(how.rule_sets)
     for work in intake.works(taken):
-        for share in intake_cube.shares(connection, work, weeks or vee_weeks.shipped(), now):
-            taken_in = vee_registers.record(connection, share.work, share.dials, now=now)
-            report += Report(registers=taken_in)
-            part = intake_cube.intake(connection, share, over_people=over_people)
-            if part is None:
-                continue
-            for rule_set, chosen in by_rule_set(part, work.commodity, rule_sets):
-                report += _run(connection, chosen, rule_set, now=now)
-            report += Report(quarantined=_quarantine(connection, part, now))
+        for share in intake_cube.shares(connection, work, how.weeks, how.now, light=light):
+            report += _share(connection, share, how)
     return report
+
+
+def _share(connection: Connection, share: Share, how: _How) -> Report:
+    """Validate a share; of a light one, what needs more history once more with it."""
+    since = how.seconds()
+    made, news = vee_registers.record(connection, share.work, share.dials, now=how.now)
+    news = news if share.news is None else np.concatenate([share.news, news], axis=1)
+    share = replace(share, news=news)
+    part = intake_cube.intake(connection, share, over_people=how.over_people)
+    if part is None:
+        return Report(registers=made)
+    found, lack = _outcomes(connection, share, part, how)
+    runs, done = Report(registers=made), list[BlockTable]()
+    for each in found:
+        done.append(blocks(each.part, each.outcome))
+        runs += _record(connection, each, done[-1], how, joined=share.light is not None)
+    if share.light is None:
+        vee_light.keep(connection, share, part, done, how.now)
+    runs += Report(quarantined=_quarantine(connection, part, how.now))
+    if runs.again:
+        spent = (how.seconds() - since) * runs.again / runs.days
+        runs = replace(runs, again_seconds=spent)
+    if lack.any():
+        points = readings_columns.distinct(part.channels.usage_point[lack])
+        for more in intake_cube.heavier(connection, share, points, weeks=how.weeks, now=how.now):
+            runs += _share(connection, more, how)
+    return runs
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Run:
+    """A rule set, the days that it validates, and what came of it."""
+
+    rule_set: RuleSet
+    part: Intake
+    outcome: Outcome
+
+
+def _outcomes(
+    connection: Connection, share: Share, part: Intake, how: _How
+) -> tuple[list[_Run], NDArray[np.bool_]]:
+    """Run the engine by rule set; give also which channels of a light share need more history."""
+    chosen = list(by_rule_set(part, share.work.commodity, how.rule_sets))
+    lack = np.zeros(len(part.channels), np.bool_)
+    light = share.light
+    if light is None:
+        return _without(chosen, lack), lack
+    for rules, mine in chosen:
+        lack |= vee_light.lacking(connection, mine, light, rules, share.looked_from)
+    lack = vee_light.with_siblings(part, lack)
+    found = _without(chosen, lack)
+    more = lack.copy()
+    for each in found:
+        more |= vee_light.differing(each.part, light, each.outcome, each.rule_set)
+    more = vee_light.with_siblings(part, more)
+    return (found if (more == lack).all() else _without(chosen, more)), more
+
+
+def _without(chosen: Sequence[tuple[RuleSet, Intake]], lack: NDArray[np.bool_]) -> list[_Run]:
+    """Run the engine over what is left without some channels."""
+    found = []
+    for rules, part in chosen:
+        cube = replace(part.cube, target=part.cube.target & ~lack[:, None])
+        if cube.target.any():
+            lost = None if part.lost is None else part.lost & cube.target[:, :, None]
+            found.append(_Run(rules, replace(part, cube=cube, lost=lost), engine.run(cube, rules)))
+    return found
 
 
 def by_rule_set(
@@ -174,22 +252,29 @@ def _names(part: Intake, commodity: str, known: Sequence[RuleSet]) -> dict[str, 
     return {commodity: ~export, own: export}
 
 
-def _run(connection: Connection, part: Intake, rule_set: RuleSet, *, now: datetime) -> Report:
-    """Run the engine over one cube; write its versions, its findings and itself down."""
-    outcome = engine.run(part.cube, rule_set)
-    days = blocks(part, outcome)
+def _record(
+    connection: Connection, done: _Run, days: BlockTable, how: _How, *, joined: bool
+) -> Report:
+    """Write a run's versions, its findings and itself down."""
+    part, rule_set, outcome = done.part, done.rule_set, done.outcome
     before = _before(connection, part)
     changed = readings_columns.taken(days, np.flatnonzero(readings.differing(days, before)))
     found = vee_findings.table(outcome.findings, part)
-    provenance = _provenance(connection, rule_set, now) if len(changed) else None
-    number = _add_run(connection, rule_set, provenance, (part, days, outcome), now)
-    kept = vee_findings.keep(connection, found, part, run=number, now=now)
+    provenance = _provenance(connection, rule_set, how.now) if len(changed) else None
+    number = _add_run(connection, rule_set, provenance, (part, days, outcome), how.now)
+    kept = vee_findings.keep(connection, found, part, run=number, now=how.now)
     versions = 0
     if provenance is not None:
         versions = readings.record(
-            connection, changed, provenance_id=provenance, recorded_at=now, previous=before
+            connection,
+            changed,
+            provenance_id=provenance,
+            recorded_at=how.now,
+            previous=before,
+            joined=joined,
         )
     connection.execute(_SQL["finish_run"], {"id": number, "versions": versions, **asdict(kept)})
+    again = part.cube.target & part.history.recorded
     return Report(
         channels=int(part.cube.target.any(axis=1).sum()),
         days=len(days),
@@ -197,6 +282,8 @@ def _run(connection: Connection, part: Intake, rule_set: RuleSet, *, now: dateti
         versions=versions,
         opened=kept.opened,
         closed=kept.closed,
+        late=int((again & part.touched).sum()),
+        again=int(again.sum()),
     )
 
 

@@ -35,3 +35,10 @@ UPDATE finding AS f
 SET state = w.state, decided_at = %(now)s, reason = w.reason
 FROM unnest(%(ids)s::bigint[], %(states)s::text[], %(reasons)s::text[]) AS w (id, state, reason)
 WHERE f.id = w.id
+
+-- name: findings_reaching
+SELECT DISTINCT channel_id
+FROM finding
+WHERE channel_id = ANY(%(channels)s) AND day >= %(from)s AND day < %(start)s
+  AND ends_at > %(start)s
+  AND state IN ('open', 'accepted', 'edited')

@@ -7,7 +7,7 @@ import numpy as np
 import psycopg
 import pytest
 
-from mdm import readings
+from mdm import intake_channels, readings
 from schemas import database, quality, statements
 from schemas.database import Connection
 from schemas.period import Period
@@ -305,3 +305,41 @@ def test_what_readings_refer_to_stays(connection: Connection, channel: int) -> N
             connection.transaction(),
         ):
             connection.execute(f"DELETE FROM {table}".encode())
+
+
+def test_deleting_waits_for_who_is_storing(connection: Connection, database_url: str) -> None:
+    row = connection.execute(
+        "INSERT INTO channel (usage_point_id, reading_type_id, interval_seconds)"
+        " VALUES (%s, 11, 1800) RETURNING id",
+        [record.usage_point(connection, "UP-9")],
+    ).fetchone()
+    assert row
+    connection.commit()
+    wait = "SET LOCAL lock_timeout = '100ms'"
+    # Nobody sees yet what is being stored: its channel stays all the same.
+    record.record(connection, record.blocks([row[0]], [DAY], [[1]]))
+    with (
+        database.connect(database_url) as other,
+        pytest.raises(psycopg.errors.LockNotAvailable),
+        other.transaction(),
+    ):
+        other.execute(wait)
+        other.execute("DELETE FROM channel WHERE id = %s", row)
+    connection.rollback()
+    # And nobody stores for a channel that is being deleted.
+    with database.connect(database_url) as other:
+        other.execute("DELETE FROM channel WHERE id = %s", row)
+        with pytest.raises(psycopg.errors.LockNotAvailable), connection.transaction():
+            connection.execute(wait)
+            record.record(connection, record.blocks([row[0]], [DAY], [[1]]))
+
+
+def test_channels_that_somebody_else_made_meanwhile(connection: Connection) -> None:
+    points = [record.usage_point(connection, f"UP-9{n}") for n in range(3)]
+    theirs = record.channel(connection, points[1])
+    none = intake_channels.of_points(connection, np.empty(0, np.int32), 900)
+    wanted = intake_channels.keys(np.array(points), np.full(3, 11))
+    made = intake_channels.with_new(connection, none, wanted, 900)
+    assert made.usage_point.tolist() == points
+    assert made.id[1] == theirs
+    assert len(set(made.id.tolist())) == 3

@@ -1,0 +1,120 @@
+"""The light way in: which usage points need few days around those that came, and whether it was so.
+
+Most days are as usual. What the long history says of such a day is known without reading it: no
+rule that looks far back can fire, and no estimate is taken from there. Those usage points are laid
+out with a day or some before the first that came, those of which that is not certain with the whole
+history. Whichever way a day comes in, its findings, estimates and versions are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mdm import readings_columns, readings_stretch
+from mdm.intake import Work
+from mdm.intake_channels import Channels
+from mdm.readings_stretch import Stretches
+from schemas.database import Connection
+from validation.condition import ALWAYS
+from validation.ruleset import RuleSet
+from validation.views import DayMatrix, SpanTotals
+
+# Days before the first that came, one try after the other.
+MARGINS: Final = (1, 12)
+# These look at more than a day or a register's span, and what follows knows what they need.
+_KNOWN: Final = frozenset(
+    (
+        "zero_run", "short_zero_run", "stuck", "high_low", "collapsed_hour",
+        "register_decrease", "register_rollover", "register_limit", "tou_sum_check",
+    )
+)  # fmt: skip
+LOCAL: Final = frozenset(("zero", "linear"))
+_LONGEST_HOURS: Final = 20
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Light:
+    """What a light share knows of its channels.
+
+    Attributes
+    ----------
+    stretches : of all its channels that have one
+    first : first day that came for its usage points, counted from the work's first
+    margin : which of ``MARGINS`` the layout has before that
+    """
+
+    stretches: Stretches
+    first: int
+    margin: int = 0
+
+
+def able(rule_sets: Sequence[RuleSet]) -> bool:
+    """Tell whether what rule sets need of the history is known here."""
+    return all(_able(each) for each in rule_sets)
+
+
+def _able(rule_set: RuleSet) -> bool:
+    for use in rule_set.rules:
+        local = use.rule.view in (DayMatrix, SpanTotals) or use.rule.name in _KNOWN
+        if not local or use.when != ALWAYS:
+            return False
+    names = [use.estimator.name for use in rule_set.estimators]
+    local_ = [name in LOCAL for name in names]
+    # One that looks at other days must not come before one that doesn't.
+    in_order = local_ == sorted(local_, reverse=True)
+    hours = [float(str(use.parameters.get("limit_hours", 0))) for use in rule_set.estimators]
+    return in_order and max(hours, default=0) <= _LONGEST_HOURS and not rule_set.check_estimates
+
+
+def groups(
+    connection: Connection, work: Work, channels: Channels, points: NDArray[np.int32], start: int
+) -> Iterator[tuple[int, NDArray[np.int32], Stretches]]:
+    """Choose usage points that may go the light way, by the first day that came for them.
+
+    Parameters
+    ----------
+    channels : of the usage points
+    points : those with something in the record, ascending
+    start : where the whole history would begin [s]
+
+    Yields
+    ------
+    first touched day, counted from the work's first; the usage points; their channels' stretches
+    """
+    mine = np.isin(channels.usage_point, points)
+    stretches = readings_stretch.of(connection, channels.id[mine])
+    row = stretches.rows_of(channels.id[mine])
+    known = row >= 0
+    if not known.any():
+        return
+    clear = known.copy()
+    clear[known] = stretches.clear_from[row[known]] <= start
+    place = np.searchsorted(points, channels.usage_point[mine])
+    able_ = np.zeros(len(points), np.bool_)
+    able_[place] = True
+    able_[place[~clear]] = False
+    first, edge = (
+        _first(points, work.usage_point, work.day),
+        _first(points, work.edge_usage_point, work.edge_day),
+    )
+    able_ &= (first < _NEVER) & (edge >= first - 1)
+    for day in readings_columns.distinct(first[able_]).tolist():
+        yield day, points[able_ & (first == day)], stretches
+
+
+_NEVER: Final = np.iinfo(np.int32).max
+
+
+def _first(
+    points: NDArray[np.int32], usage_point: NDArray[Any], day: NDArray[Any]
+) -> NDArray[np.int64]:
+    """Give the first day of each usage point, ``_NEVER`` where it has none."""
+    first = np.full(len(points), _NEVER, np.int64)
+    known = np.isin(usage_point, points)
+    np.minimum.at(first, np.searchsorted(points, usage_point[known]), day[known])
+    return first

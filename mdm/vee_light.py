@@ -1,0 +1,298 @@
+"""Whether what came in the light way is as the whole history would have it, channel by channel.
+
+Each check errs to the safe side: where it is not certain, the usage point gets more history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mdm import intake_layout, intake_light, readings_columns, readings_stretch
+from mdm.intake_cube import Intake, Share
+from mdm.intake_light import Light
+from mdm.readings_stretch import Stretches
+from schemas import binary_copy, quality, statements
+from schemas.database import Connection
+from schemas.quality import QualityClass
+from schemas.reading import BlockTable
+from validation import days, runs, standing
+from validation.engine import Outcome
+from validation.ruleset import EstimatorUse, RuleSet
+
+_SQL = statements.load("mdm", "vee.sql")
+_LIKE: Final = (quality.ESTIMATED_LIKE_DAY, quality.ESTIMATED_SCALED_LIKE_DAY)
+# Days of 23 to 25 hours have the sums of days of 24 within this.
+_DAYS_APART: Final = 0.1
+
+
+def lacking(
+    connection: Connection, part: Intake, light: Light, rule_set: RuleSet, looked_from: int
+) -> NDArray[np.bool_]:
+    """Tell the channels for which days before the layout's may count, shape (c,).
+
+    Parameters
+    ----------
+    looked_from : where the whole history would begin [s]
+    """
+    chosen = part.cube.target.any(axis=1)
+    row = light.stretches.rows_of(part.channels.id)
+    lack = row < 0
+    first = part.cube.target.argmax(axis=1)
+    before = np.maximum(first - 1, 0)
+    recorded = part.history.recorded
+    every = np.arange(len(row))
+    lack |= (first == 0) | ~recorded[every, before] | _broken(recorded | part.cube.target)
+    lack |= _registers_before(part, first)
+    # All that the record has of it is in the layout: nothing else can count.
+    whole = np.zeros(len(row), np.bool_)
+    whole[~lack] = light.stretches.starts_at[row[~lack]] >= part.layout.bounds[0]
+    lack |= ~whole & _level(part, before)
+    lack |= ~whole & _unusual(part, light, row, rule_set)
+    lack |= ~whole & _long_gaps(part, rule_set)
+    again = (part.cube.target & recorded).any(axis=1) & ~lack
+    if again.any():
+        lack |= _reached(connection, part, again, looked_from)
+    return lack & chosen
+
+
+def differing(part: Intake, light: Light, outcome: Outcome, rule_set: RuleSet) -> NDArray[np.bool_]:
+    """Tell the channels of which a run's outcome may be another with more history, shape (c,)."""
+    row = light.stretches.rows_of(part.channels.id)
+    whole = (row >= 0) & (light.stretches.starts_at[row] >= part.layout.bounds[0])
+    lack = np.zeros(len(row), np.bool_)
+    width = part.layout.width
+    cells = np.flatnonzero(outcome.quality)
+    day = cells // width
+    inside = part.cube.target.ravel()[day] & (
+        cells % width < part.layout.days.length[day % part.layout.count]
+    )
+    if part.cube.outside is not None:
+        inside &= ~part.cube.outside.ravel()[cells]
+    if part.settled is not None:
+        inside &= ~part.settled.ravel()[cells]
+    cells, day = cells[inside], day[inside]
+    codes = outcome.quality.ravel()[cells]
+    elsewhere = ~_own_codes()[codes] & ~whole[day // part.layout.count]
+    like = _like_day(rule_set)
+    if like is not None:
+        from_like = elsewhere & np.isin(codes, _LIKE)
+        rows = readings_columns.distinct(day[from_like])
+        enough = np.zeros(part.cube.target.size, np.bool_)
+        enough[rows] = _like_days_near(part, rows, like.parameters)
+        elsewhere &= ~(from_like & enough[day])
+    lack[day[elsewhere] // part.layout.count] = True
+    # Which tariff registers a meter has, the rule takes from all the readings that it sees.
+    tariffs = outcome.findings.rule == outcome.findings.names.index("tou_sum_check")
+    lack[outcome.findings.channel[tariffs]] = True
+    return lack
+
+
+def with_siblings(part: Intake, lack: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Take the other channels of their usage points with those that lack something."""
+    points = readings_columns.distinct(part.channels.usage_point[lack])
+    return np.isin(part.channels.usage_point, points)
+
+
+def _broken(known: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Tell rows with a hole between two True ones."""
+    edges = np.count_nonzero(known[:, 1:] & ~known[:, :-1], axis=1) + known[:, 0]
+    return np.asarray(edges > 1)
+
+
+def _registers_before(part: Intake, first: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Tell channels with a register that was read after the first target day began, but not before.
+
+    A span from an earlier reading may then reach into the day.
+    """
+    dials, installed = part.dials, part.installed
+    points = readings_columns.distinct(part.channels.usage_point)
+    place = np.searchsorted(points, part.channels.usage_point)
+    start = np.full(len(points), np.iinfo(np.int64).max)
+    chosen = part.cube.target.any(axis=1)
+    np.minimum.at(start, place[chosen], part.layout.bounds[first[chosen]])
+    valid = quality.class_table()[dials.quality] == QualityClass.VALID
+    table = dials.rows(valid)
+    if not len(table):
+        return np.zeros(len(first), np.bool_)
+    point = np.searchsorted(points, installed.usage_point[table.installation])
+    known = (point < len(points)) & (
+        points[np.minimum(point, len(points) - 1)] == installed.usage_point[table.installation]
+    )
+    table, point = table.rows(known), point[known]
+    moment, off = part.layout.snapped(table.read_at, part.layout.interval_seconds // 2)
+    on_grid = (off == 0) | (installed.sampled[table.installation] & (off > 0))
+    key = table.installation.astype(np.int64) << 16 | table.reading_type
+    kinds = readings_columns.distinct(key)
+    kind = np.searchsorted(kinds, key)
+    before = np.zeros(len(kinds), np.bool_)
+    before[kind[on_grid & (moment <= start[point]) & (table.read_at >= part.layout.bounds[0])]] = (
+        True
+    )
+    missing = (table.read_at > start[point]) & ~before[kind]
+    bad = np.zeros(len(points), np.bool_)
+    bad[point[missing]] = True
+    return bad[place]
+
+
+def _level(part: Intake, before: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Tell channels whose day before the first target is all one value: a run may be longer."""
+    line = part.cube.values[np.arange(len(before)), before]
+    exists = part.layout.days.exists[before]
+    return np.asarray(((line == line[:, :1]) | ~exists).all(axis=1))
+
+
+def _unusual(
+    part: Intake, light: Light, row: NDArray[np.intp], rule_set: RuleSet
+) -> NDArray[np.bool_]:
+    """Tell channels with a target day whose sum is not plainly among those of other days."""
+    use = rule_set.use("high_low")
+    if use is None or not len(light.stretches):
+        return np.zeros(len(row), np.bool_)
+    given: Mapping[str, Any] = use.parameters
+    channel, day = np.nonzero(part.cube.target)
+    total, sound = readings_stretch.sums(
+        part.cube.values[channel, day],
+        part.cube.quality[channel, day],
+        part.layout.days.exists[day],
+    )
+    lowest, highest = readings_stretch.bounds(len(row), channel[sound], total[sound])
+    lowest = np.minimum(lowest, light.stretches.lowest[row])[channel]
+    highest = np.maximum(highest, light.stretches.highest[row])[channel]
+    present = standing.present(part.cube.quality[channel, day])
+    whole = (present | ~part.layout.days.exists[day]).all(axis=1)
+    above = (total > given["minimum"]) & (total > given["high"] * lowest * (1 - _DAYS_APART))
+    most = np.abs(highest) * (1 + _DAYS_APART)
+    below = (most > given["minimum"]) & (total < given["low"] * most)
+    odd = whole & (above | below | (lowest < 0))
+    unusual = np.zeros(len(row), np.bool_)
+    unusual[channel[odd]] = True
+    return unusual
+
+
+def _long_gaps(part: Intake, rule_set: RuleSet) -> NDArray[np.bool_]:
+    """Tell channels with a gap too long for a straight line and too few like days at hand."""
+    uses = [use for use in rule_set.estimators if use.estimator.name == "linear"]
+    hours = max((float(str(use.parameters["limit_hours"])) for use in uses), default=0.0)
+    lack = np.zeros(len(part.channels), np.bool_)
+    width = part.layout.width
+    cells = np.flatnonzero(part.cube.quality)
+    cells = cells[part.cube.target.ravel()[cells // width]]
+    cells = cells[~standing.present(part.cube.quality.ravel()[cells])]
+    cells = cells[part.cube.expects(cells)]
+    found = runs.of_cells(cells, cells // width)
+    if not len(found.first):
+        return lack
+    long = found.length * part.layout.interval_seconds > hours * 3600
+    rows = readings_columns.distinct(cells[found.first[long]] // width)
+    like = _like_day(rule_set)
+    if like is not None:
+        rows = rows[~_like_days_near(part, rows, like.parameters)]
+    lack[rows // part.layout.count] = True
+    return lack
+
+
+def _like_day(rule_set: RuleSet) -> EstimatorUse | None:
+    """Give the like-day estimator of a set where it is the first that looks at other days."""
+    others = [use for use in rule_set.estimators if use.estimator.name not in intake_light.LOCAL]
+    return others[0] if others and others[0].estimator.name == "like_day" else None
+
+
+def _like_days_near(
+    part: Intake, rows: NDArray[np.int64], given: Mapping[str, Any]
+) -> NDArray[np.bool_]:
+    """Tell for which days the like days to average are all nearer than the layout's first.
+
+    Targets do not count: whether one of them is sound, the rules have yet to say.
+
+    Parameters
+    ----------
+    rows : shape (g,), flattened (channel, day) indices
+    """
+    count = part.layout.count
+    channel, day = np.divmod(rows, count)
+    reach = np.minimum(day, int(given["within_days"]))
+    key = days.likeness(part.layout.days, given["like"])
+    other = np.arange(count)
+    near = np.abs(other - day[:, None]) <= reach[:, None]
+    near &= (key == key[day][:, None]) & part.history.recorded[channel]
+    near &= ~part.cube.target[channel]
+    bad = standing.table()[part.history.quality[channel]] & standing.HISTORY == 0
+    sound = ~(bad & part.layout.days.exists).any(axis=2)
+    return np.asarray((near & sound).sum(axis=1) >= int(given["count"]))
+
+
+def _reached(
+    connection: Connection, part: Intake, again: NDArray[np.bool_], looked_from: int
+) -> NDArray[np.bool_]:
+    """Tell channels with a finding from before the layout that reaches into it."""
+    limits = {
+        "channels": binary_copy.array(part.channels.id[again]),
+        "from": readings_columns.moment(looked_from),
+        "start": readings_columns.moment(part.layout.bounds[0]),
+    }
+    (found,) = binary_copy.read_together(
+        connection, _SQL["findings_reaching"], limits, {"channel_id": "int4"}
+    )
+    return np.isin(part.channels.id, found)
+
+
+def keep(
+    connection: Connection, share: Share, part: Intake, days_: Sequence[BlockTable], now: datetime
+) -> None:
+    """Write down what a run that saw the whole history knows of its channels' days.
+
+    A channel with one day has nothing to know yet.
+
+    Parameters
+    ----------
+    days_ : the target days as they came out
+    """
+    layout = part.layout
+    yesterday = intake_layout.local_date(now, share.work.zone) - timedelta(days=1)
+    if share.layout.first + timedelta(days=share.layout.count - 1) != yesterday:
+        # Later days may be recorded: they were not looked at.
+        return
+    known = part.history.recorded | part.cube.target
+    total, sound = readings_stretch.sums(
+        part.history.values, part.history.quality, layout.days.exists
+    )
+    for table in days_:
+        row = readings_columns.places((part.channels.id,), (table.channel_id,))
+        inside = np.arange(table.values.shape[1]) < table.length[:, None]
+        place = row, layout.day_of(table.starts_at)
+        total[place], sound[place] = readings_stretch.sums(table.values, table.quality, inside)
+    broken = _broken(known)
+    if broken.any():
+        readings_stretch.drop(connection, part.channels.id[broken])
+    rows = np.flatnonzero(~broken & (known.sum(axis=1) > 1))
+    sound &= known
+    readings_stretch.keep(
+        connection,
+        Stretches(
+            part.channels.id[rows],
+            np.full(len(rows), share.looked_from),
+            layout.bounds[known[rows].argmax(axis=1)],
+            np.where(sound, total, readings_stretch.NO_LOWEST)[rows].min(axis=1),
+            np.where(sound, total, readings_stretch.NO_HIGHEST)[rows].max(axis=1),
+        ),
+        share.looked_from,
+    )
+
+
+@cache
+def _own_codes() -> NDArray[np.bool_]:
+    """Give which quality codes a day's own values and those beside it account for, as a table."""
+    kinds = quality.class_table()
+    table = (kinds != QualityClass.MISSING) & (kinds != QualityClass.ESTIMATED)
+    table[[quality.ESTIMATED_LINEAR, quality.ESTIMATED_SCALED_LINEAR, quality.ESTIMATED_ZERO]] = (
+        True
+    )
+    # Scaled to the register, and that is in the day's own span.
+    table[quality.SCALED_MEASURED] = True
+    return np.asarray(table)
