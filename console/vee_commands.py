@@ -55,7 +55,7 @@ def _everything(url: str) -> Report:
 
 def _batch(url: str) -> Report:
     with database.connect(url) as connection:
-        return vee.run(connection, now=store.now(connection))
+        return vee.run(connection, now=store.now(connection), clock=time.perf_counter)
 
 
 def virtual_days(url: str) -> virtual.Report:
@@ -82,6 +82,9 @@ def told(done: Report) -> str:
         f"{show.count(done.registers, 'register reading')} recorded",
         f"{show.count(done.opened, 'finding')} opened, {done.closed:,} closed",
     ]
+    if done.again:
+        said.append(f"{show.count(done.again, 'channel-day')} validated again, "
+                    f"{done.late:,} for late data, in {done.again_seconds:.2f} s")  # fmt: skip
     if done.quarantined:
         said.append(f"{done.quarantined:,} in quarantine")
     if done.deferred:

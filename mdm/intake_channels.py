@@ -16,6 +16,7 @@ from mdm.intake import Work
 from mdm.intake_layout import NOWHERE, Layout
 from mdm.intake_raw import RawBlocks
 from mdm.intake_registers import Steps
+from mdm.readings_stretch import Stretches
 from schemas import binary_copy, quality, statements
 from schemas.binary_copy import Column
 from schemas.database import Connection
@@ -176,19 +177,26 @@ def _ordered(
     return Channels(number[order], point[order], kind[order])
 
 
-def recorded(connection: Connection, channels_: Channels, layout: Layout) -> NDArray[np.int32]:
-    """Give the usage points of which the record has some of a layout's days, ascending."""
-    if not len(channels_):
-        return np.empty(0, np.int32)
+def recorded(
+    connection: Connection, channels_: Channels, layout: Layout, stretches: Stretches
+) -> NDArray[np.int32]:
+    """Give the usage points of which the record has some of a layout's days, ascending.
+
+    Those with a stretch are among them; the others are asked for.
+    """
+    open_ = channels_.id[stretches.rows_of(channels_.id) < 0]
+    if not len(open_):
+        return readings_columns.distinct(channels_.usage_point)
     limits = {
-        "channels": binary_copy.array(channels_.id),
+        "channels": binary_copy.array(open_),
         "start": _moment(layout.bounds[0]),
         "end": _moment(layout.bounds[-1]),
     }
     (found,) = binary_copy.read_together(
         connection, _SQL["recorded_channels"], limits, {"id": "int4"}
     )
-    return readings_columns.distinct(channels_.usage_point[np.isin(channels_.id, found)])
+    some = np.isin(channels_.id, found) | ~np.isin(channels_.id, open_)
+    return readings_columns.distinct(channels_.usage_point[some])
 
 
 def history(connection: Connection, channels_: Channels, layout: Layout) -> History:

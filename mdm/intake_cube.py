@@ -23,6 +23,7 @@ from mdm import (
     intake_registers,
     intake_targets,
     readings_columns,
+    readings_stretch,
 )
 from mdm.intake import Work
 from mdm.intake_channels import Channels, History
@@ -141,13 +142,13 @@ def shares(
     points = readings_columns.distinct(np.concatenate([work.usage_point, work.edge_usage_point]))
     known = intake_channels.of_points(connection, points, work.interval_seconds)
     wide = _layout(work, weeks, now, HISTORY)
-    recorded = intake_channels.recorded(connection, known, wide)
     start = int(wide.bounds[0])
+    stretches = readings_stretch.of(connection, known.id)
+    recorded = intake_channels.recorded(connection, known, wide, stretches)
     fresh = points[~np.isin(points, recorded)]
     yield from _parted(connection, work, _layout(work, weeks, now, _MARGIN), fresh, start)
     if light and len(recorded):
-        groups = intake_light.groups(connection, work, known, recorded, start)
-        for day, chosen, stretches in groups:
+        for day, chosen in intake_light.groups(stretches, work, known, recorded, start):
             recorded = recorded[~np.isin(recorded, chosen)]
             yield from _lightly(connection, work, wide, chosen, Light(stretches, day))
     yield from _parted(connection, work, wide, recorded, start)
@@ -239,7 +240,7 @@ def intake(
     work = replace(work, day=work.day + share.before, edge_day=work.edge_day + share.before)
     devices = readings_columns.distinct(work.installed.end_device)
     steps = intake_registers.steps(dials, work.installed, layout)
-    days = intake_targets.reach(work.day if len(work.day) else work.edge_day)
+    days = _days_to_read(share, work)
     raw = _raw(connection, devices, layout, days)
     channels = intake_channels.channels(connection, work, raw, steps, add=add_channels)
     if not len(channels):
@@ -250,7 +251,11 @@ def intake(
     target = intake_targets.targets(work, channels, history, spans, layout, news=share.news)
     if not target.any():
         return None
-    wider = intake_targets.reach(np.flatnonzero(target.any(axis=0)), days)
+    wanted = np.flatnonzero(target.any(axis=0))
+    if share.light:
+        # A target without a day before it is not for a light share.
+        wanted = wanted[wanted > 0]
+    wider = intake_targets.reach(wanted, days) if len(wanted) else days
     if wider != days:
         raw = _raw(connection, devices, layout, wider)
     part = layout.part(*wider)
@@ -287,6 +292,18 @@ def intake(
     return intake_delivered.completed(
         intake_references.completed(connection, found), work.commodity
     )
+
+
+def _days_to_read(share: Share, work: Work) -> tuple[int, int]:
+    """Give the days whose raw blocks are read at first: those that are targets for certain.
+
+    With the days beside them, where one of these most likely is a target too: reading all twice
+    costs more than reading one more.
+    """
+    beside = share.light.margin > 0 if share.light else share.before > _MARGIN
+    edge = work.edge_day[(work.edge_day >= 0) & (work.edge_day < share.layout.count)]
+    some = np.concatenate([work.day, edge]) if beside else work.day
+    return intake_targets.reach(some if len(some) else work.edge_day)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,11 +15,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mdm import readings_columns, readings_stretch
+from mdm import readings_columns
 from mdm.intake import Work
 from mdm.intake_channels import Channels
 from mdm.readings_stretch import Stretches
-from schemas.database import Connection
 from validation.condition import ALWAYS
 from validation.ruleset import RuleSet
 from validation.views import DayMatrix, SpanTotals
@@ -72,22 +71,21 @@ def _able(rule_set: RuleSet) -> bool:
 
 
 def groups(
-    connection: Connection, work: Work, channels: Channels, points: NDArray[np.int32], start: int
-) -> Iterator[tuple[int, NDArray[np.int32], Stretches]]:
+    stretches: Stretches, work: Work, channels: Channels, points: NDArray[np.int32], start: int
+) -> Iterator[tuple[int, NDArray[np.int32]]]:
     """Choose usage points that may go the light way, by the first day that came for them.
 
     Parameters
     ----------
-    channels : of the usage points
+    stretches, channels : of the usage points
     points : those with something in the record, ascending
     start : where the whole history would begin [s]
 
     Yields
     ------
-    first touched day, counted from the work's first; the usage points; their channels' stretches
+    first touched day, counted from the work's first, and the usage points
     """
     mine = np.isin(channels.usage_point, points)
-    stretches = readings_stretch.of(connection, channels.id[mine])
     row = stretches.rows_of(channels.id[mine])
     known = row >= 0
     if not known.any():
@@ -104,7 +102,7 @@ def groups(
     )
     able_ &= (first < _NEVER) & (edge >= first - 1)
     for day in readings_columns.distinct(first[able_]).tolist():
-        yield day, points[able_ & (first == day)], stretches
+        yield day, points[able_ & (first == day)]
 
 
 _NEVER: Final = np.iinfo(np.int32).max

@@ -18,6 +18,7 @@ from validation import ruleset
 
 STATEMENT_FILES = [
     "readings.sql",
+    "readings_stretch.sql",
     "intake.sql",
     "intake_beside.sql",
     "vee.sql",
