@@ -300,7 +300,7 @@ def _days_to_read(share: Share, work: Work) -> tuple[int, int]:
     With the days beside them, where one of these most likely is a target too: reading all twice
     costs more than reading one more.
     """
-    beside = share.light.margin > 0 if share.light else share.before > _MARGIN
+    beside = share.light is not None or share.before > _MARGIN
     edge = work.edge_day[(work.edge_day >= 0) & (work.edge_day < share.layout.count)]
     some = np.concatenate([work.day, edge]) if beside else work.day
     return intake_targets.reach(some if len(some) else work.edge_day)

@@ -9,7 +9,8 @@ history. Whichever way a day comes in, its findings, estimates and versions are 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Any, Final
 
 import numpy as np
@@ -20,11 +21,11 @@ from mdm.intake import Work
 from mdm.intake_channels import Channels
 from mdm.readings_stretch import Stretches
 from validation.condition import ALWAYS
-from validation.ruleset import RuleSet
+from validation.ruleset import EstimatorUse, RuleSet
 from validation.views import DayMatrix, SpanTotals
 
-# Days before the first that came, one try after the other.
-MARGINS: Final = (1, 12)
+# Days before the first that came: the one before is often validated again, and needs one too.
+MARGINS: Final = (2,)
 # These look at more than a day or a register's span, and what follows knows what they need.
 _KNOWN: Final = frozenset(
     (
@@ -32,8 +33,9 @@ _KNOWN: Final = frozenset(
         "register_decrease", "register_rollover", "register_limit", "tou_sum_check",
     )
 )  # fmt: skip
-LOCAL: Final = frozenset(("zero", "linear"))
-_LONGEST_HOURS: Final = 20
+# These look no further than the days beside a gap, within these limits.
+_NEAR: Final = frozenset(("zero", "linear", "weighted_average"))
+_LIMITS: Final = {"limit_hours": 20.0, "within_days": 1.0}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,12 +64,20 @@ def _able(rule_set: RuleSet) -> bool:
         local = use.rule.view in (DayMatrix, SpanTotals) or use.rule.name in _KNOWN
         if not local or use.when != ALWAYS:
             return False
-    names = [use.estimator.name for use in rule_set.estimators]
-    local_ = [name in LOCAL for name in names]
-    # One that looks at other days must not come before one that doesn't.
-    in_order = local_ == sorted(local_, reverse=True)
-    hours = [float(str(use.parameters.get("limit_hours", 0))) for use in rule_set.estimators]
-    return in_order and max(hours, default=0) <= _LONGEST_HOURS and not rule_set.check_estimates
+    return not rule_set.check_estimates
+
+
+def near(rule_set: RuleSet) -> RuleSet:
+    """Give a rule set with the first estimators only: those that look no further than a day.
+
+    What these fill, the whole set fills alike.
+    """
+    return replace(rule_set, estimators=tuple(takewhile(_is_near, rule_set.estimators)))
+
+
+def _is_near(use: EstimatorUse) -> bool:
+    given = {name: float(str(use.parameters.get(name, 0))) for name in _LIMITS}
+    return use.estimator.name in _NEAR and all(given[name] <= _LIMITS[name] for name in _LIMITS)
 
 
 def groups(

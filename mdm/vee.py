@@ -207,12 +207,11 @@ def _outcomes(
     for rules, mine in chosen:
         lack |= vee_light.lacking(connection, mine, light, rules, share.looked_from)
     lack = vee_light.with_siblings(part, lack)
-    found = _without(chosen, lack)
-    more = lack.copy()
-    for each in found:
-        more |= vee_light.differing(each.part, light, each.outcome, each.rule_set)
-    more = vee_light.with_siblings(part, more)
-    return (found if (more == lack).all() else _without(chosen, more)), more
+    for rules, mine in chosen:
+        left = replace(mine.cube, target=mine.cube.target & ~lack[:, None])
+        lack |= vee_light.differing(replace(mine, cube=left), light, rules)
+    lack = vee_light.with_siblings(part, lack)
+    return _without(chosen, lack), lack
 
 
 def _without(chosen: Sequence[tuple[RuleSet, Intake]], lack: NDArray[np.bool_]) -> list[_Run]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -21,12 +20,10 @@ from schemas import binary_copy, quality, statements
 from schemas.database import Connection
 from schemas.quality import QualityClass
 from schemas.reading import BlockTable
-from validation import days, runs, standing
-from validation.engine import Outcome
-from validation.ruleset import EstimatorUse, RuleSet
+from validation import engine, standing
+from validation.ruleset import RuleSet
 
 _SQL = statements.load("mdm", "vee.sql")
-_LIKE: Final = (quality.ESTIMATED_LIKE_DAY, quality.ESTIMATED_SCALED_LIKE_DAY)
 # Days of 23 to 25 hours have the sums of days of 24 within this.
 _DAYS_APART: Final = 0.1
 
@@ -49,48 +46,44 @@ def lacking(
     every = np.arange(len(row))
     lack |= (first == 0) | ~recorded[every, before] | _broken(recorded | part.cube.target)
     lack |= _registers_before(part, first)
-    # All that the record has of it is in the layout: nothing else can count.
-    whole = np.zeros(len(row), np.bool_)
-    whole[~lack] = light.stretches.starts_at[row[~lack]] >= part.layout.bounds[0]
+    whole = _whole(part, light)
     lack |= ~whole & _level(part, before)
     lack |= ~whole & _unusual(part, light, row, rule_set)
-    lack |= ~whole & _long_gaps(part, rule_set)
+    if part.cube.outage is not None:
+        lack |= part.cube.outage.any(axis=(1, 2))
     again = (part.cube.target & recorded).any(axis=1) & ~lack
     if again.any():
         lack |= _reached(connection, part, again, looked_from)
     return lack & chosen
 
 
-def differing(part: Intake, light: Light, outcome: Outcome, rule_set: RuleSet) -> NDArray[np.bool_]:
-    """Tell the channels of which a run's outcome may be another with more history, shape (c,)."""
-    row = light.stretches.rows_of(part.channels.id)
-    whole = (row >= 0) & (light.stretches.starts_at[row] >= part.layout.bounds[0])
-    lack = np.zeros(len(row), np.bool_)
-    width = part.layout.width
+def differing(part: Intake, light: Light, rule_set: RuleSet) -> NDArray[np.bool_]:
+    """Tell the channels that the engine may treat otherwise with more history, shape (c,).
+
+    It is tried with the estimators that look no further than a day: what these leave open, others
+    would fill from where nothing was read.
+    """
+    cube, layout = part.cube, part.layout
+    lack = np.zeros(len(part.channels), np.bool_)
+    if not cube.target.any():
+        return lack
+    outcome = engine.run(cube, intake_light.near(rule_set))
     cells = np.flatnonzero(outcome.quality)
-    day = cells // width
-    inside = part.cube.target.ravel()[day] & (
-        cells % width < part.layout.days.length[day % part.layout.count]
-    )
-    if part.cube.outside is not None:
-        inside &= ~part.cube.outside.ravel()[cells]
-    if part.settled is not None:
-        inside &= ~part.settled.ravel()[cells]
-    cells, day = cells[inside], day[inside]
-    codes = outcome.quality.ravel()[cells]
-    elsewhere = ~_own_codes()[codes] & ~whole[day // part.layout.count]
-    like = _like_day(rule_set)
-    if like is not None:
-        from_like = elsewhere & np.isin(codes, _LIKE)
-        rows = readings_columns.distinct(day[from_like])
-        enough = np.zeros(part.cube.target.size, np.bool_)
-        enough[rows] = _like_days_near(part, rows, like.parameters)
-        elsewhere &= ~(from_like & enough[day])
-    lack[day[elsewhere] // part.layout.count] = True
+    cells = cells[cube.target.ravel()[cells // layout.width]]
+    cells = cells[~standing.present(outcome.quality.ravel()[cells])]
+    lack[cells[cube.expects(cells)] // (layout.count * layout.width)] = True
+    lack &= ~_whole(part, light)
     # Which tariff registers a meter has, the rule takes from all the readings that it sees.
     tariffs = outcome.findings.rule == outcome.findings.names.index("tou_sum_check")
     lack[outcome.findings.channel[tariffs]] = True
     return lack
+
+
+def _whole(part: Intake, light: Light) -> NDArray[np.bool_]:
+    """Tell channels of which all that the record has is in the layout: nothing else can count."""
+    row = light.stretches.rows_of(part.channels.id)
+    begun = light.stretches.starts_at[row] if len(light.stretches) else np.zeros(len(row))
+    return np.asarray((row >= 0) & (begun >= part.layout.bounds[0]))
 
 
 def with_siblings(part: Intake, lack: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -175,58 +168,6 @@ def _unusual(
     return unusual
 
 
-def _long_gaps(part: Intake, rule_set: RuleSet) -> NDArray[np.bool_]:
-    """Tell channels with a gap too long for a straight line and too few like days at hand."""
-    uses = [use for use in rule_set.estimators if use.estimator.name == "linear"]
-    hours = max((float(str(use.parameters["limit_hours"])) for use in uses), default=0.0)
-    lack = np.zeros(len(part.channels), np.bool_)
-    width = part.layout.width
-    cells = np.flatnonzero(part.cube.quality)
-    cells = cells[part.cube.target.ravel()[cells // width]]
-    cells = cells[~standing.present(part.cube.quality.ravel()[cells])]
-    cells = cells[part.cube.expects(cells)]
-    found = runs.of_cells(cells, cells // width)
-    if not len(found.first):
-        return lack
-    long = found.length * part.layout.interval_seconds > hours * 3600
-    rows = readings_columns.distinct(cells[found.first[long]] // width)
-    like = _like_day(rule_set)
-    if like is not None:
-        rows = rows[~_like_days_near(part, rows, like.parameters)]
-    lack[rows // part.layout.count] = True
-    return lack
-
-
-def _like_day(rule_set: RuleSet) -> EstimatorUse | None:
-    """Give the like-day estimator of a set where it is the first that looks at other days."""
-    others = [use for use in rule_set.estimators if use.estimator.name not in intake_light.LOCAL]
-    return others[0] if others and others[0].estimator.name == "like_day" else None
-
-
-def _like_days_near(
-    part: Intake, rows: NDArray[np.int64], given: Mapping[str, Any]
-) -> NDArray[np.bool_]:
-    """Tell for which days the like days to average are all nearer than the layout's first.
-
-    Targets do not count: whether one of them is sound, the rules have yet to say.
-
-    Parameters
-    ----------
-    rows : shape (g,), flattened (channel, day) indices
-    """
-    count = part.layout.count
-    channel, day = np.divmod(rows, count)
-    reach = np.minimum(day, int(given["within_days"]))
-    key = days.likeness(part.layout.days, given["like"])
-    other = np.arange(count)
-    near = np.abs(other - day[:, None]) <= reach[:, None]
-    near &= (key == key[day][:, None]) & part.history.recorded[channel]
-    near &= ~part.cube.target[channel]
-    bad = standing.table()[part.history.quality[channel]] & standing.HISTORY == 0
-    sound = ~(bad & part.layout.days.exists).any(axis=2)
-    return np.asarray((near & sound).sum(axis=1) >= int(given["count"]))
-
-
 def _reached(
     connection: Connection, part: Intake, again: NDArray[np.bool_], looked_from: int
 ) -> NDArray[np.bool_]:
@@ -283,16 +224,3 @@ def keep(
         ),
         share.looked_from,
     )
-
-
-@cache
-def _own_codes() -> NDArray[np.bool_]:
-    """Give which quality codes a day's own values and those beside it account for, as a table."""
-    kinds = quality.class_table()
-    table = (kinds != QualityClass.MISSING) & (kinds != QualityClass.ESTIMATED)
-    table[[quality.ESTIMATED_LINEAR, quality.ESTIMATED_SCALED_LINEAR, quality.ESTIMATED_ZERO]] = (
-        True
-    )
-    # Scaled to the register, and that is in the day's own span.
-    table[quality.SCALED_MEASURED] = True
-    return np.asarray(table)
