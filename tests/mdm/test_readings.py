@@ -315,23 +315,21 @@ def test_deleting_waits_for_who_is_storing(connection: Connection, database_url:
     ).fetchone()
     assert row
     connection.commit()
-    wait = "SET LOCAL lock_timeout = '100ms'"
     # Nobody sees yet what is being stored: its channel stays all the same.
     record.record(connection, record.blocks([row[0]], [DAY], [[1]]))
-    with (
-        database.connect(database_url) as other,
-        pytest.raises(psycopg.errors.LockNotAvailable),
-        other.transaction(),
-    ):
-        other.execute(wait)
-        other.execute("DELETE FROM channel WHERE id = %s", row)
+    with database.connect(database_url) as other:
+        other.execute("SET LOCAL lock_timeout = '100ms'")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            other.execute("DELETE FROM channel WHERE id = %s", row)
+        other.rollback()
     connection.rollback()
     # And nobody stores for a channel that is being deleted.
     with database.connect(database_url) as other:
         other.execute("DELETE FROM channel WHERE id = %s", row)
-        with pytest.raises(psycopg.errors.LockNotAvailable), connection.transaction():
-            connection.execute(wait)
+        connection.execute("SET LOCAL lock_timeout = '100ms'")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
             record.record(connection, record.blocks([row[0]], [DAY], [[1]]))
+        connection.rollback()
 
 
 def test_channels_that_somebody_else_made_meanwhile(connection: Connection) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -172,5 +173,5 @@ def _stretches(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
     parts = []
     for first, last in zip(edge[::2].tolist(), edge[1::2].tolist(), strict=True):
         cuts = [first, *([3] if first < 3 < last else []), last]
-        parts += list(zip(cuts[:-1], cuts[1:], strict=True))
+        parts += pairwise(cuts)
     return parts
