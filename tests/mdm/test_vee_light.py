@@ -162,7 +162,7 @@ class _Meter:
         mask = np.zeros(SLOTS, np.bool_)
         if random.random() < 0.5:
             length = int(random.choice([1, 1, 2, 3, 8, 24]))
-            first = int(random.choice([0, SLOTS - length, random.integers(0, SLOTS)]))
+            first = int(random.choice([0, SLOTS - length, int(random.integers(0, SLOTS))]))
             mask[first : first + length] = True
         return mask
 
@@ -170,7 +170,7 @@ class _Meter:
 def _stretches(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """Parts that are True; a raw block does not cross 00:00 UTC, three hours into the day."""
     edge = np.flatnonzero(np.diff(mask.astype(np.int8), prepend=0, append=0))
-    parts = []
+    parts: list[tuple[int, int]] = []
     for first, last in zip(edge[::2].tolist(), edge[1::2].tolist(), strict=True):
         cuts = [first, *([3] if first < 3 < last else []), last]
         parts += pairwise(cuts)
