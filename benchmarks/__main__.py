@@ -103,7 +103,7 @@ TARGETS: Final[Mapping[str, Sequence[Target]]] = {
         Target("intervals_per_s", "1/s", 1_500_000, aim=True),
         Target("workers", "×", 1.7, aim=True),
         Target("peak_mb", "MB", 2_000, most=True),
-        Target("memory, 4 times the meters", "×", _FLAT, most=True, of=growth),
+        Target("memory, 16 times the meters", "×", _FLAT, most=True, of=growth),
         Target("year_ms", "ms", 100, most=True),
         Target("exact", "", 1),
     ),

@@ -9,7 +9,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from mdm import intake, intake_channels, intake_raw, readings, vee_findings, vee_registers
+from mdm import (
+    intake,
+    intake_channels,
+    intake_raw,
+    readings,
+    readings_stretch,
+    vee_findings,
+    vee_light,
+    vee_registers,
+)
 from validation import engine
 
 _PHASES: Final[tuple[tuple[ModuleType, str, str], ...]] = (
@@ -22,6 +31,11 @@ _PHASES: Final[tuple[tuple[ModuleType, str, str], ...]] = (
     (intake_channels, "recorded", "history out"),
     (intake_channels, "history", "history out"),
     (readings, "current", "history out"),
+    (readings_stretch, "of", "stretches"),
+    (readings_stretch, "follow", "stretches"),
+    (vee_light, "keep", "stretches"),
+    (vee_light, "lacking", "light or not"),
+    (vee_light, "differing", "light or not"),
     (engine, "run", "engine"),
     (readings, "record", "final in"),
     (vee_registers, "record", "registers in"),

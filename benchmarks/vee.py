@@ -8,13 +8,16 @@ Without history it is the first day of a new fleet, so that its channels are mad
 Two rates are told. ``intervals_per_s`` is by the clock. ``intervals_per_cpu_s`` counts the CPU time
 of the workers and of their database backends, for two cores: what the clock would say if nobody
 else used the machine and nothing waited for the disk. Where the time goes is told by phase, in µs a
-channel-day. Peak memory is of the largest worker; the larger fleet shows that it does not grow.
+channel-day. Peak memory is of the largest worker; the larger fleets show that it does not grow.
+With history most usage points come in the light way (``mdm.intake_light``); ``again`` is the share
+of channel-days that had been validated before and were once more, because the next day came.
 
 The last line is one JSON object::
 
     {"intervals_per_s": …, "intervals_per_s_one_worker": …, "workers": two workers ÷ one,
      "intervals_per_cpu_s": two cores, "cpu_us": {phase: {"worker": …, "database": …}},
-     "peak_mb": …, "peak_mb_by_meters": {meters: …}, "meters": …, "days": …,
+     "peak_mb": …, "peak_mb_by_meters": {meters: …}, "cpu_rate_by_meters": {meters: …},
+     "meters": …, "days": …, "again": …,
      "with_history": the same of a smaller fleet with ``--history`` days in the record, or null,
      "year_ms": rules and estimators over one meter's year,
      "year_record_ms": the same with everything read from the record and compared with it,
@@ -66,6 +69,8 @@ class Worker:
     peak_mb: float
     cpu: float
     spent: phases.Share
+    days: int
+    again: int
 
 
 def gaps(meters: int, slots: int, share: float, seed: int = 1) -> NDArray[np.bool_]:
@@ -139,6 +144,7 @@ def measure(url: str, meters: int, history: int, days: int, workers: int) -> dic
         "intervals_per_cpu_s": round(2 * intervals / cpu),
         "cpu_us": phases.shares([each.spent for each in done], intervals // _SLOTS),
         "peak_mb": round(max(each.peak_mb for each in done)),
+        "again": round(sum(each.again for each in done) / sum(each.days for each in done), 3),
         "meters": meters,
         "intervals": intervals,
         "gaps": lost,
@@ -169,33 +175,35 @@ def year_ms() -> tuple[float, float]:
 
 
 def main() -> None:
-    """Measure one worker, two workers, two sizes, and with history; print the figures."""
+    """Measure one worker, two workers, several sizes, and with history; print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--meters", type=int, default=100_000)
     parser.add_argument("--days", type=int, default=1)
     parser.add_argument("--history", type=int, default=28, help="days in the record; 0 for no such")
+    parser.add_argument("--history-meters", type=int, default=5_000, help="meters with history")
     given = parser.parse_args()
-    small = max(given.meters // 4, 1)
-    cases = [(small, 0, 2), (given.meters, 0, 1), (given.meters, 0, 2)]
+    sizes = (max(given.meters // 16, 1), max(given.meters // 4, 1))
+    cases = [(given.meters, 0, 1), (given.meters, 0, 2), *((meters, 0, 2) for meters in sizes)]
     if given.history:
-        cases.append((min(small, 2_000), given.history, 2))
-    found = []
+        cases.append((min(given.meters, given.history_meters), given.history, 2))
+    found: list[dict[str, Any]] = []
     for meters, history, workers in cases:
         with scratch.scratch_database("vee") as url:
             found.append(measure(url, meters, history, given.days, workers))
         print(f"{meters} meters, {history} days before, {workers} workers: {found[-1]}", flush=True)
-    little, one, two, *others = found
+    one, two, *others = found
+    long = others.pop() if given.history else None
     rules, record = year_ms()
     figures = {
         **two,
         "intervals_per_s_one_worker": one["intervals_per_s"],
         "workers": round(two["intervals_per_s"] / one["intervals_per_s"], 2),
-        "peak_mb_by_meters": {
-            str(little["meters"]): little["peak_mb"],
-            str(two["meters"]): two["peak_mb"],
+        "peak_mb_by_meters": {str(each["meters"]): each["peak_mb"] for each in (*others, two)},
+        "cpu_rate_by_meters": {
+            str(each["meters"]): each["intervals_per_cpu_s"] for each in (*others, two)
         },
         "days": given.days,
-        "with_history": {**others[0], "history_days": given.history} if others else None,
+        "with_history": {**long, "history_days": given.history} if long else None,
         "year_ms": rules,
         "year_record_ms": record,
     }
@@ -204,7 +212,7 @@ def main() -> None:
 
 def work(url: str, now: datetime) -> Worker:
     """Take batches until nothing is left."""
-    started, intervals = time.time(), 0
+    started, intervals, days, again = time.time(), 0, 0, 0
     with database.connect(url) as connection:
         backend = connection.info.backend_pid
         before = time.process_time() + phases.cpu_of(backend)
@@ -214,13 +222,14 @@ def work(url: str, now: datetime) -> Worker:
                 with watch.phase("commit"):
                     connection.commit()
                 intervals += report.intervals
+                days, again = days + report.days, again + report.again
                 if not report.taken:
                     break
             spent = watch.done()
         cpu = time.process_time() + phases.cpu_of(backend) - before
     ended = time.time()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return Worker(intervals, started, ended, peak, cpu, spent)
+    return Worker(intervals, started, ended, peak, cpu, spent, days, again)
 
 
 def _workers(url: str, days: int, count: int) -> list[Worker]:

@@ -199,14 +199,22 @@ def recorded(
     return readings_columns.distinct(channels_.usage_point[some])
 
 
+def nothing(channels_: Channels, layout: Layout) -> History:
+    """Give a history without any day."""
+    shape = (len(channels_), layout.count, layout.width)
+    return History(
+        np.zeros(shape, np.int32),
+        np.full(shape, quality.MISSING, np.int16),
+        np.zeros(shape[:2], np.bool_),
+    )
+
+
 def history(connection: Connection, channels_: Channels, layout: Layout) -> History:
     """Read a layout's days from the record."""
     period = Period(_moment(layout.bounds[0]), _moment(layout.bounds[-1]))
     table = readings.current(connection, channels_.id, period)
-    shape = (len(channels_), layout.count, layout.width)
-    values = np.zeros(shape, np.int32)
-    codes = np.full(shape, quality.MISSING, np.int16)
-    recorded = np.zeros(shape[:2], np.bool_)
+    empty = nothing(channels_, layout)
+    values, codes, recorded = empty.values, empty.quality, empty.recorded
     day = layout.day_of(table.starts_at)
     # A day of another shape was recorded before the usage point's time zone was corrected.
     fits = (day != NOWHERE) & (layout.bounds[day] == table.starts_at)

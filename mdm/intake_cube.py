@@ -91,6 +91,7 @@ class Share:
     before : days of the layout before the work's first
     dials : register readings of the layout's days, by installations of the work
     looked_from : since when it is known which days are recorded [s]
+    fresh : whether nothing of the layout is recorded
     light : what takes the place of the history; None where the whole history is in the layout
     news : usage points and moments [s] of register readings that came with this run, shape (2, k);
         None where any of them may be news
@@ -101,6 +102,7 @@ class Share:
     before: int
     dials: Dials
     looked_from: int
+    fresh: bool = False
     light: Light | None = None
     news: NDArray[np.int64] | None = None
 
@@ -146,7 +148,8 @@ def shares(
     stretches = readings_stretch.of(connection, known.id)
     recorded = intake_channels.recorded(connection, known, wide, stretches)
     fresh = points[~np.isin(points, recorded)]
-    yield from _parted(connection, work, _layout(work, weeks, now, _MARGIN), fresh, start)
+    for share in _parted(connection, work, _layout(work, weeks, now, _MARGIN), fresh, start):
+        yield replace(share, fresh=True)
     if light and len(recorded):
         for day, chosen in intake_light.groups(stretches, work, known, recorded, start):
             recorded = recorded[~np.isin(recorded, chosen)]
@@ -245,7 +248,9 @@ def intake(
     channels = intake_channels.channels(connection, work, raw, steps, add=add_channels)
     if not len(channels):
         return None
-    history = intake_channels.history(connection, channels, layout)
+    history = intake_channels.nothing(channels, layout)
+    if not share.fresh:
+        history = intake_channels.history(connection, channels, layout)
     row = channels.rows_of(work.installed.usage_point[steps.installation], steps.interval_type)
     spans = intake_targets.spans(steps, row, work.installed, layout)
     target = intake_targets.targets(work, channels, history, spans, layout, news=share.news)
@@ -258,12 +263,14 @@ def intake(
     wider = intake_targets.reach(wanted, days) if len(wanted) else days
     if wider != days:
         raw = _raw(connection, devices, layout, wider)
+    cut = intake_targets.reach(np.flatnonzero((history.recorded | target).any(axis=0)))
+    # Days beside the targets may have been read, and be neither recorded nor targets.
+    wider = max(wider[0], cut[0]), min(wider[1], cut[1])
     part = layout.part(*wider)
     lines = intake_place.empty(len(channels), int(part.days.length.sum()))
     unplaced = _place(lines, raw, work.installed, channels, part)
     sampled = work.installed.sampled[steps.installation]
     intake_place.place_steps(lines, steps, row, part, sampled & (row >= 0))
-    cut = intake_targets.reach(np.flatnonzero((history.recorded | target).any(axis=0)))
     seen = _Seen(
         layout.part(*cut),
         history.part(*cut),
@@ -300,7 +307,7 @@ def _days_to_read(share: Share, work: Work) -> tuple[int, int]:
     With the days beside them, where one of these most likely is a target too: reading all twice
     costs more than reading one more.
     """
-    beside = share.light is not None or share.before > _MARGIN
+    beside = not share.fresh
     edge = work.edge_day[(work.edge_day >= 0) & (work.edge_day < share.layout.count)]
     some = np.concatenate([work.day, edge]) if beside else work.day
     return intake_targets.reach(some if len(some) else work.edge_day)
@@ -363,7 +370,7 @@ def _cube(
     values[window][chosen] = _padded(lines.values, part)[chosen]
     codes[window][chosen] = _padded(lines.quality, part, quality.MISSING)[chosen]
     settled = None
-    if not over_people:
+    if not over_people and (target & history.recorded).any():
         settled = history.settled() & target[:, :, None]
         values[settled], codes[settled] = history.values[settled], history.quality[settled]
     if outside is not None:

@@ -62,6 +62,8 @@ def targets(
     """
     covered = _covered(work.installed, layout)[_point_rows(work.installed, channels)]
     target = touched(work, channels, layout) & covered
+    if not history.recorded.any():
+        return np.asarray(target | (_holes(target, history.recorded) & covered))
     doubtful = history.doubtful()
     some = doubtful.any(axis=2) & history.recorded
     beside = _of_points(channels, work.edge_usage_point, work.edge_day, layout.count) & some

@@ -245,7 +245,9 @@ def by_rule_set(
 def _names(part: Intake, commodity: str, known: Sequence[RuleSet]) -> dict[str, NDArray[np.bool_]]:
     """Name each channel's rule set: export has one of its own, where it is among the known."""
     own = f"{commodity}_export"
-    export = np.array([reading_type.of_id(n).export for n in part.channels.reading_type.tolist()])
+    kinds = readings_columns.distinct(part.channels.reading_type)
+    exports = [n for n in kinds.tolist() if reading_type.of_id(n).export]
+    export = np.isin(part.channels.reading_type, exports)
     if not export.any() or own not in {each.name for each in known}:
         return {commodity: np.ones(len(part.channels), np.bool_)}
     return {commodity: ~export, own: export}
