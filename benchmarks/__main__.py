@@ -96,6 +96,13 @@ TARGETS: Final[Mapping[str, Sequence[Target]]] = {
         Target("all_landed", "", 1),
         Target("grown_mb", "MB", 50, most=True),
     ),
+    "bill": (
+        Target("intervals_per_s", "1/s", 5_000_000, aim=True),
+        Target("usage_points_per_s", "1/s", 5_000, aim=True),
+        Target("ratio", "×", 10),
+        Target("equal", "", 1),
+        Target("peak_mb", "MB", 1_000, most=True),
+    ),
     "vee": (
         Target("intervals_per_s", "1/s", 500_000),
         Target("intervals_per_cpu_s", "1/s", 800_000),

@@ -21,7 +21,10 @@ from mdm import (
 )
 from validation import engine
 
-_PHASES: Final[tuple[tuple[ModuleType, str, str], ...]] = (
+Phases = tuple[tuple[ModuleType, str, str], ...]
+"""Module, function, and the name of the phase on which its time is booked."""
+
+_PHASES: Final[Phases] = (
     (intake, "claim", "claim"),
     (intake, "settle", "claim"),
     (intake_raw, "blocks", "raw out"),
@@ -93,16 +96,17 @@ class Watch:
 
 
 @contextmanager
-def watched(backend: int) -> Iterator[Watch]:
-    """Watch the phases of validation in this process for the length of a block.
+def watched(backend: int, phases: Phases = _PHASES) -> Iterator[Watch]:
+    """Watch the phases of some work in this process for the length of a block.
 
     Parameters
     ----------
     backend : process id of the database backend that the worker talks to
+    phases : functions and what their time is booked on; those of validation unless given
     """
     watch = Watch(backend)
-    known = [(module, name, getattr(module, name)) for module, name, _ in _PHASES]
-    for module, name, phase in _PHASES:
+    known = [(module, name, getattr(module, name)) for module, name, _ in phases]
+    for module, name, phase in phases:
         setattr(module, name, watch.wrapped(getattr(module, name), phase))
     try:
         yield watch

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,33 +24,39 @@ _MULTIPLIER = 6
 def determinants(
     connection: Connection, pages: Pages, rows: Sequence[int], sets: Sequence[int]
 ) -> None:
-    """COPY the determinants of pages, all first lines, then all second ones.
+    """COPY the determinants of pages.
 
     Parameters
     ----------
     rows, sets : of the pages, and the determinant sets that they belong to
     """
-    chosen, ids = np.array(rows, np.intp), np.array(sets, np.int64)
-    for line, heading in enumerate(pages.headings):
-        count = len(ids)
-        units = binary_numeric.encoded(pages.units[chosen, line], heading.rounding.places)
-        kind = reading_type.named(heading.reading_type).id
-        columns = {
-            "determinant_set_id": Column("int8", ids),
-            "position": binary_copy.constant("int2", line + 1, count),
-            "name": binary_copy.constant("text", heading.name, count),
-            "reading_type_id": binary_copy.constant("int2", kind, count),
-            "part": binary_copy.constant("text", heading.part, count),
-            "value": Column("raw", units),
-            "unit": binary_copy.constant("text", heading.unit, count),
-            "starts_at": _moments(pages.starts_at[chosen, line]),
-            "ends_at": _moments(pages.ends_at[chosen, line]),
-            "rounding": binary_copy.constant("text", str(heading.rounding), count),
-            "note": binary_copy.constant("text", heading.note, count),
-        }
-        for name, counts in zip(_COUNTS, pages.counts[chosen, line].T, strict=True):
-            columns[name] = Column("int4", counts)
-        binary_copy.write(connection, "determinant", columns)
+    chosen, ids, lines = np.array(rows, np.intp), np.array(sets, np.int64), len(pages.headings)
+    kinds = [reading_type.named(h.reading_type).id for h in pages.headings]
+    units = [
+        binary_numeric.encoded(pages.units[chosen, line], heading.rounding.places)
+        for line, heading in enumerate(pages.headings)
+    ]
+    count = len(ids)
+
+    def text(words: Iterable[str]) -> Column:
+        return Column("text", np.repeat(np.array([w.encode() for w in words], "S"), count))
+
+    columns = {
+        "determinant_set_id": Column("int8", np.tile(ids, lines)),
+        "position": Column("int2", np.repeat(np.arange(1, lines + 1), count)),
+        "name": text(h.name for h in pages.headings),
+        "reading_type_id": Column("int2", np.repeat(kinds, count)),
+        "part": text(h.part for h in pages.headings),
+        "value": Column("raw", np.concatenate(units)),
+        "unit": text(h.unit for h in pages.headings),
+        "starts_at": _moments(pages.starts_at[chosen].T.ravel()),
+        "ends_at": _moments(pages.ends_at[chosen].T.ravel()),
+        "rounding": text(str(h.rounding) for h in pages.headings),
+        "note": text(h.note for h in pages.headings),
+    }
+    for index, name in enumerate(_COUNTS):
+        columns[name] = Column("int4", pages.counts[chosen, :, index].T.ravel())
+    binary_copy.write(connection, "determinant", columns)
 
 
 def interval_inputs(

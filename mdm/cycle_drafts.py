@@ -43,7 +43,6 @@ def drafts(
             rule_sets=rule_sets[point],
             input_digest=inputs[point],
             digest=digests[point],
-            page=result.page,
         )
         for point, result in found.items()
     ]

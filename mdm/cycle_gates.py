@@ -11,6 +11,7 @@ from mdm import tariff as names
 from mdm.cycle_days import Days
 from mdm.determinants.composition import Result
 from mdm.determinants.determinant import Counts
+from mdm.determinants.pages import Page
 from mdm.determinants.registers import MICRO
 from mdm.tariff import Tariff
 from mdm.tariff_declared import REGISTER_DIFFERENCE
@@ -93,7 +94,8 @@ def complete(result: Result) -> bool:
 
 
 def _holds(tariff: Tariff, result: Result, beside: Beside) -> Iterator[Hold]:
-    for determinant in result.determinants:
+    # What was composed as columns has all its figures.
+    for determinant in () if isinstance(result.determinants, Page) else result.determinants:
         if determinant.name == names.CONSUMPTION and determinant.value is None:
             yield Hold("consumption", determinant.note)
     if result.overlapping:
@@ -172,8 +174,10 @@ def _length(tariff: Tariff, local_days: int) -> Iterator[Hold]:
 def _usage(tariff: Tariff, result: Result, beside: Beside) -> Iterator[Hold]:
     """Compare the mean use a day with the first former period that there is."""
     limits = tariff.gates.usage
+    if limits is None or not beside.seconds:
+        return
     now = next((d for d in result.determinants if d.name == names.CONSUMPTION), None)
-    if limits is None or now is None or now.value is None or not beside.seconds:
+    if now is None or now.value is None:
         return
     for against in limits.against:
         former = beside.former.get(against)

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -131,14 +132,16 @@ def _facts(
 
 def digests(batch: Batch) -> dict[int, str]:
     """Give the SHA-256 of each usage point's inputs: definitions, versions, installations."""
-    shared = [batch.tariff.digest, batch.calendar.digest, batch.zone.key, str(batch.period)]
-    versions = named_versions(batch)
+    named = [batch.tariff.digest, batch.calendar.digest, batch.zone.key, str(batch.period)]
+    shared = _dumped(named)
+    versions, written = named_versions(batch), _Lists()
     found = {}
     for point in batch.usage_points:
-        channels = [
-            [c.id, c.interval_seconds, *(column.tolist() for column in versions[c.id])]
+        channels = ",".join(
+            f"[{c.id},{c.interval_seconds},{written.of(starts)},{written.of(version)}]"
             for c in batch.every_channel(point)
-        ]
+            for starts, version in [versions[c.id]]
+        )
         spans = [_described(span) for span in batch.spans.get(point, ())]
         # What a set has none of is not in its digest: older sets have none of these.
         more = [
@@ -146,10 +149,25 @@ def digests(batch: Batch) -> dict[int, str]:
             for kind, several in sorted(batch.dials.get(point, {}).items())
         ]
         facts = batch.facts[point].text if point in batch.facts else ""
-        inputs = [shared, channels, spans, *([more] if more else []), *([facts] if facts else [])]
-        text = json.dumps(inputs, separators=(",", ":"))
+        inputs = [spans, *([more] if more else []), *([facts] if facts else [])]
+        text = f"[{shared},[{channels}],{_dumped(inputs)[1:]}"
         found[point] = hashlib.sha256(text.encode()).hexdigest()
     return found
+
+
+def _dumped(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+class _Lists(dict[tuple[str, bytes], str]):
+    """Lists of numbers as JSON: nearly all channels have the same days in the same versions."""
+
+    def of(self, column: NDArray[Any]) -> str:
+        """Write a list, or give it as it was written."""
+        key = column.dtype.str, column.tobytes()
+        if (found := self.get(key)) is None:
+            found = self[key] = _dumped(column.tolist())
+        return found
 
 
 def named_versions(batch: Batch) -> dict[int, tuple[NDArray[np.int64], NDArray[np.int32]]]:
@@ -158,12 +176,13 @@ def named_versions(batch: Batch) -> dict[int, tuple[NDArray[np.int64], NDArray[n
     order = np.lexsort((blocks.starts_at, blocks.channel_id))
     channel, starts = blocks.channel_id[order], blocks.starts_at[order]
     version = blocks.version[order]
-    found = {}
-    for point in batch.usage_points:
-        for item in batch.every_channel(point):
-            first, end = np.searchsorted(channel, [item.id, item.id + 1])
-            found[item.id] = (starts[first:end], version[first:end])
-    return found
+    wanted = [item.id for point in batch.usage_points for item in batch.every_channel(point)]
+    first = np.searchsorted(channel, wanted).tolist()
+    end = np.searchsorted(channel, wanted, side="right").tolist()
+    return {
+        number: (starts[since:until], version[since:until])
+        for number, since, until in zip(wanted, first, end, strict=True)
+    }
 
 
 def rule_sets(connection: Connection, batch: Batch) -> dict[int, list[str]]:

@@ -18,7 +18,7 @@ from mdm.correction_log import Change
 from mdm.cycle_gates import Hold
 from mdm.determinants.batch import Batch
 from mdm.determinants.determinant import Determinant
-from mdm.determinants.pages import Pages
+from mdm.determinants.pages import Page, Pages
 from mdm.determinants.registers import Span
 from schemas import reading_type, statements
 from schemas.database import Connection
@@ -39,7 +39,7 @@ class Draft:
     """
 
     usage_point_id: int
-    determinants: tuple[Determinant, ...]
+    determinants: Sequence[Determinant]
     holds: tuple[Hold, ...]
     waits: bool
     spans: Sequence[Span]
@@ -49,7 +49,6 @@ class Draft:
     rule_sets: Sequence[str]
     input_digest: str
     digest: str
-    page: tuple[Pages, int] | None = None
 
 
 class Standing(NamedTuple):
@@ -236,10 +235,11 @@ def _copy_determinants(
         cursor.copy(_SQL["copy_determinants"]) as copy,
     ):
         for one, draft in zip(sets, drafts, strict=True):
-            if draft.page is not None:
-                paged.setdefault(draft.page[0], []).append((draft.page[1], one))
+            page = draft.determinants
+            if isinstance(page, Page):
+                paged.setdefault(page.pages, []).append((page.row, one))
                 continue
-            for position, determinant in enumerate(draft.determinants, 1):
+            for position, determinant in enumerate(page, 1):
                 copy.write_row((one, position, *_determinant_row(determinant)))
     for pages, pairs in paged.items():
         cycle_columns.determinants(connection, pages, *zip(*pairs, strict=True))

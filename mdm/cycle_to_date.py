@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
@@ -33,7 +34,7 @@ class ToDate:
     ends_on: date | None
     tariff: str
     counts: Counts
-    determinants: tuple[Determinant, ...]
+    determinants: Sequence[Determinant]
 
 
 def to_date(

@@ -110,6 +110,20 @@ def prepare(
     KeyError
         if there is no such format (see ``export.formats``).
     """
+    made = _prepared(connection, cycle, file_format=file_format, target=target, now=now)
+    return made[0] if made else None
+
+
+def _prepared(
+    connection: Connection, cycle: Cycle, *, file_format: str, target: str, now: datetime
+) -> tuple[Export, Package] | None:
+    """Claim what may be billed; give the export and its files, which need not be made again.
+
+    Raises
+    ------
+    KeyError
+        if there is no such format (see ``export.formats``).
+    """
     kind = formats.named(file_format)
     size = kind.usage_points
     connection.execute(_SQL["lock_cycle"], {"cycle": cycle.id})
@@ -142,7 +156,7 @@ def prepare(
     assert row is not None  # noqa: S101  # RETURNING gives a row for the row it inserts
     _write_items(connection, row[0], package)
     connection.execute(_SQL["mark_exported"], {"sets": sets})
-    return _exports(connection, cycle.id, name)[0]
+    return _exports(connection, cycle.id, name)[0], package
 
 
 def refused(connection: Connection, cycle: Cycle, *, file_format: str, now: datetime) -> list[str]:
@@ -221,10 +235,12 @@ def deliver(
     done = []
     under_way = [e for e in exports(connection, cycle) if e.target == target and _open(e)]
     with connection.transaction():
-        fresh = prepare(connection, cycle, file_format=file_format, target=target, now=now)
-    for export in [*under_way, *([fresh] if fresh else [])]:
+        fresh = _prepared(connection, cycle, file_format=file_format, target=target, now=now)
+    before: list[tuple[Export, Package | None]] = [(export, None) for export in under_way]
+    for export, made in [*before, *([fresh] if fresh else [])]:
         try:
-            _send(connection, cycle, export, now, way)
+            whole = made or package(connection, cycle, export)
+            _send(connection, export, whole, now, way)
         except DeliveryError as problem:
             connection.execute(_SQL["mark_problem"], {"export": export.id, "problem": str(problem)})
             raise
@@ -297,9 +313,8 @@ def collect(
     return Collected(files, taken, tuple(problems))
 
 
-def _send(connection: Connection, cycle: Cycle, export: Export, now: datetime, way: Way) -> None:
+def _send(connection: Connection, export: Export, whole: Package, now: datetime, way: Way) -> None:
     """Bring one export to its target."""
-    whole = package(connection, cycle, export)
     kind = delivery_targets.of(export.target)
     for answers in kind.send(export.target, export.name, whole, way):
         with connection.transaction():

@@ -177,9 +177,9 @@ def _lines(connection: Connection, sets: Sequence[int]) -> dict[int, list[Line]]
     """Give the lines of sets; those that correct a bill tell what it said before."""
     changes = _changes(connection, sets)
     lines: dict[int, list[Line]] = defaultdict(list)
-    for set_id, *row in connection.execute(_SQL["lines"], {"sets": list(sets)}):
-        name, kind, part, value, unit, starts_at, ends_at, *rest = row
-        counts, (rounding, note) = Counts(*rest[:5]), rest[5:]
+    rows = connection.execute(_SQL["lines"], {"sets": list(sets)}).fetchall()
+    for set_id, *row in rows:
+        name, kind, part, value, unit, starts_at, ends_at, a, q, m, e, d, rounding, note = row
         previous, difference = None, None
         if set_id in changes:
             unchanged = (value, Decimal(0) if value is not None else None)
@@ -187,8 +187,8 @@ def _lines(connection: Connection, sets: Sequence[int]) -> dict[int, list[Line]]
             previous, difference = changes[set_id].pop(figure, unchanged)
         lines[set_id].append(
             Line(
-                *(name, kind, part, value, unit, starts_at, ends_at, counts, rounding, note),
-                *(previous, difference),
+                *(name, kind, part, value, unit, starts_at, ends_at, Counts(a, q, m, e, d)),
+                *(rounding, note, previous, difference),
             )
         )
     for set_id, gone in changes.items():

@@ -68,7 +68,7 @@ class Replay:
     version: int
     software: str
     versions: int
-    determinants: tuple[Determinant, ...]
+    determinants: Sequence[Determinant]
     differences: tuple[Difference, ...]
 
     @property

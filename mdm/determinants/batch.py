@@ -16,7 +16,7 @@ from mdm.determinants.composition import Account, Result, composed
 from mdm.determinants.days import Days
 from mdm.determinants.determinant import Counts
 from mdm.determinants.facts import Facts
-from mdm.determinants.pages import Pages
+from mdm.determinants.pages import Page, Pages
 from mdm.determinants.profile import Profile
 from mdm.determinants.registers import Span, Stretch
 from mdm.determinants.supply import Figures, Supply
@@ -146,9 +146,9 @@ def _plain(
     """Give the results whose pages hold, of usage points with one channel, by id."""
     counts = made.totals.tolist()
     return {
-        points[row]: Result(page, Counts(*counts[row]), None, None, False, (made, row))
-        for row, page in enumerate(made.determinants())
-        if whole[row] and points[row] in single
+        points[row]: Result(Page(made, row), Counts(*counts[row]), None, None, False)
+        for row in np.flatnonzero(whole).tolist()
+        if points[row] in single
     }
 
 

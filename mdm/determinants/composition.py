@@ -10,7 +10,7 @@ from typing import Final
 from mdm import tariff as names
 from mdm.determinants import determinant, registers
 from mdm.determinants.determinant import Counts, Determinant
-from mdm.determinants.pages import Pages
+from mdm.determinants.pages import Page, Pages
 from mdm.determinants.registers import MICRO, Consumption, Reading, Span
 from mdm.determinants.rounding import RATES, UNITS
 from mdm.determinants.supply import Supply
@@ -53,15 +53,13 @@ class Result:
     difference : intervals − registers [scaled unit / 10⁶]; None unless both are complete
     register_micro : consumption by registers [scaled unit / 10⁶], None if they do not say
     overlapping : whether two channels have intervals of the same time
-    page : the determinants as columns and the row in them, where they were made so
     """
 
-    determinants: tuple[Determinant, ...]
+    determinants: Sequence[Determinant]
     counts: Counts
     difference: int | None
     register_micro: int | None
     overlapping: bool
-    page: tuple[Pages, int] | None = None
 
 
 def composed(account: Account) -> Result:
@@ -85,13 +83,13 @@ def digests(results: Mapping[int, Result]) -> dict[int, str]:
     pages: dict[Pages, list[str]] = {}
     found = {}
     for point, result in results.items():
-        if result.page is None:
-            found[point] = determinant.digest(result.determinants)
+        page = result.determinants
+        if not isinstance(page, Page):
+            found[point] = determinant.digest(page)
             continue
-        of, row = result.page
-        if of not in pages:
-            pages[of] = of.digests()
-        found[point] = pages[of][row]
+        if page.pages not in pages:
+            pages[page.pages] = page.pages.digests()
+        found[point] = pages[page.pages][page.row]
     return found
 
 

@@ -232,11 +232,7 @@ def _blocks(
     recipe: Recipe, records: NDArray[Any], midnights: NDArray[np.int64]
 ) -> Mapping[int, Peaks | None]:
     return {
-        window: _highest(
-            *(window, records["energy"][:, :, column]),
-            records["slot"][:, :, column] + midnights[:-1],
-            records["peak"][:, :, column],
-        )
+        window: _highest(window, records, column, midnights)
         for column, window in enumerate(recipe.block)
     }
 
@@ -246,58 +242,70 @@ def _rolling(
 ) -> Mapping[int, Peaks | None]:
     found: dict[int, Peaks | None] = {}
     for column, window in enumerate(recipe.rolling, len(recipe.block)):
-        width = recipe.width(window)
-        candidates = [
-            (
-                records["energy"][:, :, column],
-                records["slot"][:, :, column] + midnights[:-1],
-                records["peak"][:, :, column],
-            )
-        ]
-        if width > 1 and records.shape[1] > 1:
-            candidates.append(_across(recipe, records, midnights, width))
-        energies, slots, counts = (
-            np.concatenate(part, axis=1) for part in zip(*candidates, strict=True)
-        )
-        found[window] = _highest(window, energies, slots, counts)
+        inside = _highest(window, records, column, midnights)
+        if recipe.width(window) > 1 and records.shape[1] > 1:
+            inside = _higher(inside, _across(recipe, records, midnights, window))
+        found[window] = inside
     return found
 
 
+def _highest(
+    window: int, records: NDArray[Any], column: int, midnights: NDArray[np.int64]
+) -> Peaks:
+    """Choose each channel's highest window inside a day; of equal ones the earliest."""
+    rows, energies = np.arange(len(records)), records["energy"][:, :, column]
+    day = energies.argmax(axis=1)
+    best = energies[rows, day]
+    return Peaks(
+        window_seconds=window,
+        energy=np.where(best != _NOTHING, best, 0),
+        slot=midnights[day] + records["slot"][rows, day, column],
+        found=best != _NOTHING,
+        counts=records["peak"][rows, day, column].astype(np.int64),
+    )
+
+
 def _across(
-    recipe: Recipe, records: NDArray[Any], midnights: NDArray[np.int64], width: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Give the windows across each midnight: energy, first slot and counts, in time's order."""
+    recipe: Recipe, records: NDArray[Any], midnights: NDArray[np.int64], window: int
+) -> Peaks:
+    """Choose each channel's highest window that lies across a midnight."""
+    width = recipe.width(window)
     edge, before = recipe.edge, width - 1
-    seam = [
+    values, kinds = (
         np.concatenate(
             [records[name][:, :-1, 1, edge - before :], records[name][:, 1:, 0, :before]], axis=2
         )
         for name in ("values", "kinds")
-    ]
-    begins = np.arange(before)
-    running = np.zeros((*seam[0].shape[:2], 2 * before + 1), np.int64)
-    np.cumsum(seam[0], axis=2, dtype=np.int64, out=running[:, :, 1:])
-    energies = running[:, :, begins + width] - running[:, :, begins]
-    kinds = np.lib.stride_tricks.sliding_window_view(seam[1], width, axis=2)
-    energies[(kinds == QualityClass.MISSING).any(axis=3)] = _NOTHING
-    counts = np.stack([(kinds == kind).sum(axis=3) for kind in range(KINDS)], axis=3)
-    slots = np.broadcast_to((midnights[1:-1, None] - before + begins)[None], energies.shape)
-    flat = len(records), -1
-    return energies.reshape(flat), slots.reshape(flat), counts.reshape(*flat, KINDS)
-
-
-def _highest(
-    window: int, energies: NDArray[Any], slots: NDArray[Any], counts: NDArray[Any]
-) -> Peaks:
-    """Choose each channel's highest window; of equal ones the earliest."""
-    rows = np.arange(len(energies))
-    best = energies.max(axis=1)
-    first = np.where(energies == best[:, None], slots, np.iinfo(np.int64).max).argmin(axis=1)
-    found = best != _NOTHING
+    )
+    running = np.zeros((*values.shape[:2], 2 * before + 1), np.int64)
+    np.cumsum(values, axis=2, dtype=np.int64, out=running[:, :, 1:])
+    energies = running[:, :, width:] - running[:, :, :before]
+    unknown = kinds == QualityClass.MISSING
+    if unknown.any():
+        holed = np.lib.stride_tricks.sliding_window_view(unknown, width, axis=2).any(axis=3)
+        energies[holed] = _NOTHING
+    rows, flat = np.arange(len(records)), energies.reshape(len(records), -1)
+    place = flat.argmax(axis=1)
+    best = flat[rows, place]
+    seam, begin = np.divmod(place, before)
+    chosen = kinds[rows[:, None], seam[:, None], begin[:, None] + np.arange(width)]
     return Peaks(
         window_seconds=window,
-        energy=np.where(found, best, 0),
-        slot=np.asarray(slots[rows, first], np.int64),
-        found=found,
-        counts=np.asarray(counts[rows, first], np.int64),
+        energy=np.where(best != _NOTHING, best, 0),
+        slot=midnights[seam + 1] - before + begin,
+        found=best != _NOTHING,
+        counts=np.stack([(chosen == kind).sum(axis=1) for kind in range(KINDS)], axis=1),
+    )
+
+
+def _higher(one: Peaks, other: Peaks) -> Peaks:
+    """Choose the higher of two windows of each channel; of equal ones the earlier."""
+    ahead = (other.energy > one.energy) | ((other.energy == one.energy) & (other.slot < one.slot))
+    other_is = other.found & (~one.found | ahead)
+    return Peaks(
+        window_seconds=one.window_seconds,
+        energy=np.where(other_is, other.energy, one.energy),
+        slot=np.where(other_is, other.slot, one.slot),
+        found=one.found | other.found,
+        counts=np.where(other_is[:, None], other.counts, one.counts),
     )

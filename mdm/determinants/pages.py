@@ -13,7 +13,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final, NamedTuple
+from functools import cached_property
+from typing import Any, Final, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +56,33 @@ _PLACES: Final = 6
 _MOST: Final = 2**62
 
 
+class Page(Sequence[Determinant]):
+    """One usage point's determinants, made when somebody looks at them."""
+
+    def __init__(self, pages: Pages, row: int) -> None:
+        self.pages, self.row = pages, row
+
+    @cached_property
+    def _made(self) -> tuple[Determinant, ...]:
+        return self.pages.determinants(self.row)
+
+    def __len__(self) -> int:
+        return len(self.pages.headings)
+
+    @overload
+    def __getitem__(self, index: int) -> Determinant: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Determinant]: ...
+    def __getitem__(self, index: int | slice) -> Determinant | Sequence[Determinant]:
+        return self._made[index]
+
+    def __eq__(self, other: object) -> bool:
+        return self._made == (other._made if isinstance(other, Page) else other)
+
+    def __hash__(self) -> int:
+        return hash(self._made)
+
+
 class Heading(NamedTuple):
     """What a line of all pages has in common."""
 
@@ -86,25 +114,25 @@ class Pages:
     counts: NDArray[np.int64]
     totals: NDArray[np.int64]
 
-    def determinants(self) -> list[tuple[Determinant, ...]]:
-        """Give every page as determinants."""
-        heads = [(h, -h.rounding.places, str(h.rounding)) for h in self.headings]
-        rows = zip(
-            *(a.tolist() for a in (self.units, self.starts_at, self.ends_at, self.counts)),
-            strict=True,
-        )
-        return [
-            tuple(
-                Determinant(
-                    *(h.name, h.reading_type, h.part, Decimal(unit).scaleb(exponent), h.unit),
-                    *(start, end, Counts(*count), rounding, h.note),
-                )
-                for (h, exponent, rounding), unit, start, end, count in zip(
-                    heads, *row, strict=True
-                )
+    def determinants(self, row: int) -> tuple[Determinant, ...]:
+        """Give a page as determinants."""
+        columns = (self.units, self.starts_at, self.ends_at, self.counts)
+        figures: Any = zip(*(column[row].tolist() for column in columns), strict=True)
+        return tuple(
+            Determinant(
+                name=h.name,
+                reading_type=h.reading_type,
+                part=h.part,
+                value=Decimal(unit).scaleb(-h.rounding.places),
+                unit=h.unit,
+                starts_at=start,
+                ends_at=end,
+                counts=Counts(*count),
+                rounding=str(h.rounding),
+                note=h.note,
             )
-            for row in rows
-        ]
+            for h, (unit, start, end, count) in zip(self.headings, figures, strict=True)
+        )
 
     def digests(self) -> list[str]:
         """Give each page's digest, as ``determinant.digest`` gives it of its determinants."""

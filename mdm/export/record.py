@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import NamedTuple
 
 from mdm.determinants.determinant import Counts
 from mdm.export.series import NOTHING, Series
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One determinant; ``previous`` and ``difference`` only where a billed version is corrected."""
 
     name: str
@@ -83,6 +83,7 @@ def key(usage_point: str, starts_on: date, ends_on: date, version: int) -> str:
     return f"{usage_point}/{starts_on}/{ends_on}/{version}"
 
 
+@lru_cache(maxsize=4096)
 def instant(moment: datetime) -> str:
     """Write a moment as every format does: ISO 8601, UTC, to the second."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

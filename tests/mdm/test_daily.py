@@ -23,7 +23,6 @@ from mdm import (
 from mdm.determinants import batch as batches
 from mdm.determinants import days, demand
 from mdm.determinants.batch import Batch
-from mdm.determinants.composition import Result
 from mdm.determinants.days import Days
 from mdm.determinants.supply import Supply
 from mdm.tariff import Tariffs, collected
@@ -55,17 +54,11 @@ def summed(batch: Batch) -> Batch:
     return replace(batch, days=[made], blocks=made.blocks())
 
 
-def shown(batch: Batch) -> dict[int, Result]:
-    """Give a batch's results, but for the columns that they may have been made in."""
-    found = batches.results(batch)
-    return {point: replace(result, page=None) for point, result in found.items()}
-
-
 @settings(max_examples=150)
 @given(town=towns())
 def test_days_give_what_intervals_give(town: Batch) -> None:
     by_day = summed(town)
-    assert shown(by_day) == shown(town)
+    assert batches.results(by_day) == batches.results(town)
     assert cycle_inputs.digests(by_day) == cycle_inputs.digests(town)
 
 
@@ -77,7 +70,7 @@ def test_the_highest_window_may_lie_across_midnight(town: Batch, first: int, cod
         day, at = divmod(slot, int(blocks.length[0]))
         if day < 2 and at < width:
             blocks.values[day, at], blocks.quality[day, at] = 30_000_000, code
-    assert shown(summed(town)) == shown(town)
+    assert batches.results(summed(town)) == batches.results(town)
 
 
 @settings(max_examples=5)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -14,6 +13,7 @@ from mdm import calendar_file, tariff_file
 from mdm.determinants import batch as batches
 from mdm.determinants import composition, determinant, pages
 from mdm.determinants.batch import Batch
+from mdm.determinants.pages import Page
 from mdm.tariff import Tariff
 from schemas import quality
 from schemas.assets import Channel
@@ -87,8 +87,8 @@ def test_pages_are_what_is_composed_one_by_one(town: Batch) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pages, "serves", lambda _: False)
         single = batches.results(town)
-    assert all(result.page is None for result in single.values())
-    assert {point: replace(result, page=None) for point, result in together.items()} == single
+    assert not any(isinstance(result.determinants, Page) for result in single.values())
+    assert together == single
     wanted = {point: determinant.digest(r.determinants) for point, r in single.items()}
     assert composition.digests(together) == wanted
 
@@ -112,7 +112,9 @@ def test_whole_usage_points_have_pages_and_others_have_not() -> None:
     )
     found = batches.results(town)
     # The second misses an interval, the third has no demand that a load factor could be of.
-    assert [point for point, result in found.items() if result.page] == [1]
+    assert [point for point, result in found.items() if isinstance(result.determinants, Page)] == [
+        1
+    ]
 
 
 @pytest.mark.parametrize(
