@@ -14,6 +14,7 @@ from console import (
     bill_answers,
     bill_corrections,
     bill_cycle_commands,
+    bill_daily_commands,
     bill_holds_commands,
     show,
     store,
@@ -24,7 +25,6 @@ from mdm import (
     correction_log,
     cycle,
     cycle_status,
-    daily_group,
     delivery,
     delivery_folder,
     delivery_targets,
@@ -40,6 +40,7 @@ from schemas.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Billing cycles: compute, hold, deliver, replay.")
 bill_cycle_commands.add_to(app)
+bill_daily_commands.add_to(app)
 app.add_typer(bill_holds_commands.app, name="holds")
 
 GroupName = Annotated[str, typer.Argument(metavar="GROUP", help="Billing group of the registry.")]
@@ -77,31 +78,6 @@ def run(
             + (f", {done.logged:,} changed too little" if done.logged else "")
         )
         _status(connection, opened)
-    _problems(done.problems)
-    if done.problems:
-        raise typer.Exit(1)
-
-
-@app.command("aggregate")
-def aggregate(
-    group: GroupName,
-    first: First,
-    until: Annotated[
-        datetime,
-        typer.Argument(metavar="UNTIL", formats=["%Y-%m-%d"], help="First day not summed."),
-    ],
-) -> None:
-    """Sum the days that are over and new, so that closing day is short; figures stay the same.
-
-    Example: miqyas bill aggregate monthly 2026-06-01 2026-07-01
-    """
-    with store.connection() as connection, show.out.status("summing days…") as status:
-        now, done = store.now(connection), daily_group.Summed()
-        for points in daily_group.partitions(connection, group):
-            done += daily_group.add(connection, points, first.date(), until.date(), now=now)
-            connection.commit()
-            status.update(f"{done.usage_points:,} usage points, {done.days:,} days summed…")
-    show.done(f"{group}: {done.usage_points:,} usage points, {done.days:,} days summed")
     _problems(done.problems)
     if done.problems:
         raise typer.Exit(1)
