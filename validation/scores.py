@@ -194,7 +194,7 @@ def _greedy(
             for place in range(len(chosen) + 1)
         }
         (at, place), least = min(tries.items(), key=lambda each: each[1])
-        if left - least < _WORTH * total:
+        if left - least <= _WORTH * total:
             break
         chosen.insert(place, at)
         open_.remove(at)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from schemas import quality
+from schemas import quality, quality_mapping
 from tests.validation.vee_cubes import GAP, LINEAR, cube, rows_of, rule_set, seen
 from validation import delivery, engine, views
 from validation.matrix import Cube, Delivered
@@ -83,7 +83,7 @@ def test_another_multiplier_is_told_by_the_source() -> None:
 )  # fmt: skip
 def test_a_device_says_that_something_was_wrong(name: str, iec: str) -> None:
     code = getattr(quality, name.upper())
-    assert quality._rows()[code]["iec"] == iec
+    assert quality_mapping.to_iec(code)[0] == iec
     codes = {(0, 0, 5): code, (0, 0, 6): code, (0, 0, 9): quality.LATE_SAMPLE}
     outcome = engine.run(cube([[DAY]], codes=codes), rule_set(marks(name)))
     assert rows_of(outcome.findings) == [("device_mark", "issue", "suspect", 0, 5, 6)]

@@ -199,3 +199,10 @@ def test_a_weekly_load_is_best_taken_from_other_weeks() -> None:
     assert weekly.persistence > 0.3
     first = found.order("homes", registers=False)[0]
     assert first in {"multi_week", "two_week", "average_like_day", "nearest_equivalent"}
+
+
+def test_where_nothing_flows_no_estimator_is_suggested() -> None:
+    found = Scores(("idle",))
+    for each in scorecard.trials(cube([[[0] * 24] * 30]), scorecard.candidates()):
+        found.add(each, np.zeros(1, np.int64), np.zeros(30, np.int64))
+    assert found.order("idle", registers=False) == []
