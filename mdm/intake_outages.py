@@ -21,10 +21,9 @@ from validation import standing
 from validation.matrix import Cube
 
 _SQL = statements.load("mdm", "intake_outages.sql")
-# How far back events of switches are looked at, and of power: with five events a meter and day each
-# day more is a percent of a validation run. What controls opened counts however long ago.
+# How far back events are looked at: with five of any kind a meter and day, each day more is half a
+# percent of a validation run. What controls opened counts however long ago.
 _LOOK_BACK: Final = timedelta(days=14)
-_POWER_LOOK_BACK: Final = timedelta(days=3)
 # An outage of which nobody said that it is over is taken to last so long, if nothing flows.
 _OPEN: Final = 2 * 86400
 _OPPOSITE: Final = {"down": "up", "off": "on"}
@@ -69,7 +68,6 @@ def stretches(connection: Connection, installed: Installed, start: int, end: int
     limits = {
         "end_devices": binary_copy.array(devices),
         "since": readings_columns.moment(start) - _LOOK_BACK,
-        "powered_since": readings_columns.moment(start) - _POWER_LOOK_BACK,
         "end": readings_columns.moment(end),
     }
     said: list[_Said] = connection.execute(_SQL["events"], limits).fetchall()

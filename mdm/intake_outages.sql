@@ -4,7 +4,6 @@ FROM unnest(%(end_devices)s::integer[]) AS w (id)
 JOIN end_device_event e ON e.end_device_id = w.id
     AND e.occurred_at >= %(since)s AND e.occurred_at < %(end)s
 JOIN outage_event o ON o.category = e.category AND o.code = e.code
-WHERE o.effect IN ('off', 'on') OR e.occurred_at >= %(powered_since)s
 ORDER BY e.end_device_id, e.occurred_at
 
 -- name: switched
