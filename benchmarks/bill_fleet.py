@@ -12,8 +12,8 @@ from benchmarks import scratch
 from benchmarks.store import load
 from mdm import readings, readings_columns, tariff_file, usage_points
 from mdm.tariff import Tariffs, collected
-from schemas import binary_copy, database, quality
-from schemas.binary_copy import Column
+from schemas import binary_copy, binary_fields, database, quality
+from schemas.binary_fields import Column
 from schemas.database import Connection
 
 GROUP: Final = "A"
@@ -110,9 +110,9 @@ def _record(
         columns = {
             "channel_id": Column("int4", channels),
             "starts_at": _moment(START + _DAY * day, rows),
-            "version": binary_copy.constant("int4", 1, rows),
+            "version": binary_fields.constant("int4", 1, rows),
             "recorded_at": _moment(int(RECORDED.timestamp()), rows),
-            "provenance_id": binary_copy.constant("int8", provenance, rows),
+            "provenance_id": binary_fields.constant("int8", provenance, rows),
             "values": Column("int4[]", values[:, day]),
             "quality": Column("int2[]", codes[:, day], null=(codes[:, day] == 0).all(axis=1)),
         }
@@ -120,4 +120,4 @@ def _record(
 
 
 def _moment(second: int, rows: int) -> Column:
-    return binary_copy.constant("timestamptz", second * readings_columns.SECOND, rows)
+    return binary_fields.constant("timestamptz", second * readings_columns.SECOND, rows)

@@ -30,8 +30,8 @@ from benchmarks import scratch
 from headend import landing
 from headend.landing import Answer
 from mdm import intake_raw
-from schemas import binary_copy, database, reading_type
-from schemas.binary_copy import Column
+from schemas import binary_copy, binary_fields, database, reading_type
+from schemas.binary_fields import Column
 from schemas.database import Connection
 from schemas.reading import IntervalBlock
 from simulators.load_curve import Load
@@ -88,12 +88,12 @@ def blocks_in(connection: Connection, devices: list[int], values: NDArray[np.int
         "raw_interval_block",
         {
             "end_device_id": Column("int4", np.repeat(np.array(devices, np.int32), days)),
-            "reading_type_id": binary_copy.constant("int2", reading_type.named(_TYPE).id, rows),
+            "reading_type_id": binary_fields.constant("int2", reading_type.named(_TYPE).id, rows),
             "starts_at": Column("timestamptz", np.tile(starts, meters) * _MICRO),
-            "interval_seconds": binary_copy.constant("int4", _STEP, rows),
+            "interval_seconds": binary_fields.constant("int4", _STEP, rows),
             "digest": Column("int8", np.arange(rows)),
-            "source": binary_copy.constant("text", "bench", rows),
-            "collected_at": binary_copy.constant("timestamptz", _microseconds(_NOW), rows),
+            "source": binary_fields.constant("text", "bench", rows),
+            "collected_at": binary_fields.constant("timestamptz", _microseconds(_NOW), rows),
             "values": Column("int4[]", values.reshape(rows, _SLOTS)),
         },
     )
@@ -110,11 +110,11 @@ def rows_in(connection: Connection, devices: list[int], values: NDArray[np.int32
         "bench_row",
         {
             "end_device_id": Column("int4", np.repeat(np.array(devices, np.int32), days * _SLOTS)),
-            "reading_type_id": binary_copy.constant("int2", reading_type.named(_TYPE).id, rows),
+            "reading_type_id": binary_fields.constant("int2", reading_type.named(_TYPE).id, rows),
             "starts_at": Column("timestamptz", np.tile(starts, meters) * _MICRO),
             "value": Column("int4", values.ravel()),
-            "quality": binary_copy.constant("int2", 0, rows),
-            "collected_at": binary_copy.constant("timestamptz", _microseconds(_NOW), rows),
+            "quality": binary_fields.constant("int2", 0, rows),
+            "collected_at": binary_fields.constant("timestamptz", _microseconds(_NOW), rows),
         },
     )
     connection.commit()

@@ -42,8 +42,8 @@ from numpy.typing import NDArray
 from benchmarks import phases, scratch
 from benchmarks.store import load
 from mdm import vee
-from schemas import binary_copy, database, quality
-from schemas.binary_copy import Column
+from schemas import binary_copy, binary_fields, database, quality
+from schemas.binary_fields import Column
 from schemas.database import Connection
 from schemas.period import Period
 
@@ -108,11 +108,11 @@ def land(
             "raw_interval_block",
             {
                 "end_device_id": Column("int4", np.array(devices, np.int32)),
-                "reading_type_id": binary_copy.constant("int2", 11, meters),
+                "reading_type_id": binary_fields.constant("int2", 11, meters),
                 "starts_at": _moment(int(moment[piece[0]]), meters),
-                "interval_seconds": binary_copy.constant("int4", _STEP, meters),
+                "interval_seconds": binary_fields.constant("int4", _STEP, meters),
                 "digest": Column("int8", np.arange(meters)),
-                "source": binary_copy.constant("text", "bench", meters),
+                "source": binary_fields.constant("text", "bench", meters),
                 "collected_at": _moment(start + _DAY * days, meters),
                 "values": Column("int4[]", shown[:, piece]),
                 "quality": Column("int2[]", codes[:, piece], null=np.asarray(clean)),
@@ -284,11 +284,11 @@ def _land_registers(
         "raw_register_reading",
         {
             "end_device_id": Column("int4", np.repeat(np.array(devices, np.int32), dials.shape[1])),
-            "reading_type_id": binary_copy.constant("int2", 1, rows),
+            "reading_type_id": binary_fields.constant("int2", 1, rows),
             "read_at": Column("timestamptz", np.tile(moments, meters) * _MICRO),
             "value": Column("int8", dials.ravel()),
-            "quality": binary_copy.constant("int2", 0, rows),
-            "source": binary_copy.constant("text", "bench", rows),
+            "quality": binary_fields.constant("int2", 0, rows),
+            "source": binary_fields.constant("text", "bench", rows),
             "collected_at": _moment(start + _DAY * days, rows),
         },
     )
@@ -318,7 +318,7 @@ def _at(second: int) -> datetime:
 
 
 def _moment(second: int, rows: int) -> Column:
-    return binary_copy.constant("timestamptz", second * _MICRO, rows)
+    return binary_fields.constant("timestamptz", second * _MICRO, rows)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ import numpy as np
 import psycopg
 from numpy.typing import NDArray
 
-from schemas import binary_copy, quality, statements
-from schemas.binary_copy import Column
+from schemas import binary_fields, binary_rows, quality, statements
+from schemas.binary_fields import Column
 from schemas.database import Connection
 
 _SQL = statements.load("headend", "landing.sql")
@@ -95,7 +95,7 @@ def land_registers(connection: Connection, columns: Columns, *, source: str, now
         Column("timestamptz", columns.at),
         Column("int8", columns.values),
         Column("int2", columns.quality),
-        binary_copy.constant("int8", None, size),
+        binary_fields.constant("int8", None, size),
     ]
     _copy(connection, "register", rows)
     stamps = {"source": source, "now": now}
@@ -121,10 +121,10 @@ def land_intervals(connection: Connection, columns: Columns, *, source: str, now
         Column("timestamptz", columns.at),
         Column("int4", seconds),
         Column("int8", _digests(columns, seconds)),
-        binary_copy.constant("int8", None, size),
+        binary_fields.constant("int8", None, size),
         Column("int4[]", columns.values[:, np.newaxis]),
         Column("int2[]", codes, null=columns.quality == quality.VALID),
-        binary_copy.constant("text", None, size),
+        binary_fields.constant("text", None, size),
     ]
     _copy(connection, "block", rows)
     stamps = {"source": source, "now": now}
@@ -176,7 +176,7 @@ def _copy(connection: Connection, what: str, rows: list[Column]) -> None:
     connection.execute(_SQL[f"create_{what}_staging"])
     connection.execute(_SQL[f"empty_{what}_staging"])
     with connection.cursor().copy(_SQL[f"copy_{what}s"]) as copy:
-        for piece in binary_copy.encoded_pieces(rows):
+        for piece in binary_rows.encoded_pieces(rows):
             copy.write(piece)
 
 

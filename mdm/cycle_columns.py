@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from mdm import readings_columns
 from mdm.determinants.pages import Pages
 from mdm.determinants.registers import Span
-from schemas import binary_copy, binary_numeric, reading_type
-from schemas.binary_copy import Column
+from schemas import binary_copy, binary_fields, binary_numeric, reading_type
+from schemas.binary_fields import Column
 from schemas.database import Connection
 
 Blocks = tuple[NDArray[np.int64], NDArray[np.int32]]
@@ -107,7 +107,7 @@ def register_inputs(
         "register_modulus": _whole("int8", [s.modulus for s in stretches]),
         "starts_at": _moments(np.array([s.starts_at for s in stretches], np.int64)),
         "ends_at": _moments(np.array([s.ends_at for s in stretches], np.int64)),
-        "register": binary_copy.constant("text", register, len(flat)),
+        "register": binary_fields.constant("text", register, len(flat)),
     }
     for side, place in (("start", 2), ("end", 3)):
         found: list[Any] = [row[place] for row in flat]

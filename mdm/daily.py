@@ -20,8 +20,8 @@ from mdm import readings, readings_columns
 from mdm.calendar import Calendar
 from mdm.determinants import days
 from mdm.determinants.days import Days, Recipe
-from schemas import binary_copy, statements
-from schemas.binary_copy import Column
+from schemas import binary_copy, binary_fields, statements
+from schemas.binary_fields import Column
 from schemas.database import Connection
 from schemas.period import Period, local_days
 from schemas.reading import BlockTable
@@ -115,7 +115,7 @@ def _write(
     rows = len(table)
     total = records["counts"].sum(axis=1)
     columns = {
-        "recipe_id": binary_copy.constant("int4", recipe, rows),
+        "recipe_id": binary_fields.constant("int4", recipe, rows),
         "channel_id": Column("int4", table.channel_id),
         "starts_at": Column("timestamptz", table.starts_at * readings_columns.SECOND),
         "version": Column("int4", table.version),

@@ -17,8 +17,8 @@ from mdm.intake_layout import NOWHERE, Layout
 from mdm.intake_raw import RawBlocks
 from mdm.intake_registers import Steps
 from mdm.readings_stretch import Stretches
-from schemas import binary_copy, quality, statements
-from schemas.binary_copy import Column
+from schemas import binary_copy, binary_fields, quality, statements
+from schemas.binary_fields import Column
 from schemas.database import Connection
 from schemas.period import Period
 from schemas.quality import QualityClass
@@ -159,7 +159,7 @@ def _made(
         "id": Column("int4", number),
         "usage_point_id": Column("int4", usage_point),
         "reading_type_id": Column("int2", kind),
-        "interval_seconds": binary_copy.constant("int4", interval_seconds, rows),
+        "interval_seconds": binary_fields.constant("int4", interval_seconds, rows),
     }
     binary_copy.write(connection, "channel", columns)
     return np.asarray(number, np.int32)

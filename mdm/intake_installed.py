@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mdm import readings_columns
-from schemas import binary_copy, reading_type, statements
-from schemas.binary_copy import Column
+from schemas import binary_copy, binary_fields, reading_type, statements
+from schemas.binary_fields import Column
 from schemas.database import Connection
 
 _SQL = statements.load("mdm", "intake.sql")
@@ -112,7 +112,7 @@ def installed(connection: Connection, usage_points: Sequence[int] | NDArray[np.i
         zone=zone.values.astype(np.str_),
         commodity=commodity.values.astype(np.str_),
         starts_at=starts.values // _MICRO,
-        ends_at=np.where(binary_copy.nulls(ends), FOREVER, ends.values // _MICRO),
+        ends_at=np.where(binary_fields.nulls(ends), FOREVER, ends.values // _MICRO),
         multiplier=multiplier.values,
         interval_seconds=interval.values,
         modulus=_moduli(connection, device.values, modulus),
@@ -130,16 +130,16 @@ def _moduli(
     own : the registry's for all registers of an end device; NULL where the driver's count
     """
     table = np.zeros((len(end_device), _WIDTH), np.int64)
-    open_ = readings_columns.distinct(end_device[binary_copy.nulls(own)])
+    open_ = readings_columns.distinct(end_device[binary_fields.nulls(own)])
     if len(open_):
         limits = {"end_devices": binary_copy.array(open_)}
         known = connection.execute(_SQL["wraps"], limits).fetchall()
         told = np.zeros((len(open_), _WIDTH), np.int64)
         for device, kind, modulus in known:
             told[np.searchsorted(open_, device), kind] = modulus
-        rows = binary_copy.nulls(own)
+        rows = binary_fields.nulls(own)
         table[rows] = told[np.searchsorted(open_, end_device[rows])]
     table[:, _CUMULATIVE] = np.where(
-        binary_copy.nulls(own)[:, None], table[:, _CUMULATIVE], own.values[:, None]
+        binary_fields.nulls(own)[:, None], table[:, _CUMULATIVE], own.values[:, None]
     )
     return table

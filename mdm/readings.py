@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mdm import readings_columns, readings_stretch, virtual_due
-from schemas import binary_copy, statements
-from schemas.binary_copy import Column
+from schemas import binary_copy, binary_fields, statements
+from schemas.binary_fields import Column
 from schemas.database import Connection
 from schemas.period import Period
 from schemas.reading import BlockTable
@@ -296,8 +296,8 @@ def record_registers(
             "installation_id": Column("int4", new.installation_id),
             "read_at": Column("timestamptz", new.read_at * readings_columns.SECOND),
             "version": Column("int4", new.version),
-            "recorded_at": binary_copy.constant("timestamptz", stamp, rows),
-            "provenance_id": binary_copy.constant("int8", provenance_id, rows),
+            "recorded_at": binary_fields.constant("timestamptz", stamp, rows),
+            "provenance_id": binary_fields.constant("int8", provenance_id, rows),
             "value": Column("int8", new.value),
             "quality": Column("int2", new.quality),
         }

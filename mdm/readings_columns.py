@@ -10,8 +10,8 @@ from typing import Any, Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas import binary_copy, quality
-from schemas.binary_copy import Column
+from schemas import binary_fields, quality
+from schemas.binary_fields import Column
 from schemas.reading import BlockTable
 
 SECOND: Final = 1_000_000
@@ -85,7 +85,7 @@ def table(columns: Sequence[Column], interval_seconds: NDArray[np.int32]) -> Blo
     origins = None
     if len(columns) > 6:
         origins = np.broadcast_to(provenance.values[:, None], values.values.shape).copy()
-        rows = ~binary_copy.nulls(columns[6])
+        rows = ~binary_fields.nulls(columns[6])
         origins[rows, : columns[6].values.shape[1]] = columns[6].values[rows]
     return BlockTable(
         channel_id=channel.values,
@@ -141,8 +141,8 @@ def block_columns(
     return {
         "channel_id": Column("int4", blocks.channel_id),
         "starts_at": Column("timestamptz", blocks.starts_at * SECOND),
-        "recorded_at": binary_copy.constant("timestamptz", microseconds(recorded_at), rows),
-        "provenance_id": binary_copy.constant("int8", provenance_id, rows),
+        "recorded_at": binary_fields.constant("timestamptz", microseconds(recorded_at), rows),
+        "provenance_id": binary_fields.constant("int8", provenance_id, rows),
         "values": Column("int4[]", blocks.values, blocks.length),
         "quality": Column("int2[]", blocks.quality, blocks.length, null=all_valid),
     }

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from mdm import readings_columns
 from mdm.intake_cube import Intake
-from schemas import binary_copy, statements
-from schemas.binary_copy import Column
+from schemas import binary_copy, binary_fields, statements
+from schemas.binary_fields import Column
 from schemas.database import Connection
 from validation.finding import Action, Findings, Severity
 
@@ -186,8 +186,8 @@ def _open(connection: Connection, found: Table, *, run: int, now: datetime) -> N
         "action": Column("text", actions[found.action]),
         "observed": Column("float8", found.observed),
         "limit": Column("float8", found.limit),
-        "found_at": binary_copy.constant("timestamptz", readings_columns.microseconds(now), rows),
-        "vee_run_id": binary_copy.constant("int8", run, rows),
+        "found_at": binary_fields.constant("timestamptz", readings_columns.microseconds(now), rows),
+        "vee_run_id": binary_fields.constant("int8", run, rows),
     }
     binary_copy.write(connection, "finding", columns)
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from schemas import binary_copy, binary_numeric, database
-from schemas.binary_copy import Column
+from schemas import binary_copy, binary_fields, binary_numeric, binary_rows, database
+from schemas.binary_fields import Column
 from schemas.database import Connection
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -140,9 +140,9 @@ def test_many_rows_of_two_lengths_keep_their_order(connection: Connection) -> No
 
 def test_an_integer_that_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="int4 cannot hold"):
-        binary_copy.encode([Column("int4", np.array([2**31]))])
+        binary_rows.encode([Column("int4", np.array([2**31]))])
     with pytest.raises(ValueError, match=r"int2\[\] cannot hold"):
-        binary_copy.encode([Column("int2[]", np.array([[-40_000]], np.int32))])
+        binary_rows.encode([Column("int2[]", np.array([[-40_000]], np.int32))])
 
 
 def test_columns_of_other_shapes_are_refused() -> None:
@@ -153,7 +153,7 @@ def test_columns_of_other_shapes_are_refused() -> None:
     with pytest.raises(ValueError, match="beside 3 rows"):
         Column("int4", np.zeros(3, np.int32), null=np.zeros(2, np.bool_))
     with pytest.raises(ValueError, match="columns of"):
-        binary_copy.encode([Column("int4", np.zeros(n, np.int32)) for n in (1, 2)])
+        binary_rows.encode([Column("int4", np.zeros(n, np.int32)) for n in (1, 2)])
 
 
 @pytest.mark.parametrize(
@@ -176,12 +176,12 @@ def test_rows_of_other_types_are_refused(
 
 @given(cut=st.integers(1, 60), data=st.data())
 def test_a_cut_stream_is_refused(cut: int, data: st.DataObject) -> None:
-    whole = binary_copy.encode([Column("int4", np.arange(4, dtype=np.int32))])
+    whole = binary_rows.encode([Column("int4", np.arange(4, dtype=np.int32))])
     with pytest.raises(ValueError, match="binary COPY"):
-        binary_copy.decode([whole[: -min(cut, len(whole))]], ("int4",))
+        binary_rows.decode([whole[: -min(cut, len(whole))]], ("int4",))
     garbage = data.draw(st.binary(max_size=40))
     with pytest.raises(ValueError, match="binary COPY"):
-        binary_copy.decode([garbage], ("int4",))
+        binary_rows.decode([garbage], ("int4",))
 
 
 def test_psycopg_reads_it_back_as_its_own(connection: Connection) -> None:
@@ -190,7 +190,7 @@ def test_psycopg_reads_it_back_as_its_own(connection: Connection) -> None:
     binary_copy.write(
         connection,
         "own",
-        {"a": binary_copy.constant("int4", 7, 2), "b": binary_copy.constant("int2", None, 2)}
+        {"a": binary_fields.constant("int4", 7, 2), "b": binary_fields.constant("int2", None, 2)}
         | {"b": Column("int2[]", np.array([[1, 2], [3, 4]], np.int16))},
     )
     with (
@@ -220,7 +220,7 @@ def test_short_rows_come_together(connection: Connection) -> None:
 
 def test_moments_in_arrays_are_written_as_they_are_read() -> None:
     moments = Column("timestamptz[]", np.array([[0, 1_780_000_000_000_000]]))
-    (found,) = binary_copy.decode([binary_copy.encode([moments])], ["timestamptz[]"])
+    (found,) = binary_rows.decode([binary_rows.encode([moments])], ["timestamptz[]"])
     assert found.values.tolist() == moments.values.tolist()
 
 
