@@ -164,6 +164,7 @@ def _extended(
         ),
         settled=_more(part.settled, rows, False),
         lost=_more(part.lost, rows, False),
+        touched=_more(part.touched, rows, False),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final, TypeVar
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +46,6 @@ _MARGIN: Final = 1
 CLOCK_TOLERANCE: Final = 60
 # Cells of one cube: its arrays and the engine's stay below a few hundred MB.
 _CELLS: Final = 3_000_000
-_T = TypeVar("_T", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -367,15 +366,15 @@ def _cube(
     part = layout.part(*days)
     window = np.s_[:, days[0] : days[1]]
     chosen = target[window]
-    values[window][chosen] = _padded(lines.values, part)[chosen]
-    codes[window][chosen] = _padded(lines.quality, part, quality.MISSING)[chosen]
+    values[window][chosen] = intake_layout.padded(lines.values, part)[chosen]
+    codes[window][chosen] = intake_layout.padded(lines.quality, part, quality.MISSING)[chosen]
     settled = None
     if not over_people and (target & history.recorded).any():
         settled = history.settled() & target[:, :, None]
         values[settled], codes[settled] = history.values[settled], history.quality[settled]
     if outside is not None:
         values[outside], codes[outside] = 0, quality.MISSING
-    masks = [_spread(mask, layout, days) for mask in (lines.duplicate, lines.misfit)]
+    masks = [intake_layout.spread(mask, layout, days) for mask in (lines.duplicate, lines.misfit)]
     misfit, lost = masks[1], None
     if misfit is not None:
         missing = quality.classes(codes) == QualityClass.MISSING
@@ -393,24 +392,3 @@ def _cube(
         outside=outside,
     )
     return cube, settled if settled is not None and settled.any() else None, lost
-
-
-def _spread(
-    mask: NDArray[np.bool_], layout: Layout, days: tuple[int, int]
-) -> NDArray[np.bool_] | None:
-    """Give a mask of some days as one of all; None where nothing is marked."""
-    if not mask.any():
-        return None
-    whole = np.zeros((len(mask), layout.count, layout.width), np.bool_)
-    whole[:, days[0] : days[1]] = _padded(mask, layout.part(*days))
-    return whole
-
-
-def _padded(lines: NDArray[_T], layout: Layout, padding: int = 0) -> NDArray[_T]:
-    """Give time lines as days of equal width, shape (c, d, n)."""
-    shape = (len(lines), layout.count, layout.width)
-    if lines.shape[1] == layout.count * layout.width:
-        return lines.reshape(shape)
-    whole = np.full(shape, padding, lines.dtype)
-    whole[:, layout.days.exists] = lines
-    return whole

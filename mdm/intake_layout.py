@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -17,6 +17,7 @@ from validation import days
 from validation.days import Days
 
 NOWHERE: Final = -1
+_T = TypeVar("_T", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,3 +139,24 @@ def of(first: date, count: int, zone: str, interval_seconds: int, week: Week) ->
 def local_date(moment: datetime, zone: str) -> date:
     """Give the local date at a moment."""
     return moment.astimezone(ZoneInfo(zone)).date()
+
+
+def spread(
+    mask: NDArray[np.bool_], layout: Layout, days: tuple[int, int]
+) -> NDArray[np.bool_] | None:
+    """Give a mask of some days as one of all; None where nothing is marked."""
+    if not mask.any():
+        return None
+    whole = np.zeros((len(mask), layout.count, layout.width), np.bool_)
+    whole[:, days[0] : days[1]] = padded(mask, layout.part(*days))
+    return whole
+
+
+def padded(lines: NDArray[_T], layout: Layout, padding: int = 0) -> NDArray[_T]:
+    """Give time lines as days of equal width, shape (c, d, n)."""
+    shape = (len(lines), layout.count, layout.width)
+    if lines.shape[1] == layout.count * layout.width:
+        return lines.reshape(shape)
+    whole = np.full(shape, padding, lines.dtype)
+    whole[:, layout.days.exists] = lines
+    return whole
