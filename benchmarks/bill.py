@@ -3,7 +3,7 @@
 A fleet's month of quarter hours stands in the final record: real load curves, 2 % of them
 estimated. Computed are its energy in four time-of-use periods, block and rolling demand, load
 factor and counts by quality; written are the determinant sets with the versions that they name,
-and the files of one export to a folder. Two worker processes take the cycle's partitions in turns;
+and the files of one export to a folder. Two worker processes take the cycle's partitions at once;
 they count as two cores.
 
 It is done twice: from the intervals, with nothing summed beforehand, and from days that were summed

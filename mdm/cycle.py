@@ -242,6 +242,8 @@ def run_partition(
 ) -> Run:
     """Compute the determinant sets of some of a cycle's usage points.
 
+    Any number of processes may do this at once: a usage point is computed by one after the other.
+
     What is incomplete waits until its deadline; then it is held, or ready if its gates let it pass.
 
     Parameters
@@ -255,8 +257,10 @@ def run_partition(
     """
     for zone in {point.time_zone for point in points}:
         _refuse_unfinished(cycle, ZoneInfo(zone), now)
+    ids = [point.id for point in points]
     connection.execute(_SQL["lock"], {"cycle": cycle.id})
-    terms = billing_terms.terms(connection, [point.id for point in points], cycle.ends_on)
+    connection.execute(_SQL["lock_usage_points"], {"usage_points": ids})
+    terms = billing_terms.terms(connection, ids, cycle.ends_on)
     days = cycle.starts_on, cycle.ends_on
     groups, problems = grouped(points, days, tariffs or tariff_file.standing(), terms)
     outcomes: Counter[Outcome] = Counter()

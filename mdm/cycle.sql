@@ -33,7 +33,12 @@ SELECT id, billing_group, starts_on, ends_on, closes_on, estimates, addressee
 FROM billing_cycle WHERE id = %(cycle)s
 
 -- name: lock
-SELECT id FROM billing_cycle WHERE id = %(cycle)s FOR NO KEY UPDATE
+-- Who delivers waits, and is waited for; who computes other usage points of the cycle does neither.
+SELECT id FROM billing_cycle WHERE id = %(cycle)s FOR SHARE
+
+-- name: lock_usage_points
+-- In the same order wherever they are locked together, so that nobody waits in a circle.
+SELECT FROM usage_point WHERE id = ANY(%(usage_points)s) ORDER BY id FOR NO KEY UPDATE
 
 -- name: stretches
 SELECT i.usage_point_id, i.id, r.id AS channel_id, d.mrid, d.interval_seconds, i.multiplier,
@@ -90,6 +95,12 @@ FROM determinant_set s
 JOIN determinant d ON d.determinant_set_id = s.id
 JOIN reading_type t ON t.id = d.reading_type_id
 WHERE s.id = ANY(%(sets)s)
+
+-- name: definitions
+SELECT digest FROM billing_definition WHERE digest = ANY(%(digests)s)
+
+-- name: lock_definitions
+SELECT pg_advisory_xact_lock(hashtext('billing_definition'), 0)
 
 -- name: add_definition
 INSERT INTO billing_definition (digest, kind, name, definition)

@@ -1,7 +1,8 @@
 """What the calendar of cycles asks for, done without anybody's typing it.
 
-Looked at often, it does little: it opens cycles that begin, computes those that are over once a
-local day, estimates and closes them on their closing day, delivers, and follows them for a while.
+Looked at often, it does little: it opens cycles that begin, sums their days as they come, computes
+those that are over once a local day, estimates and closes them on their closing day, delivers, and
+follows them for a while.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
-from mdm import cycle, cycle_calendar, register_ends, usage_points, vee
+from mdm import cycle, cycle_calendar, daily_group, register_ends, usage_points, vee
 from mdm.calendar import CalendarError
 from mdm.cycle import Cycle, CycleError, Run
 from mdm.cycle_plan import Plan, PlanError
@@ -28,8 +29,10 @@ from validation.ruleset import RuleSet
 _SQL = statements.load("mdm", "cycle_advance.sql")
 # Usage points whose days are estimated in one transaction: each stays locked until its end.
 _ESTIMATED: Final = 200
+# Once days were summed, others may come for so long before a cycle's days are looked at again.
+_SUMMED: Final = timedelta(hours=4)
 
-Kind = Literal["opened", "computed", "estimated", "closed", "delivered", "failed"]
+Kind = Literal["opened", "summed", "computed", "estimated", "closed", "delivered", "failed"]
 Deliver = Callable[[Cycle, Plan], str]
 """Delivers what may be billed; gives what was done in words, empty if nothing was to be done."""
 
@@ -143,11 +146,12 @@ def _planned(shift: _Shift) -> list[Cycle]:
 
 @dataclass(frozen=True, slots=True)
 class _Done:
-    """What was done with a cycle so far: when last computed, closed, and a delivery's failure."""
+    """What was done with a cycle so far: when last computed, closed, summed; a failed delivery."""
 
     computed_at: datetime | None
     closed_at: datetime | None
     failed: bool
+    summed_at: datetime | None
 
 
 def _due(shift: _Shift, one: Cycle, done: _Done) -> bool:
@@ -158,10 +162,16 @@ def _due(shift: _Shift, one: Cycle, done: _Done) -> bool:
     closes, today = shift.closes(one), now.astimezone(zone).date()
     if done.closed_at is None and now >= closes:
         return True
-    last = closes.astimezone(zone).date() + timedelta(days=shift.plan.follow_days)
-    if done.closed_at and today > last:
+    if done.closed_at and not _followed(shift, one):
         return False
     return done.computed_at is None or done.computed_at.astimezone(zone).date() < today
+
+
+def _followed(shift: _Shift, one: Cycle) -> bool:
+    """Tell whether what comes late for a cycle is still looked at."""
+    zone = shift.zones[0]
+    last = shift.closes(one).astimezone(zone).date() + timedelta(days=shift.plan.follow_days)
+    return shift.now.astimezone(zone).date() <= last
 
 
 def _taken(shift: _Shift, one: Cycle) -> Iterator[Step]:
@@ -171,6 +181,8 @@ def _taken(shift: _Shift, one: Cycle) -> Iterator[Step]:
             return
         (row,) = shift.connection.execute(_SQL["done"], {"cycle": one.id})
         done = _Done(*row)
+        if days := _summed(shift, one, done):
+            yield _noted(shift, one, "summed", f"{days:,} days")
         due = _due(shift, one, done)
         if due:
             for kind, detail in _worked(shift, one, done):
@@ -178,6 +190,25 @@ def _taken(shift: _Shift, one: Cycle) -> Iterator[Step]:
         if (due or done.failed) and shift.plan.target and shift.now >= shift.closes(one):
             for kind, detail in _delivered(shift, one, done):
                 yield _noted(shift, one, kind, detail)
+
+
+def _summed(shift: _Shift, one: Cycle, done: _Done) -> int:
+    """Sum a cycle's days that are over and were not summed yet; give how many.
+
+    What keeps a usage point's days from being summed is told when it is computed.
+    """
+    recently = done.summed_at and shift.now < done.summed_at + _SUMMED
+    if recently or not _followed(shift, one):
+        return 0
+    days = 0
+    for part in cycle.parted(shift.points):
+        with shift.connection.transaction():
+            days += daily_group.add(
+                *(shift.connection, part, one.starts_on, one.ends_on),
+                now=shift.now,
+                tariffs=shift.how.tariffs,
+            ).days
+    return days
 
 
 def _worked(shift: _Shift, one: Cycle, done: _Done) -> Iterator[tuple[Kind, str]]:

@@ -16,5 +16,6 @@ SELECT max(happened_at) FILTER (WHERE kind IN ('computed', 'closed')),
        max(happened_at) FILTER (WHERE kind = 'closed'),
        -- What a delivery did not bring through is tried again each time.
        coalesce((array_agg(kind ORDER BY id DESC) FILTER (WHERE kind IN ('delivered', 'failed')))[1]
-                = 'failed', false)
+                = 'failed', false),
+       max(happened_at) FILTER (WHERE kind = 'summed')
 FROM billing_step WHERE cycle_id = %(cycle)s

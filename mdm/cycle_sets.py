@@ -180,9 +180,7 @@ def _add_sets(
     now: datetime,
 ) -> dict[int, int]:
     """Insert sets; give their ids by usage point."""
-    for kind, thing in (("tariff", batch.tariff), ("calendar", batch.calendar)):
-        fields = {"digest": thing.digest, "name": thing.name, "definition": thing.definition}
-        connection.execute(_SQL["add_definition"], {"kind": kind, **fields})
+    _define(connection, batch)
     rows = connection.execute(
         _SQL["add_sets"],
         {
@@ -203,6 +201,21 @@ def _add_sets(
         },
     )
     return {row[0]: row[1] for row in rows}
+
+
+def _define(connection: Connection, batch: Batch) -> None:
+    """Keep what the sets are computed by; nobody waits where it is known."""
+    things = {
+        thing.digest: {"kind": kind, "name": thing.name, "definition": thing.definition}
+        for kind, thing in (("tariff", batch.tariff), ("calendar", batch.calendar))
+    }
+    known = connection.execute(_SQL["definitions"], {"digests": list(things)})
+    new = things.keys() - {row[0] for row in known}
+    if new:
+        # Two that each bring one which the other brings, too, would wait in a circle.
+        connection.execute(_SQL["lock_definitions"])
+    for digest in sorted(new):
+        connection.execute(_SQL["add_definition"], {"digest": digest, **things[digest]})
 
 
 def _state(draft: Draft, *, after_billing: bool) -> str:

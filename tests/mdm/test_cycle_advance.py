@@ -27,7 +27,7 @@ from schemas import database, statements
 from schemas.database import Connection
 from schemas.period import local_day
 from tests.mdm import record
-from tests.mdm.billing import KUWAIT, PERIOD, add_point, add_whole
+from tests.mdm.billing import KUWAIT, PERIOD, SLOTS, add_point, add_whole, record_intervals
 from tests.mdm.test_cycle_waiting import states
 
 PLAN = """
@@ -57,7 +57,32 @@ def planned(connection: Connection, more: str = "") -> Plan:
 
 
 def kinds(connection: Connection, now: datetime, how: How | None = None) -> list[str]:
-    return [step.kind for step in cycle_advance.advance(connection, how or How(), now=now)]
+    """Advance; give what was done with cycles besides summing their days."""
+    done = cycle_advance.advance(connection, how or How(), now=now)
+    return [step.kind for step in done if step.kind != "summed"]
+
+
+def test_days_are_summed_as_they_come(connection: Connection) -> None:
+    point = add_whole(connection, "UP-1")
+    planned(connection)
+
+    def summed(now: datetime) -> list[str]:
+        done = cycle_advance.advance(connection, How(), now=now)
+        return [step.detail for step in done if step.kind == "summed"]
+
+    # The evening of the third day: two are over.
+    assert summed(EVENING) == ["2 days"]
+    assert summed(EVENING + timedelta(hours=3)) == []
+    assert summed(EVENING + timedelta(hours=4)) == ["1 days"]
+    # What comes again is summed again; a cycle that nobody follows any more is left alone.
+    values = [100] * SLOTS
+    values[100] = 700
+    record_intervals(connection, point.interval, values, at=EVENING + timedelta(hours=5))
+    assert summed(EVENING + timedelta(hours=7)) == []
+    assert summed(EVENING + timedelta(hours=9)) == ["1 days"]
+    assert summed(EVENING + timedelta(hours=19)) == []
+    record_intervals(connection, point.interval, [100] * SLOTS, at=CLOSING)
+    assert summed(CLOSING + timedelta(days=3)) == []
 
 
 def test_nobody_types_anything(connection: Connection) -> None:
@@ -80,6 +105,7 @@ def test_nobody_types_anything(connection: Connection) -> None:
     for day, done in ((1, ["computed"]), (2, ["computed"]), (3, [])):
         assert kinds(connection, CLOSING + timedelta(days=day)) == done
     told: list[Step] = cycle_advance.steps(connection, one)
+    told = [step for step in told if step.kind != "summed"]
     assert [step.kind for step in told] == [
         "opened",
         *["computed"] * 2,
@@ -186,7 +212,7 @@ def test_one_groups_trouble_is_not_the_others(connection: Connection) -> None:
     # Somebody opens other days by hand before the plan's cycle begins.
     cycle.opened(connection, "A", date(2026, 6, 2), date(2026, 6, 3), now=EVENING)
     steps = list(cycle_advance.advance(connection, How(), now=datetime(2026, 6, 3, 21, tzinfo=UTC)))
-    assert [step.kind for step in steps] == ["failed", "opened", "opened", "computed"]
+    assert [step.kind for step in steps] == ["failed", "opened", "opened", "summed", "computed"]
     assert steps[0].detail.startswith("billing group A already has a cycle from 2026-06-02")
 
 
