@@ -110,7 +110,8 @@ def measured(url: str, points: int) -> tuple[dict[str, Any], list[tuple[str, str
     with database.connect(url) as connection:
         number = _cycle(connection).id
     context = multiprocessing.get_context("spawn")
-    with context.Pool(2, maxtasksperchild=1) as pool:
+    # Both are there before one takes a part; starting a program is not counted.
+    with context.Pool(2, context.Barrier(2, timeout=60).wait) as pool:
         workers = pool.starmap(close, [(url, 0, 2), (url, 1, 2)], chunksize=1)
         workers += pool.starmap(close, [(url, 0, 0)])
     with database.connect(url) as connection:

@@ -31,7 +31,7 @@ from mdm.determinants.batch import Batch
 from mdm.determinants.composition import Result
 from mdm.tariff import Tariff, TariffError, Tariffs
 from mdm.tariff_parts import Term
-from schemas import statements
+from schemas import binary_copy, statements
 from schemas.assets import UsagePoint
 from schemas.database import Connection
 from schemas.period import Period, local_day
@@ -259,7 +259,7 @@ def run_partition(
         _refuse_unfinished(cycle, ZoneInfo(zone), now)
     ids = [point.id for point in points]
     connection.execute(_SQL["lock"], {"cycle": cycle.id})
-    connection.execute(_SQL["lock_usage_points"], {"usage_points": ids})
+    connection.execute(_SQL["lock_usage_points"], {"usage_points": binary_copy.array(ids)})
     terms = billing_terms.terms(connection, ids, cycle.ends_on)
     days = cycle.starts_on, cycle.ends_on
     groups, problems = grouped(points, days, tariffs or tariff_file.standing(), terms)
@@ -275,7 +275,7 @@ def run_partition(
         drafts = cycle_drafts.drafts(connection, batch, found, waits=not (late and settle))
         outcomes += cycle_sets.write(connection, cycle.id, batch, drafts, now)
         if late:
-            key = {"cycle": cycle.id, "usage_points": list(found)}
+            key = {"cycle": cycle.id, "usage_points": binary_copy.array(found)}
             if settle:
                 connection.execute(_SQL["settle"], key)
             else:

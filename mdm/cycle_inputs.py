@@ -22,7 +22,7 @@ from mdm.determinants.facts import Facts
 from mdm.determinants.ground import Clock
 from mdm.determinants.registers import Reading, Span, Stretch, bounded
 from mdm.tariff import BILLING_REGISTER, Tariff
-from schemas import statements
+from schemas import binary_copy, statements
 from schemas.assets import Channel, UsagePoint
 from schemas.database import Connection
 from schemas.period import Period
@@ -274,7 +274,7 @@ def _stretches(
     connection: Connection, tariff: Tariff, ids: Sequence[int], period: Period
 ) -> dict[int, list[Stretch]]:
     parameters = {
-        "usage_points": list(ids),
+        "usage_points": binary_copy.array(ids),
         "register": tariff.register,
         "start": period.start,
         "end": period.end,

@@ -20,7 +20,7 @@ from mdm.determinants.batch import Batch
 from mdm.determinants.determinant import Determinant
 from mdm.determinants.pages import Page, Pages
 from mdm.determinants.registers import Span
-from schemas import reading_type, statements
+from schemas import binary_copy, reading_type, statements
 from schemas.database import Connection
 
 _SQL = statements.load("mdm", "cycle.sql")
@@ -150,7 +150,8 @@ def _standing(
     connection: Connection, cycle_id: int, drafts: Sequence[Draft]
 ) -> dict[int, Standing]:
     ids = [draft.usage_point_id for draft in drafts]
-    rows = connection.execute(_SQL["current_sets"], {"cycle": cycle_id, "usage_points": ids})
+    key = {"cycle": cycle_id, "usage_points": binary_copy.array(ids)}
+    rows = connection.execute(_SQL["current_sets"], key)
     return dict.fromkeys(ids, _NOTHING) | {row[0]: Standing(*row[1:]) for row in rows}
 
 
@@ -192,8 +193,8 @@ def _add_sets(
             "calendar": batch.calendar.digest,
             "computed_at": now,
             "software": SOFTWARE,
-            "usage_points": [d.usage_point_id for d in drafts],
-            "versions": [versions[d.usage_point_id] for d in drafts],
+            "usage_points": binary_copy.array(d.usage_point_id for d in drafts),
+            "versions": binary_copy.array(versions[d.usage_point_id] for d in drafts),
             "states": [_state(d, after_billing=d.usage_point_id in billed) for d in drafts],
             "rule_sets": ["\n".join(d.rule_sets) for d in drafts],
             "input_digests": [d.input_digest for d in drafts],

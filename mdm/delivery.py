@@ -20,7 +20,7 @@ from mdm.cycle import Cycle
 from mdm.delivery_access import Access, Retry, Way
 from mdm.delivery_files import DeliveryError, Package
 from mdm.export import formats
-from schemas import statements
+from schemas import binary_copy, statements
 from schemas.database import Connection
 
 _SQL = statements.load("mdm", "delivery.sql")
@@ -155,7 +155,7 @@ def _prepared(
     ).fetchone()
     assert row is not None  # noqa: S101  # RETURNING gives a row for the row it inserts
     _write_items(connection, row[0], package)
-    connection.execute(_SQL["mark_exported"], {"sets": sets})
+    connection.execute(_SQL["mark_exported"], {"sets": binary_copy.array(sets)})
     return _exports(connection, cycle.id, name)[0], package
 
 
@@ -352,5 +352,5 @@ def _write_items(connection: Connection, export_id: int, whole: Package) -> None
             "usage_points": entry.usage_points,
         }
         connection.execute(_SQL["add_file"], fields)
-        items = {"export": export_id, "file": entry.name, "sets": list(file.sets)}
+        items = {"export": export_id, "file": entry.name, "sets": binary_copy.array(file.sets)}
         connection.execute(_SQL["add_items"], items)
