@@ -183,6 +183,7 @@ def _rendered(request: Request, template: str, status: int, content: Mapping[str
         "w": language.words(chosen),
         "language": chosen,
         "other_language_url": _with(request, lang=other),
+        "here": request.url.path,
         "link": lambda **changes: _with(request, **changes),
     }
     text = _templates().get_template(template).render(**words, **content)
