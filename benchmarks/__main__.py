@@ -108,7 +108,7 @@ TARGETS: Final[Mapping[str, Sequence[Target]]] = {
         Target("intervals_per_cpu_s", "1/s", 800_000),
         Target("intervals_per_cpu_s", "1/s", 1_500_000, aim=True),
         Target("intervals_per_s", "1/s", 1_500_000, aim=True),
-        Target("workers", "×", 1.7, aim=True),
+        Target("workers", "×", 1.7),
         Target("peak_mb", "MB", 2_000, most=True),
         Target("memory, 16 times the meters", "×", _FLAT, most=True, of=growth),
         Target("year_ms", "ms", 100, most=True),
