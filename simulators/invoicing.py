@@ -20,7 +20,6 @@ import hashlib
 import json
 import os
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -36,12 +35,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from simulators import invoicing_check, invoicing_prices
+from simulators import invoicing_check, invoicing_prices, loopback
 from simulators.invoicing_accounts import Accounts
 from simulators.invoicing_check import Malformed
 from simulators.invoicing_ledger import Books, Ledger
 
-_HOST: Final = "127.0.0.1"
 _LARGEST: Final = 64 * 2**20
 _STOP_SECONDS: Final = 10.0
 
@@ -219,13 +217,13 @@ def serving(journal: Path, *, port: int = 0, books: Books | None = None) -> Iter
     port : where it listens on 127.0.0.1; 0 for a free one
     books : accounts and prices; for anybody, at Kuwait's prices, unless given
     """
-    with _listening(port) as listener:
+    with loopback.listening(port) as listener:
         ledger = Ledger(journal, books)
         server = _server(ledger, _alive)
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()
         try:
-            yield Running(f"http://{_HOST}:{listener.getsockname()[1]}", ledger)
+            yield Running(f"http://{loopback.HOST}:{listener.getsockname()[1]}", ledger)
         finally:
             server.should_exit = True
             thread.join(_STOP_SECONDS)
@@ -236,16 +234,6 @@ def _server(ledger: Ledger, at: Callable[[str], None]) -> uvicorn.Server:
     return uvicorn.Server(
         uvicorn.Config(application(ledger, at), log_level="warning", lifespan="off", ws="none")
     )
-
-
-@contextmanager
-def _listening(port: int) -> Iterator[socket.socket]:
-    """Bind a socket that already takes connections: nobody has to wait for the server."""
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((_HOST, port))
-        listener.listen(64)
-        yield listener
 
 
 def main() -> None:
@@ -276,9 +264,9 @@ def main() -> None:
         prices=invoicing_prices.kuwait(with_deferred=chosen.deferred),
         closed_until=chosen.closed_until,
     )
-    with _listening(chosen.port) as listener:
+    with loopback.listening(chosen.port) as listener:
         ledger = Ledger(chosen.journal, books)
-        url = f"http://{_HOST}:{listener.getsockname()[1]}"
+        url = f"http://{loopback.HOST}:{listener.getsockname()[1]}"
         sys.stdout.write(json.dumps({"ready": True, "url": url}) + "\n")
         sys.stdout.flush()
         _server(ledger, death(chosen.die, chosen.die_at) if chosen.die else _alive).run([listener])

@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import socket
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,9 +24,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from simulators import loopback
 from simulators.invoicing import DEATHS, death
 
-_HOST: Final = "127.0.0.1"
 _LARGEST: Final = 100
 _FIELDS: Final = ("transaction_id", "external_subscription_id", "code")
 _SCHEMA: Final = """
@@ -122,16 +121,6 @@ def _refusal(details: Mapping[str, Any]) -> JSONResponse:
     return JSONResponse({**told, "error_details": details}, 422)
 
 
-@contextmanager
-def listening(port: int) -> Iterator[socket.socket]:
-    """Bind a socket of 127.0.0.1 that already takes connections; 0 for a free port."""
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((_HOST, port))
-        listener.listen(64)
-        yield listener
-
-
 def main() -> None:
     """Serve until interrupted; print one JSON line when ready."""
     parser = argparse.ArgumentParser(
@@ -156,10 +145,10 @@ def main() -> None:
     at = death(chosen.die, chosen.die_at) if chosen.die else _alive
     key = chosen.key_file.read_text("utf-8").strip()
     with (
-        listening(chosen.port) as listener,
+        loopback.listening(chosen.port) as listener,
         closing(_Desk(chosen.journal, key, known, at)) as desk,
     ):
-        url = f"http://{_HOST}:{listener.getsockname()[1]}"
+        url = f"http://{loopback.HOST}:{listener.getsockname()[1]}"
         sys.stdout.write(json.dumps({"ready": True, "url": url}) + "\n")
         sys.stdout.flush()
         configuration = uvicorn.Config(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from mdm.export import (
@@ -71,7 +71,15 @@ class Format:
 _NO_PLACE: Final = "the format has no place for it"
 _LINES: Final = "application/x-ndjson"
 
-_MSCONS: Final = "intervals and registers, substitutes with their method"
+_MSCONS: Final = Format(
+    *("edi", "application/edifact", mscons.render),
+    "intervals and registers, substitutes with their method",
+    lacks=mscons.LACKS,
+    left_out=mscons.left_out,
+    refusal=mscons.refusal,
+    series=True,
+    usage_points=100,
+)
 
 FORMATS: Final = {
     "csv": Format("csv", "text/csv", csv_.render),
@@ -128,21 +136,9 @@ FORMATS: Final = {
         series=True,
         usage_points=50,
     ),
-    "mscons": Format(
-        *("edi", "application/edifact", mscons.render, _MSCONS),
-        lacks=mscons.LACKS,
-        left_out=mscons.left_out,
-        refusal=mscons.refusal,
-        series=True,
-        usage_points=100,
-    ),
-    "mscons_comma": Format(
-        *("edi", "application/edifact", mscons.render_comma, f"{_MSCONS}, decimal comma"),
-        lacks=mscons.LACKS,
-        left_out=mscons.left_out,
-        refusal=mscons.refusal,
-        series=True,
-        usage_points=100,
+    "mscons": _MSCONS,
+    "mscons_comma": replace(
+        _MSCONS, render=mscons.render_comma, carries=f"{_MSCONS.carries}, decimal comma"
     ),
 }
 
