@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import pytest
 
-from mdm import readings, usage_points
+from mdm import cycle, readings, usage_points
 from mdm.cycle import Cycle, opened
+from mdm.export import formats
 from mdm.readings import RegisterTable
 from schemas import quality
 from schemas.database import Connection
@@ -172,3 +174,15 @@ def june(connection: Connection, group: str = "A") -> Cycle:
 
 def later(hours: int) -> datetime:
     return NOW + timedelta(hours=hours)
+
+
+def ready(connection: Connection, monkeypatch: pytest.MonkeyPatch, points: Sequence[str]) -> Cycle:
+    """Make a cycle of usage points that are ready, which CSV and JSON send in files of two."""
+    for name in ("csv", "json"):
+        small = replace(formats.FORMATS[name], usage_points=2)
+        monkeypatch.setitem(formats.FORMATS, name, small)
+    for number, mrid in enumerate(points):
+        add_whole(connection, mrid, 100 + number)
+    found = june(connection)
+    cycle.run(connection, found, now=NOW)
+    return found

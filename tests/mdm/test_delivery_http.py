@@ -10,7 +10,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +20,13 @@ import uvicorn
 from mdm import cycle, cycle_status, delivery
 from mdm.delivery_access import Retry
 from mdm.delivery_files import DeliveryError
-from mdm.export import formats
 from schemas import database
 from schemas.database import Connection
 from simulators import invoicing
 from simulators.invoicing_accounts import Accounts
 from simulators.invoicing_ledger import Books
 from tests.mdm import billing
-from tests.mdm.billing import NOW, PERIOD, SLOTS, add_whole, june, later
+from tests.mdm.billing import PERIOD, SLOTS, later
 
 POINTS = [f"UP-{number}" for number in range(5)]
 NEVER: Retry = Retry(attempts=1)
@@ -43,14 +41,7 @@ def connection(database_url: str) -> Iterator[Connection]:
 @pytest.fixture
 def this(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> cycle.Cycle:
     """A cycle of five usage points that is ready, sent in files of two."""
-    for name in ("csv", "json"):
-        small = replace(formats.FORMATS[name], usage_points=2)
-        monkeypatch.setitem(formats.FORMATS, name, small)
-    for number, mrid in enumerate(POINTS):
-        add_whole(connection, mrid, 100 + number)
-    found = june(connection)
-    cycle.run(connection, found, now=NOW)
-    return found
+    return billing.ready(connection, monkeypatch, POINTS)
 
 
 def deliver(

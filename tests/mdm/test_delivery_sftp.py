@@ -18,11 +18,10 @@ import pytest
 from mdm import acknowledgement, cycle, cycle_status, delivery
 from mdm.delivery_access import Access, Retry
 from mdm.delivery_files import DeliveryError
-from mdm.export import formats
 from schemas import database
 from schemas.database import Connection
-from tests.mdm import sftp_server
-from tests.mdm.billing import NOW, add_whole, june, later
+from tests.mdm import billing, sftp_server
+from tests.mdm.billing import later
 
 POINTS = ["UP-1", "UP-2", "UP-3"]
 PASSWORD = "pass-word-of-the-test"
@@ -83,14 +82,7 @@ def connection(database_url: str) -> Iterator[Connection]:
 @pytest.fixture
 def this(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> cycle.Cycle:
     """A cycle of three usage points, sent in files of two."""
-    for name in ("csv", "json"):
-        small = replace(formats.FORMATS[name], usage_points=2)
-        monkeypatch.setitem(formats.FORMATS, name, small)
-    for number, mrid in enumerate(POINTS):
-        add_whole(connection, mrid, 100 + number)
-    found = june(connection)
-    cycle.run(connection, found, now=NOW)
-    return found
+    return billing.ready(connection, monkeypatch, POINTS)
 
 
 def deliver(
