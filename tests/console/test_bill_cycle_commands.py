@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pytest
-
 from headend import clock
 from schemas import database
-from tests.console.shell import Shell, shell
+from tests.console.shell import Shell
 from tests.mdm import billing
 
 CYCLES = """
@@ -23,19 +20,6 @@ addressee = "The palace"
 target = "{target}"
 format = "csv"
 """
-
-
-@pytest.fixture
-def miqyas(
-    database_url: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Iterator[Shell]:
-    monkeypatch.setenv("MIQYAS_DATABASE_URL", database_url)
-    monkeypatch.setenv("MIQYAS_HOME", str(tmp_path / "home"))
-    with shell(monkeypatch, capsys) as run:
-        yield run
 
 
 def at(url: str, moment: datetime) -> None:
