@@ -35,7 +35,7 @@ def rendered(outcome: Outcome, told: dict[str, Any]) -> str:
     """
     plots = [
         ("Every interval of 35 days, by what became of it", _funnel(outcome)),
-        ("A gap that was longer than two hours: like days, scaled to the register", _gap(outcome)),
+        ("A longer gap: estimated, and scaled to the register", _gap(outcome)),
         ("A corrupted interval, found by the register and replaced", _spike(outcome)),
         ("Each estimate beside what truly flowed", _estimates(outcome)),
         ("Billed minus true, usage point by usage point", _bills(outcome)),
