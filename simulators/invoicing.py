@@ -8,7 +8,9 @@ It knows of Miqyas only what ``docs/billing.md`` says. Loopback only.
 ``GET /exports/{export}``                   which of its files came
 ``GET /invoices?usage_point=…``             invoices and notes, oldest first
 ``GET /invoices/{number}``                  one, with its lines in English and Arabic
-``GET /accounts/{account}``                 who pays, what for, and what is owed [KD]
+``GET /accounts``                           all accounts with balance and ages [KD]
+``GET /accounts/{account}?on=…``            one, with invoices, notes and payments, on a day
+``POST /accounts/{account}/payments``       ``reference``, ``paid_on``, ``amount_kd``
 ``GET /rejections``                         bills that were rejected, with reasons
 ==========================================  ====================================================
 """
@@ -37,6 +39,7 @@ from starlette.routing import Route
 
 from simulators import invoicing_check, invoicing_prices, loopback
 from simulators.invoicing_accounts import Accounts
+from simulators.invoicing_balance import Payment
 from simulators.invoicing_check import Malformed
 from simulators.invoicing_ledger import Books, Ledger
 
@@ -75,7 +78,9 @@ class _Desk:
                 Route("/exports/{export}/files/{file}", self.take, methods=["POST"]),
                 Route("/invoices", self.invoices, methods=["GET"]),
                 Route("/invoices/{number:int}", self.invoice, methods=["GET"]),
+                Route("/accounts", self.accounts, methods=["GET"]),
                 Route("/accounts/{account}", self.account, methods=["GET"]),
+                Route("/accounts/{account}/payments", self.pay, methods=["POST"]),
                 Route("/rejections", self.rejections, methods=["GET"]),
             ]
         )
@@ -131,12 +136,44 @@ class _Desk:
         number = request.path_params["number"]
         return _found(self._ledger.invoice(number), f"no invoice {number}")
 
+    async def accounts(self, request: Request) -> JSONResponse:
+        try:
+            on = _on(request)
+        except ValueError as problem:
+            return _refusal(422, [str(problem)])
+        return JSONResponse({"accounts": self._ledger.accounts.every(on)})
+
     async def account(self, request: Request) -> JSONResponse:
         name = request.path_params["account"]
-        return _found(self._ledger.account(name), f"nothing was invoiced to account {name}")
+        try:
+            on = _on(request)
+        except ValueError as problem:
+            return _refusal(422, [str(problem)])
+        return _found(self._ledger.accounts.of(name, on), f"nothing is known of account {name}")
+
+    async def pay(self, request: Request) -> JSONResponse:
+        name = request.path_params["account"]
+        try:
+            payment = Payment.of(json.loads(await _body(request)))
+        except Malformed as problem:
+            return _refusal(422, problem.reasons)
+        except ValueError as problem:
+            return _refusal(422, [str(problem)])
+        taken = self._ledger.accounts.pay(name, payment)
+        if taken is None:
+            return _refusal(404, [f"there is no account {name}"])
+        if not taken:
+            return _refusal(409, [f"another payment has the reference {payment.reference}"])
+        return _found(self._ledger.accounts.of(name), f"nothing is known of account {name}")
 
     async def rejections(self, _request: Request) -> JSONResponse:
         return JSONResponse({"rejections": self._ledger.rejections()})
+
+
+def _on(request: Request) -> date | None:
+    """Give the day that is asked for."""
+    text = request.query_params.get("on")
+    return date.fromisoformat(text) if text else None
 
 
 async def _body(request: Request) -> bytes:

@@ -1,7 +1,8 @@
 """Who pays: accounts of the simulated invoicing system, from a CSV file.
 
 Columns ``usage_point, account, addressee_en, addressee_ar, billing_group``; only the first is
-needed. An account may have many usage points: a ministry has all of its own, and its own cycle.
+needed. An account may have many usage points: a ministry has all of its own, and its own cycle. A
+row without a usage point is an account that bills name by themselves: who moves in within a cycle.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
@@ -28,9 +29,13 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Accounts:
-    """Accounts by usage point; ``by_point`` None means one for whoever comes, under its name."""
+    """Accounts by usage point; ``by_point`` None means one for whoever comes, under its name.
+
+    ``more`` are those that have no usage point, by their name.
+    """
 
     by_point: Mapping[str, Account] | None = None
+    more: Mapping[str, Account] = field(default_factory=dict)
 
     @classmethod
     def named(cls, points: Iterable[str]) -> Self:
@@ -52,18 +57,27 @@ class Accounts:
             raise ValueError(
                 f"{file.name}: the columns are {', '.join(_COLUMNS)}; the first must be"
             )
-        found = {}
+        found: dict[str, Account] = {}
+        more: dict[str, Account] = {}
         for row in reader:
             point = row["usage_point"]
             name = row.get("account") or point
             english = row.get("addressee_en") or name
-            found[point] = Account(
+            account = Account(
                 name, english, row.get("addressee_ar") or english, row.get("billing_group") or ""
             )
-        return cls(found)
+            (found if point else more)[point or name] = account
+        return cls(found, more)
 
     def of(self, usage_point: str) -> Account | None:
         """Give who pays for a usage point, None if nobody does."""
         if self.by_point is None:
             return Account(usage_point, usage_point, usage_point)
         return self.by_point.get(usage_point)
+
+    def named_as(self, name: str) -> Account | None:
+        """Give the account of a name, None if there is none."""
+        if self.by_point is None:
+            return Account(name, name, name)
+        every = (*self.by_point.values(), *self.more.values())
+        return next((account for account in every if account.id == name), None)

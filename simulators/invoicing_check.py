@@ -74,6 +74,13 @@ class Bill:
         """Give the first line of a determinant."""
         return next((line for line in self.lines if line["determinant"] == determinant), None)
 
+    @property
+    def consumption(self) -> list[Mapping[str, Any]]:
+        """Give the lines of what is billed: one, or one a part; not those that are gone."""
+        lines = [line for line in self.lines if line["determinant"] == "consumption"]
+        # What a correction takes back stands there without a value, beside what was billed.
+        return [line for line in lines if line["value"] is not None or line.get("previous") is None]
+
     def values(self, determinant: str) -> list[Decimal | None]:
         """Give a determinant's values: one, or one a part."""
         return [line["value"] for line in self.lines if line["determinant"] == determinant]
@@ -95,6 +102,8 @@ def manifest(content: bytes, export: str) -> dict[str, Any]:
         reasons.append(f"manifest: format {found['format']!r} is not known")
     if found["export"] != export:
         reasons.append(f"manifest: is of export {found['export']!r}, not {export!r}")
+    if _time(found["prepared_at"]) is None:
+        reasons.append(f"manifest: prepared_at {found['prepared_at']!r} is no time")
     for file in found["files"]:
         reasons += _fields(file, _FILE, (), "manifest: file")
         if not _DIGEST.fullmatch(str(file.get("sha256"))):
@@ -131,13 +140,13 @@ def objections(bill: Bill) -> list[str]:
     reasons = []
     if bill.period_end <= bill.period_start:
         reasons.append("the period ends before it starts")
-    consumption = bill.line("consumption")
-    if consumption is None or consumption["value"] is None:
+    consumption = bill.consumption
+    if not consumption or any(line["value"] is None for line in consumption):
         reasons.append("there is no consumption")
-    elif consumption["value"] < 0:
+    if any(line["value"] is not None and line["value"] < 0 for line in consumption):
         reasons.append("the consumption is negative")
-    elif consumption["unit"] not in _UNITS:
-        reasons.append(f"the unit {consumption['unit']!r} is not invoiced here")
+    units = dict.fromkeys(line["unit"] for line in consumption)
+    reasons += [f"the unit {unit!r} is not invoiced here" for unit in units if unit not in _UNITS]
     parts, wholes = bill.values("time_of_use_consumption"), bill.values("interval_consumption")
     if parts and wholes and None not in wholes:
         total, whole = (

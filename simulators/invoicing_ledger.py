@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from simulators import invoicing_check, invoicing_prices, invoicing_rating
-from simulators.invoicing_accounts import Accounts
+from simulators import invoicing_check, invoicing_parts, invoicing_prices, invoicing_rating
+from simulators.invoicing_accounts import Account, Accounts
+from simulators.invoicing_book import AccountBook
 from simulators.invoicing_check import Bill
 from simulators.invoicing_prices import Prices
 from simulators.invoicing_rating import Item, NotPriced
@@ -24,14 +24,20 @@ CREATE TABLE IF NOT EXISTS file (
     export TEXT NOT NULL REFERENCES manifest, name TEXT NOT NULL, sha256 TEXT NOT NULL,
     answer TEXT NOT NULL, PRIMARY KEY (export, name));
 CREATE TABLE IF NOT EXISTS invoice (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, digest TEXT NOT NULL,
+    number INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL, digest TEXT NOT NULL,
     usage_point TEXT NOT NULL, period_start TEXT NOT NULL, period_end TEXT NOT NULL,
     version INTEGER NOT NULL, corrects INTEGER, export TEXT NOT NULL, quantity TEXT NOT NULL,
     unit TEXT NOT NULL, difference TEXT, lines TEXT NOT NULL,
     kind TEXT NOT NULL, account TEXT NOT NULL, addressee_en TEXT NOT NULL,
     addressee_ar TEXT NOT NULL, billing_group TEXT NOT NULL, commodity TEXT NOT NULL,
     sector TEXT NOT NULL, tariff TEXT NOT NULL, items TEXT NOT NULL, amount_kd TEXT NOT NULL,
-    UNIQUE (usage_point, period_start, period_end, version));
+    issued_on TEXT NOT NULL,
+    UNIQUE (key, account), UNIQUE (usage_point, period_start, period_end, version, account));
+CREATE INDEX IF NOT EXISTS invoice_account ON invoice (account);
+CREATE TABLE IF NOT EXISTS payment (
+    reference TEXT PRIMARY KEY, account TEXT NOT NULL, paid_on TEXT NOT NULL,
+    amount_kd TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS payment_account ON payment (account);
 CREATE TABLE IF NOT EXISTS rejection (
     id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL, export TEXT NOT NULL,
     usage_point TEXT NOT NULL, reason TEXT NOT NULL);
@@ -56,6 +62,10 @@ class Books:
     prices: Prices = field(default_factory=invoicing_prices.kuwait)
     closed_until: date | None = None
 
+    def payer(self, usage_point: str, named: str) -> Account | None:
+        """Give the account that a bill names, else the usage point's; None if there is none."""
+        return self.accounts.named_as(named) if named else self.accounts.of(usage_point)
+
 
 class Ledger:
     """Manifests, files, invoices and rejections, each written in one transaction.
@@ -74,6 +84,7 @@ class Ledger:
         self._db.execute("PRAGMA synchronous = FULL")
         self._db.executescript(_SCHEMA)
         self._books = books or Books()
+        self.accounts = AccountBook(self._db, self._books)
 
     def close(self) -> None:
         """Close the file."""
@@ -114,10 +125,10 @@ class Ledger:
         """
         self._db.execute("BEGIN IMMEDIATE")
         try:
-            to = (self.manifest(export) or {}).get("addressee", "")
-            answer: Answer = {
-                "acknowledgements": [self._invoice(export, bill, to) for bill in bills]
-            }
+            found = self.manifest(export) or {}
+            head = _Head(export, found.get("addressee", ""), found.get("prepared_at", ""))
+            answer: Answer = {"acknowledgements": [self._invoice(head, bill) for bill in bills]}
+            answer["balances"] = self.accounts.of_bills(bills)
             self._db.execute(
                 "INSERT INTO file VALUES (?, ?, ?, ?)", [export, name, sha256, json.dumps(answer)]
             )
@@ -141,30 +152,13 @@ class Ledger:
         row = self._db.execute("SELECT * FROM invoice WHERE number = ?", [number]).fetchone()
         return None if row is None else _document(row)
 
-    def account(self, name: str) -> dict[str, Any] | None:
-        """Give an account with its invoices, notes and balance [KD]; None without any."""
-        rows = self._db.execute(
-            "SELECT * FROM invoice WHERE account = ? ORDER BY number", [name]
-        ).fetchall()
-        if not rows:
-            return None
-        newest = rows[-1]
-        balance = sum((Decimal(row["amount_kd"]) for row in rows), Decimal(0))
-        shown = ("number", "kind", "usage_point", "period_start", "period_end", "amount_kd")
-        return {
-            **{n: newest[n] for n in ("account", "addressee_en", "addressee_ar")},
-            "usage_points": sorted({row["usage_point"] for row in rows}),
-            "invoices": [{n: row[n] for n in shown} for row in rows],
-            "balance_kd": f"{balance:.3f}",
-        }
-
     def rejections(self) -> list[dict[str, Any]]:
         """List rejected bills, oldest first."""
         return [dict(row) for row in self._db.execute("SELECT * FROM rejection ORDER BY id")]
 
-    def _invoice(self, export: str, bill: Bill, addressee: str) -> dict[str, Any]:
-        """Write one invoice, or find it written, or reject the bill."""
-        reasons, items = self._objections(bill), []
+    def _invoice(self, head: _Head, bill: Bill) -> dict[str, Any]:
+        """Write a bill's invoices, or find them written, or reject the bill."""
+        reasons, items = self._objections(bill), {}
         if not reasons:
             try:
                 items = invoicing_rating.rated(bill, self._books.prices)
@@ -174,10 +168,10 @@ class Ledger:
         if reasons:
             self._db.execute(
                 "INSERT INTO rejection (key, export, usage_point, reason) VALUES (?, ?, ?, ?)",
-                [bill.key, export, bill.usage_point, "; ".join(reasons)],
+                [bill.key, head.export, bill.usage_point, "; ".join(reasons)],
             )
         elif written is None:
-            self._write(export, bill, items, addressee)
+            self._write_all(head, bill, items)
         return {
             "key": bill.key,
             "usage_point": bill.usage_point,
@@ -189,10 +183,12 @@ class Ledger:
     def _objections(self, bill: Bill) -> list[str]:
         """List why a bill cannot be invoiced, given what was invoiced before."""
         reasons = invoicing_check.objections(bill)
-        before = {row["version"]: row for row in self._before(bill)}
+        before: dict[int, list[sqlite3.Row]] = {}
+        for row in self._before(bill):
+            before.setdefault(row["version"], []).append(row)
         same = before.pop(bill.version, None)
         if same is not None:
-            if (same["key"], same["digest"]) != (bill.key, bill.digest):
+            if (same[0]["key"], same[0]["digest"]) != (bill.key, bill.digest):
                 reasons.append("this version was invoiced with other content")
             return reasons
         reasons += self._of_account(bill)
@@ -207,14 +203,15 @@ class Ledger:
 
     def _of_account(self, bill: Bill) -> list[str]:
         """List why nobody can be sent a bill."""
-        account, closed = self._books.accounts.of(bill.usage_point), self._books.closed_until
-        reasons = []
-        if account is None:
-            reasons.append("no account has this usage point")
-        elif account.billing_group not in ("", bill.billing_group):
-            reasons.append(f"its account is billed in the cycle {account.billing_group!r}")
-        start = bill.period_start.astimezone(ZoneInfo(bill.time_zone)).date()
-        if closed is not None and start < closed:
+        closed, reasons = self._books.closed_until, []
+        for name in {stretch.account for stretch in invoicing_parts.stretches(bill)}:
+            account = self._books.payer(bill.usage_point, name)
+            if account is None:
+                what = f"there is no account {name}" if name else "no account has this usage point"
+                reasons.append(what)
+            elif account.billing_group not in ("", bill.billing_group):
+                reasons.append(f"its account is billed in the cycle {account.billing_group!r}")
+        if closed is not None and invoicing_parts.days(bill)[0] < closed:
             reasons.append(f"the books are closed until {closed}")
         return reasons
 
@@ -225,36 +222,74 @@ class Ledger:
             [bill.usage_point, bill.period_start.isoformat(), bill.period_end.isoformat()],
         ).fetchall()
 
-    def _write(self, export: str, bill: Bill, items: Sequence[Item], addressee: str) -> None:
-        line, account = bill.line("consumption"), self._books.accounts.of(bill.usage_point)
-        assert line  # noqa: S101  # objections() has looked
-        assert account  # noqa: S101
+    def _write_all(self, head: _Head, bill: Bill, items: Mapping[str, Sequence[Item]]) -> None:
+        """Write an invoice or a note for each account that has or had a part of a bill."""
+        before = self._before(bill)
+        now: dict[Account, list[Item]] = {}
+        for name, charged in items.items():
+            account = self._books.payer(bill.usage_point, name)
+            assert account  # noqa: S101  # _of_account() has looked
+            now.setdefault(account, []).extend(charged)
+        known = {account.id for account in now}
+        for row in before:
+            if row["account"] not in known:
+                # Who was charged for it and is no longer gets it back.
+                known.add(row["account"])
+                now[Account(row["account"], row["addressee_en"], row["addressee_ar"])] = []
+        for account, charged in now.items():
+            mine = [row for row in before if row["account"] == account.id]
+            self._write(head, bill, account, charged, mine)
+
+    def _write(
+        self,
+        head: _Head,
+        bill: Bill,
+        account: Account,
+        items: Sequence[Item],
+        before: Sequence[sqlite3.Row],
+    ) -> None:
         kind = "invoice"
-        if before := self._before(bill):
+        if before:
             invoiced = [item for row in before for item in json.loads(row["items"])]
             items = invoicing_rating.note(items, invoicing_rating.read(invoiced))
             kind = "credit note" if invoicing_rating.total(items) < 0 else "debit note"
-        difference = line.get("difference")
+        lines = self._lines(bill, account)
+        of = [line for line in lines if line["determinant"] == "consumption"]
+        differences = [line["difference"] for line in of if line.get("difference") is not None]
         values = {
             **{n: getattr(bill, n) for n in _OF_BILL},
             "period_start": bill.period_start.isoformat(),
             "period_end": bill.period_end.isoformat(),
-            "export": export,
-            "quantity": f"{line['value']:f}",
-            "unit": line["unit"],
-            "difference": None if difference is None else f"{difference:f}",
-            "lines": json.dumps(bill.lines, default=lambda value: f"{value:f}"),
+            "export": head.export,
+            "quantity": f"{sum(line['value'] or 0 for line in of):f}",
+            "unit": bill.consumption[0]["unit"],
+            "difference": f"{sum(differences):f}" if differences else None,
+            "lines": json.dumps(lines, default=lambda value: f"{value:f}"),
             "kind": kind,
             "account": account.id,
             # Whom the export names goes before whom the account does.
-            "addressee_en": addressee or account.addressee_en,
-            "addressee_ar": addressee or account.addressee_ar,
+            "addressee_en": head.addressee or account.addressee_en,
+            "addressee_ar": head.addressee or account.addressee_ar,
             "items": json.dumps([item.plain() for item in items]),
             "amount_kd": f"{invoicing_rating.total(items):.3f}",
+            "issued_on": head.prepared_at[:10],
         }
         names, marks = ", ".join(values), ", ".join(f":{name}" for name in values)
         # The names are this module's own.
         self._db.execute(f"INSERT INTO invoice ({names}) VALUES ({marks})", values)  # noqa: S608
+
+    def _lines(self, bill: Bill, account: Account) -> list[Mapping[str, Any]]:
+        """Give the lines of a bill that an account's invoice shows."""
+        payers = {
+            name: self._books.payer(bill.usage_point, name)
+            for name in {invoicing_parts.consumer(line) for line in bill.lines}
+        }
+        return [
+            line
+            for line in bill.lines
+            for payer in [payers[invoicing_parts.consumer(line)]]
+            if payer is not None and payer.id == account.id
+        ]
 
 
 _OF_BILL = (
@@ -267,8 +302,26 @@ def _document(row: sqlite3.Row) -> dict[str, Any]:
     return {**dict(row), **{name: json.loads(row[name]) for name in _JSON}}
 
 
-def _continues(bill: Bill, before: sqlite3.Row) -> bool:
+def _continues(bill: Bill, before: Sequence[sqlite3.Row]) -> bool:
     """Tell whether a correction starts from what was invoiced."""
-    line = bill.line("consumption") or {}
-    previous = line.get("previous")
-    return previous == Decimal(before["quantity"]) and line.get("unit") == before["unit"]
+    invoiced = {
+        (line["part"], line["unit"], Decimal(line["value"]))
+        for row in before
+        for line in json.loads(row["lines"])
+        if line["determinant"] == "consumption" and line["value"] is not None
+    }
+    previous = {
+        (line["part"], line["unit"], line["previous"])
+        for line in bill.lines
+        if line["determinant"] == "consumption" and line.get("previous") is not None
+    }
+    return previous == invoiced
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What the bills of a file share."""
+
+    export: str
+    addressee: str
+    prepared_at: str

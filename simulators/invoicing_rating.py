@@ -6,13 +6,15 @@ less makes a credit note, more a debit note.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
+from simulators import invoicing_parts
 from simulators.invoicing_check import Bill
+from simulators.invoicing_parts import Stretch
 from simulators.invoicing_prices import Price, Prices
 
 _THOUSANDTH: Final = Decimal("0.001")
@@ -54,25 +56,42 @@ class Item:
         }
 
 
-def rated(bill: Bill, prices: Prices) -> list[Item]:
-    """Charge a bill's determinants, whatever was invoiced before.
+def rated(bill: Bill, prices: Prices) -> dict[str, list[Item]]:
+    """Charge a bill's determinants by account, whatever was invoiced before.
+
+    Each part of a bill is charged by its own tariff, at the prices of its own first day. Of slabs
+    it has its share of days: ``up_to`` × days of the part ÷ days of the bill.
+
+    Returns
+    -------
+    lines by the account that a part names; empty where it names none
 
     Raises
     ------
     NotPriced
-        if none of them has a price, or one has another unit than its price.
+        if none of a part's determinants has a price, or one has another unit than its price.
     """
-    day = bill.period_start.astimezone(ZoneInfo(bill.time_zone)).date()
-    items: list[Item] = []
-    for price in prices.on(bill.tariff, bill.commodity, day):
-        for line in bill.lines:
-            if line["determinant"] != price.determinant or line["value"] is None:
-                continue
-            if price.part is None or price.part == line["part"]:
-                items += _items(line, price)
-    if not items:
-        raise NotPriced(f"there is no price of {bill.tariff} for {bill.commodity} on {day}")
-    return items
+    first, until = invoicing_parts.days(bill)
+    found: dict[str, list[Item]] = {}
+    for stretch in invoicing_parts.stretches(bill):
+        share = Fraction(stretch.days, (until - first).days)
+        items = list(_charged(stretch, bill.commodity, prices, share))
+        if not items:
+            raise NotPriced(
+                f"there is no price of {stretch.tariff} for {bill.commodity} on {stretch.starts_on}"
+            )
+        found.setdefault(stretch.account, []).extend(items)
+    if not found:
+        raise NotPriced("nothing of it has a value")
+    return found
+
+
+def _charged(stretch: Stretch, commodity: str, prices: Prices, share: Fraction) -> Iterator[Item]:
+    for price in prices.on(stretch.tariff, commodity, stretch.starts_on):
+        for part, line in stretch.lines:
+            named = line["determinant"] == price.determinant
+            if named and (price.part is None or price.part == part):
+                yield from _items(line, price, share)
 
 
 def note(now: Sequence[Item], before: Iterable[Item]) -> list[Item]:
@@ -102,7 +121,7 @@ def total(items: Iterable[Item]) -> Decimal:
     return sum((item.amount_kd for item in items), _ZERO)
 
 
-def _items(line: Mapping[str, Any], price: Price) -> list[Item]:
+def _items(line: Mapping[str, Any], price: Price, share: Fraction) -> list[Item]:
     """Charge a determinant, a line a slab; a slab that is not reached has none."""
     if line["unit"] != price.unit:
         raise NotPriced(f"{line['determinant']} is in {line['unit']}, its price for {price.unit}")
@@ -110,7 +129,8 @@ def _items(line: Mapping[str, Any], price: Price) -> list[Item]:
     items: list[Item] = []
     below = _ZERO
     for slab in price.slabs:
-        inside = (value if slab.up_to is None else min(value, slab.up_to)) - below
+        end = None if slab.up_to is None else _shared(slab.up_to, share)
+        inside = (value if end is None else min(value, end)) - below
         if inside > 0 or not items:
             amount = (inside * slab.kd).quantize(_THOUSANDTH, ROUND_HALF_UP)
             items.append(
@@ -119,8 +139,16 @@ def _items(line: Mapping[str, Any], price: Price) -> list[Item]:
                     *(inside, price.unit, slab.kd, amount),
                 )
             )
-        below = slab.up_to or below
+        below = end or below
     return items
+
+
+def _shared(up_to: Decimal, share: Fraction) -> Decimal:
+    """Give a part's share of a slab's end, rounded half up to thousandths of the unit."""
+    exact = Fraction(up_to) * share
+    if exact == up_to:
+        return up_to
+    return (Decimal(exact.numerator) / exact.denominator).quantize(_THOUSANDTH, ROUND_HALF_UP)
 
 
 def _key(item: Item) -> tuple[str, str, str, Decimal]:

@@ -36,7 +36,7 @@ def taken(tariff: str, value: str, *, unit: str = "kWh", commodity: str = "elect
 
 
 def charged(one: Bill, prices: invoicing_prices.Prices = KUWAIT) -> str:
-    return f"{invoicing_rating.total(invoicing_rating.rated(one, prices)):.3f}"
+    return f"{invoicing_rating.total(invoicing_rating.rated(one, prices)['']):.3f}"
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_parts_have_prices_of_their_own() -> None:
         for part, value in (("peak", "100"), ("off_peak", "300"))
     ]
     one = replace(taken("t", "400"), lines=lines)
-    items = invoicing_rating.rated(one, invoicing_prices.parse(text, "x"))
+    items = invoicing_rating.rated(one, invoicing_prices.parse(text, "x"))[""]
     assert [(i.part, f"{i.amount_kd}") for i in items] == [("peak", "1.000"), ("off_peak", "0.600")]
 
 
@@ -143,7 +143,7 @@ def test_notes_bring_what_is_owed_to_the_newest_rating(
     prices = invoicing_prices.kuwait(with_deferred=deferred)
     invoiced: list[invoicing_rating.Item] = []
     for value in values:
-        now = invoicing_rating.rated(taken("kw-investment", f"{value:f}"), prices)
+        now = invoicing_rating.rated(taken("kw-investment", f"{value:f}"), prices)[""]
         invoiced += invoicing_rating.note(now, invoicing_rating.read(i.plain() for i in invoiced))
         assert invoicing_rating.total(invoiced) == invoicing_rating.total(now)
         assert sum(i.quantity for i in invoiced) == value
