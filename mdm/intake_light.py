@@ -20,7 +20,7 @@ from mdm import readings_columns
 from mdm.intake import Work
 from mdm.intake_channels import Channels
 from mdm.readings_stretch import Stretches
-from validation.condition import ALWAYS
+from validation.condition import Condition
 from validation.ruleset import EstimatorUse, RuleSet
 from validation.views import DayMatrix, SpanTotals
 
@@ -31,6 +31,7 @@ _KNOWN: Final = frozenset(
     (
         "zero_run", "short_zero_run", "stuck", "high_low", "collapsed_hour",
         "register_decrease", "register_rollover", "register_limit", "tou_sum_check",
+        "other_unit", "other_multiplier", "device_mark",
     )
 )  # fmt: skip
 # These look no further than the days beside a gap, within these limits.
@@ -62,9 +63,14 @@ def able(rule_sets: Sequence[RuleSet]) -> bool:
 def _able(rule_set: RuleSet) -> bool:
     for use in rule_set.rules:
         local = use.rule.view in (DayMatrix, SpanTotals) or use.rule.name in _KNOWN
-        if not local or use.when != ALWAYS:
+        if not local or not _known(use.when):
             return False
     return not rule_set.check_estimates
+
+
+def _known(when: Condition) -> bool:
+    """Tell whether the day alone says if a rule applies, or whether there was ever any use."""
+    return not when.only_if and when.above_per_day in (None, 0)
 
 
 def near(rule_set: RuleSet) -> RuleSet:

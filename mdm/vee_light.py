@@ -16,7 +16,7 @@ from mdm import intake_layout, intake_light, readings_columns, readings_stretch
 from mdm.intake_cube import Intake, Share
 from mdm.intake_light import Light
 from mdm.readings_stretch import Stretches
-from schemas import binary_copy, quality, statements
+from schemas import binary_copy, quality, reading_type, statements
 from schemas.database import Connection
 from schemas.quality import QualityClass
 from schemas.reading import BlockTable
@@ -49,6 +49,7 @@ def lacking(
     whole = _whole(part, light)
     lack |= ~whole & _level(part, before)
     lack |= ~whole & _unusual(part, light, row, rule_set)
+    lack |= ~whole & _unmoved(part, rule_set)
     if part.cube.outage is not None:
         lack |= part.cube.outage.any(axis=(1, 2))
     again = (part.cube.target & recorded).any(axis=1) & ~lack
@@ -166,6 +167,20 @@ def _unusual(
     unusual = np.zeros(len(row), np.bool_)
     unusual[channel[odd]] = True
     return unusual
+
+
+def _unmoved(part: Intake, rule_set: RuleSet) -> NDArray[np.bool_]:
+    """Tell channels without a whole day of use, where a rule asks whether there was ever any."""
+    lack = np.zeros(len(part.channels), np.bool_)
+    for use in rule_set.rules:
+        if use.when.above_per_day is None:
+            continue
+        kinds = [reading_type.named(name).id for name in use.when.reading_types]
+        mine = np.isin(part.channels.reading_type, kinds) if kinds else ~lack
+        values, codes = part.cube.values[mine], part.cube.quality[mine]
+        whole = ((codes == quality.VALID) | ~part.layout.days.exists).all(axis=2)
+        lack[mine] |= ~(whole & (values.sum(axis=2) > 0)).any(axis=1)
+    return lack
 
 
 def _reached(

@@ -24,6 +24,7 @@ class Condition:
     Attributes
     ----------
     reading_types : names of reading types
+    other_reading_types : names of reading types to which it does not apply
     sectors : codes of sectors
     interval_seconds : lengths of intervals [s]
     months : months of the local day, January 1
@@ -33,6 +34,7 @@ class Condition:
     """
 
     reading_types: tuple[str, ...] = ()
+    other_reading_types: tuple[str, ...] = ()
     sectors: tuple[str, ...] = ()
     interval_seconds: tuple[int, ...] = ()
     months: tuple[int, ...] = ()
@@ -48,8 +50,9 @@ class Condition:
         channels, count, _ = cube.shape
         row, day = np.ones((channels, 1), dtype=np.bool_), np.ones(count, dtype=np.bool_)
         if self.reading_types:
-            ids = [reading_type.named(name).id for name in self.reading_types]
-            row &= _among(cube.reading_type, ids)
+            row &= _among(cube.reading_type, _ids(self.reading_types))
+        if self.other_reading_types:
+            row &= ~_among(cube.reading_type, _ids(self.other_reading_types))
         if self.sectors:
             row &= _among(cube.sector, self.sectors)
         if self.interval_seconds:
@@ -64,6 +67,10 @@ class Condition:
 
 
 ALWAYS: Final = Condition()
+
+
+def _ids(names: tuple[str, ...]) -> list[int]:
+    return [reading_type.named(name).id for name in names]
 
 
 def _among(column: NDArray[Any] | None, wanted: Any) -> NDArray[np.bool_]:
@@ -91,7 +98,8 @@ def parse(table: object, where: str) -> Condition:
         raise RuleSetError(f"{where} = {table!r} is not a table such as {{ months = [6, 7] }}")
     parameters.known_keys(table, [each.name for each in fields(Condition)], where)
     known = {each.name for each in reading_type.table().values()}
-    words = {"reading_types": sorted(known), "days": list(_KINDS), "sectors": None}
+    types = dict.fromkeys(("reading_types", "other_reading_types"), sorted(known))
+    words = {**types, "days": list(_KINDS), "sectors": None}
     given: dict[str, Any] = {}
     for key, value in table.items():
         at = f"{where}: {key}"

@@ -140,3 +140,22 @@ def test_export_that_never_flows_is_nothing_to_remark(connection: Connection) ->
         ("active_energy_import_interval", "short_zero_run"),
         ("active_energy_import_interval", "zero_run"),
     ]
+
+
+def test_reactive_energy_that_never_flows_is_nothing_to_remark_and_that_stops_is(
+    connection: Connection,
+) -> None:
+    # 3 and 4 are the reactive registers: the one never moves, the other stops after a day.
+    meter(connection, **SAMPLED)
+    record.land_registers(connection, "M-1", hourly(0, 49))
+    still = [(DAY + HOUR * i, 500) for i in range(73)]
+    record.land_registers(connection, "M-1", still, reading_type_id=4)
+    stops = [(DAY + HOUR * i, 10 * min(i, 24)) for i in range(73)]
+    record.land_registers(connection, "M-1", stops, reading_type_id=3)
+    while vee.run(connection, now=NOW).taken:
+        pass
+    found = connection.execute(
+        "SELECT t.name, f.severity::text FROM finding f JOIN channel c ON c.id = f.channel_id"
+        " JOIN reading_type t ON t.id = c.reading_type_id WHERE f.rule = 'zero_run'"
+    ).fetchall()
+    assert set(found) == {("reactive_energy_import_interval", "info")}
