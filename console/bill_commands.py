@@ -12,6 +12,7 @@ import typer
 
 from console import (
     bill_answers,
+    bill_balances_command,
     bill_corrections,
     bill_cycle_commands,
     bill_daily_commands,
@@ -41,6 +42,7 @@ from schemas.settings import Settings
 app = typer.Typer(no_args_is_help=True, help="Billing cycles: compute, hold, deliver, replay.")
 bill_cycle_commands.add_to(app)
 bill_daily_commands.add_to(app)
+bill_balances_command.add_to(app)
 app.add_typer(bill_holds_commands.app, name="holds")
 
 GroupName = Annotated[str, typer.Argument(metavar="GROUP", help="Billing group of the registry.")]

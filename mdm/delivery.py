@@ -14,7 +14,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from mdm import acknowledgement, cycle_sets, delivery_files, delivery_folder, delivery_targets
+from mdm import (
+    account_balance,
+    acknowledgement,
+    cycle_sets,
+    delivery_files,
+    delivery_folder,
+    delivery_targets,
+)
+from mdm.account_balance import Balance
 from mdm.acknowledgement import Acknowledgement, Taken
 from mdm.cycle import Cycle
 from mdm.delivery_access import Access, Retry, Way
@@ -231,7 +239,11 @@ def deliver(
         raise ValueError("deliver needs a connection in autocommit")
     target = delivery_targets.plain(target)
     file_format = delivery_targets.format_for(target, file_format)
-    way = Way(wait, retry or Retry(), access or Access())
+
+    def told(target: str, balances: Sequence[Balance]) -> None:
+        account_balance.record(connection, target, balances, now=now)
+
+    way = Way(wait, retry or Retry(), access or Access(), told)
     done = []
     under_way = [e for e in exports(connection, cycle) if e.target == target and _open(e)]
     with connection.transaction():

@@ -6,13 +6,14 @@ Secrets are read from their files when they are used; none is kept, shown or log
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 from pydantic import SecretStr
 
+from mdm.account_balance import Balance
 from mdm.delivery_files import DeliveryError
 from schemas.settings import Settings
 
@@ -123,10 +124,15 @@ class Retry:
             yield min(self.first_wait * 2**number, self.longest_wait)
 
 
+def _forget(_target: str, _balances: Sequence[Balance]) -> None:
+    """Leave what accounts owe to others."""
+
+
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How a delivery gets to its target."""
+    """How a delivery gets to its target; ``balances`` is told what accounts owe, by target."""
 
     wait: Callable[[float], None]
     retry: Retry = field(default_factory=Retry)
     access: Access = field(default_factory=Access)
+    balances: Callable[[str, Sequence[Balance]], None] = _forget

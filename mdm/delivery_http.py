@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from mdm.account_balance import Balance
 from mdm.acknowledgement import Acknowledgement
 from mdm.delivery_access import Way
 from mdm.delivery_files import DeliveryError, File, Package
@@ -32,7 +33,7 @@ class Conversation:
 
     def __init__(self, url: str, way: Way) -> None:
         self._url = url.rstrip("/")
-        self._way = way
+        self.way = way
         headers = {}
         if (token := way.access.token()) is not None:
             _refuse_to_shout(self._url)
@@ -77,7 +78,7 @@ class Conversation:
         DeliveryError
             if the address cannot be reached or answers anything else.
         """
-        waits = self._way.retry.waits()
+        waits = self.way.retry.waits()
         while True:
             asked_for = 0.0
             try:
@@ -97,11 +98,11 @@ class Conversation:
             wait = next(waits, None)
             if wait is None:
                 raise DeliveryError(
-                    f"{self._url} did not take {method} {path} in {self._way.retry.attempts} "
+                    f"{self._url} did not take {method} {path} in {self.way.retry.attempts} "
                     f"attempts; at last {trouble}. Deliver again when it is back: nothing is sent "
                     "twice"
                 )
-            self._way.wait(min(max(wait, asked_for), self._way.retry.longest_wait))
+            self.way.wait(min(max(wait, asked_for), self.way.retry.longest_wait))
 
 
 def sent(
@@ -132,6 +133,7 @@ def _post(
     try:
         items = answer.json()["acknowledgements"]
         found = [Acknowledgement.of(item) for item in items]
+        balances = [Balance.of(item) for item in answer.json().get("balances", [])]
     except (KeyError, TypeError, ValueError) as problem:
         raise DeliveryError(
             f"{target} took {file.entry.name} and did not acknowledge it properly: {problem}"
@@ -141,6 +143,7 @@ def _post(
             f"{target} acknowledges {len(found)} of {file.entry.usage_points} usage points "
             f"of {file.entry.name}; deliver again once it knows them all"
         )
+    conversation.way.balances(target, balances)
     return found
 
 

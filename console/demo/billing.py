@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from console.demo import payments
+from console.demo.payments import Paid
 from mdm import cycle, cycle_status, delivery, replay
 from mdm.cycle import Cycle
 from mdm.cycle_status import HeldUsagePoint, Status
@@ -28,6 +30,7 @@ class Billed:
     delivered, acknowledged : usage points in the first delivery, and acknowledged as billed
     delivered_again : usage points in the second delivery of the same cycle: none
     invoices : that the invoicing system holds, as it lists them
+    paid : what accounts paid and owe afterwards
     replayed, identical : determinant sets replayed from their named versions
     holds : what waits for a person
     problems : what must not be
@@ -38,6 +41,7 @@ class Billed:
     acknowledged: int
     delivered_again: int
     invoices: list[dict[str, Any]]
+    paid: Paid
     replayed: int
     identical: int
     holds: tuple[HeldUsagePoint, ...]
@@ -78,6 +82,8 @@ def bill(url: str, first: date, until: date, *, now: datetime, output: Path) -> 
             for one in replayed
             for difference in one.differences
         ]
+        paid = payments.pay(connection, system.ledger, now=now)
+        problems += paid.problems
         if again.items:
             problems.append(f"{again.items} usage points were delivered twice")
         return Billed(
@@ -86,6 +92,7 @@ def bill(url: str, first: date, until: date, *, now: datetime, output: Path) -> 
             acknowledged=done.billed,
             delivered_again=again.items,
             invoices=system.ledger.invoices(),
+            paid=paid,
             replayed=len(replayed),
             identical=sum(one.identical for one in replayed),
             holds=tuple(cycle_status.holds(connection, opened)),

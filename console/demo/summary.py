@@ -106,6 +106,7 @@ def told_as_json(outcome: Outcome, seconds: float) -> dict[str, Any]:
             ],
         },
         "invoiced": outcome.charges.to_dict("records"),
+        "owed": billed.paid.plain(),
         "energy": [_energy(unit, part) for unit, part in done.groupby("unit", sort=True)],
         "bills": _records(found.bills.drop(columns="reading_type")),
     }
@@ -141,6 +142,12 @@ def _show_bills(outcome: Outcome) -> None:
         "Invoiced, beside the truth at the same prices",
         ["sector", "invoices #", "invoiced [KD] #", "true [KD] #", "exact #"],
         _numbers(outcome.charges, ["sector", "invoices", "invoiced_kd", "true_kd", "exact"]),
+    )
+    owed = billed.paid
+    show.done(
+        f"{owed.accounts} accounts were invoiced {owed.invoiced:,} KD, paid {owed.paid:,} KD and "
+        f"owe {owed.balance:,} KD; {owed.posted_back:,} KD were posted back as owed with the "
+        "acknowledgements"
     )
 
 

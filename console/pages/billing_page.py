@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from console import store
 from console.pages.language import Language
 from console.pages.showing import Reader
-from mdm import cycle, cycle_advance, cycle_calendar, cycle_holds, cycle_status
+from mdm import account_balance, cycle, cycle_advance, cycle_calendar, cycle_holds, cycle_status
 from mdm.cycle_advance import Step
 from mdm.cycle_holds import Wanted
 from mdm.cycle_plan import Plan, Span
@@ -28,6 +28,7 @@ STATES: Final = (
 _CYCLES = 8
 _COMING = 2
 _PAGE = 50
+_OWING = 10
 _MOST_PAGES = 999
 _METRIC: Final = Rounding(3)
 _PLACES: Final = 10**9
@@ -85,6 +86,8 @@ def content(
         "gate": gate if gate in cycle_holds.REASONS else None,
         "who": who,
         "states": STATES,
+        "owed": account_balance.sums(connection),
+        "owing": account_balance.newest(connection, _OWING),
     }
 
 

@@ -6,6 +6,7 @@ import csv
 import re
 from collections.abc import Iterator
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import httpx
@@ -13,7 +14,16 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from headend import clock
-from mdm import cycle, cycle_calendar, cycle_holds, cycle_plan, delivery, usage_points
+from mdm import (
+    account_balance,
+    cycle,
+    cycle_calendar,
+    cycle_holds,
+    cycle_plan,
+    delivery,
+    usage_points,
+)
+from mdm.account_balance import Balance
 from mdm.cycle_holds import REASONS
 from mdm.delivery_http import Acknowledgement
 from schemas import database, quality
@@ -73,6 +83,11 @@ def address(module_database_url: str) -> Iterator[str]:
             Acknowledgement("UP-water", 1, "billed"),
         ]
         delivery.acknowledge(connection, sent, answers, now=later(72))
+        told = [
+            Balance("A-1", "KWD", Decimal("1234.500"), date(2026, 6, 7), ("UP-whole",)),
+            Balance(EVIL, "KWD", Decimal("-2.250"), date(2026, 6, 8), ("UP-water",)),
+        ]
+        account_balance.record(connection, "http://x", told, now=later(72))
         (guess,) = cycle_holds.items(connection, cycle_holds.Wanted(gate="estimated"))
         cycle_holds.assign(connection, [guess.id], EVIL, person="Mona", now=later(72))
     with town.served(module_database_url) as at:
@@ -112,6 +127,15 @@ def test_what_waits_and_why(client: httpx.Client) -> None:
     mine = words(client.get("/billing", params={"who": EVIL}))
     assert "UP-guess" in mine
     assert "UP-silent" not in mine
+
+
+def test_what_accounts_owe(client: httpx.Client) -> None:
+    text = words(client.get("/billing?lang=en"))
+    assert (
+        "accounts: 2 · owing: 1 · owed: 1,234.500 KWD · credit: 2.250 KWD as of 2026-06-08" in text
+    )
+    assert "A-1 1,234.500 KWD 2026-06-07 UP-whole" in text
+    assert "أرصدة الحسابات" in words(client.get("/billing?lang=ar"))
 
 
 def test_the_meters_page_tells_the_cycle_so_far(client: httpx.Client) -> None:
