@@ -117,7 +117,8 @@ def _proved(proof: Proof | None, kind: ReadingType, final: Version) -> str:
     how = ""
     if proof.estimate is not None:
         how = f": estimate {_amount(proof.estimate, kind)}"
-        how += f" × {proof.factor} to meet the register" if proof.factor is not None else ""
+        to = f"the register {proof.register}" if proof.register else "the register"
+        how += f" × {proof.factor} to meet {to}" if proof.factor is not None else ""
     if proof.same:
         return f"computed again just now: the same{how}"
     return (

@@ -106,6 +106,7 @@ class Proof:
     same : whether that is what the record has
     estimate : the value before it was brought to the register's difference; None where it was read
     factor : value ÷ estimate, to 6 places; None where there is no estimate, or it is 0
+    register : reading type of the tariff register that it was brought to; None for the total
     """
 
     value: int | None
@@ -113,6 +114,7 @@ class Proof:
     same: bool
     estimate: int | None
     factor: Decimal | None
+    register: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,4 +296,7 @@ def _again(part: Intake, row: int, told: Explanation, rule_set: RuleSet) -> Proo
         if estimate and value is not None:
             factor = (Decimal(value) / Decimal(estimate)).quantize(1 / _MICRO)
     same = (value, code) == (final.value, final.quality)
-    return Proof(value, code, same, estimate, factor)
+    cell = int(np.ravel_multi_index(place, part.cube.shape))
+    to = scaled.scaled_to[scaled.scaled == cell].tolist()
+    register = reading_type.of_id(to[0]).name if to and to[0] else None
+    return Proof(value, code, same, estimate, factor, register)

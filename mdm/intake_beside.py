@@ -50,7 +50,7 @@ def steps(dials: Dials, installed: Installed, channels: Channels, layout: Layout
     Readings off the grid count too; those that are not valid don't, nor those of registers that no
     channel of intervals belongs to, nor steps that leave the layout's days.
     """
-    owner, tariff = _owners()
+    owner, tariff = owners()
     valid = quality.class_table()[dials.quality] == QualityClass.VALID
     table = dials.rows(valid & (owner[dials.reading_type] > 0))
     kind, row = table.reading_type, table.installation
@@ -87,7 +87,7 @@ def _sectors(connection: Connection, channels: Channels) -> NDArray[np.str_]:
 
 
 @cache
-def _owners() -> tuple[NDArray[np.int16], NDArray[np.bool_]]:
+def owners() -> tuple[NDArray[np.int16], NDArray[np.bool_]]:
     """Give, by register type's id, the interval type it belongs to, and whether it has a tariff."""
     known = reading_type.table().values()
     size = max(each.id for each in known) + 1

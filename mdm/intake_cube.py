@@ -18,6 +18,7 @@ from mdm import (
     intake_light,
     intake_outages,
     intake_place,
+    intake_programme,
     intake_raw,
     intake_references,
     intake_registers,
@@ -295,9 +296,9 @@ def intake(
         raw=raw,
         unplaced=unplaced,
     )
-    return intake_delivered.completed(
-        intake_references.completed(connection, found), work.commodity
-    )
+    found = intake_references.completed(connection, found)
+    found = intake_delivered.completed(found, work.commodity)
+    return intake_programme.completed(connection, found)
 
 
 def _days_to_read(share: Share, work: Work) -> tuple[int, int]:

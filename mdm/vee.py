@@ -261,7 +261,7 @@ def _record(
     before = _before(connection, part)
     changed = readings_columns.taken(days, np.flatnonzero(readings.differing(days, before)))
     found = vee_findings.table(outcome.findings, part)
-    provenance = _provenance(connection, rule_set, how.now) if len(changed) else None
+    provenance = _provenance(connection, rule_set, outcome, how.now) if len(changed) else None
     number = _add_run(connection, rule_set, provenance, (part, days, outcome), how.now)
     kept = vee_findings.keep(connection, found, part, run=number, now=how.now)
     versions = 0
@@ -320,7 +320,7 @@ def _before(connection: Connection, part: Intake) -> BlockTable:
     return readings.current(connection, ids, period, origins=True)
 
 
-def _provenance(connection: Connection, rule_set: RuleSet, now: datetime) -> int:
+def _provenance(connection: Connection, rule_set: RuleSet, outcome: Outcome, now: datetime) -> int:
     connection.execute(
         _SQL["keep_rule_set"],
         {"digest": rule_set.digest, "name": rule_set.name, "definition": rule_set.text},
@@ -331,7 +331,16 @@ def _provenance(connection: Connection, rule_set: RuleSet, now: datetime) -> int
         recorded_at=now,
         rule_set=rule_set.name,
         rule_set_digest=rule_set.digest,
+        reason=_scaled_to(outcome),
     )
+
+
+def _scaled_to(outcome: Outcome) -> str | None:
+    """Name the registers that estimates were brought to, where tariff registers are among them."""
+    to = outcome.counters.scaled_to
+    if not set(to) - {"total"}:
+        return None
+    return f"scaled to: {', '.join(f'{name} ({count})' for name, count in sorted(to.items()))}"
 
 
 def _add_run(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas import reading_type
 from validation import checking, failures, filling, misreads, rechecking, replacing, views
 from validation.filling import Attempt
 from validation.finding import Findings
@@ -30,6 +31,7 @@ class Counters:
     attempts : what each estimator of the rule set was asked for, could fill and declined, and why
     scaled : those in a span brought to the register's difference: of the filled ones, and of the
         measured too where the set has all scaled
+    scaled_to : of these, by the register that they were brought to; ``total`` for the total's
     failing : stretches of estimates that fail a rule themselves, where the set has them checked
     left : still without a value that they should have
     suspect : kept their value and are marked suspect
@@ -42,6 +44,7 @@ class Counters:
     filled: Mapping[str, int]
     attempts: tuple[Attempt, ...]
     scaled: int
+    scaled_to: Mapping[str, int]
     failing: int
     left: int
     suspect: int
@@ -59,6 +62,8 @@ class Outcome:
     changed : shape (c, d), True where a value or a quality differs from the cube's
     findings : what failed, and what couldn't be estimated or scaled
     counters : what was seen and done
+    scaled : shape (k,), flat indices of the cells that were scaled, ascending
+    scaled_to : shape (k,), id of the tariff register that they were brought to, 0 for the total
     """
 
     values: Values
@@ -66,6 +71,8 @@ class Outcome:
     changed: NDArray[np.bool_]
     findings: Findings
     counters: Counters
+    scaled: NDArray[np.int64]
+    scaled_to: NDArray[np.int16]
 
 
 def run(cube: Cube, rule_set: RuleSet) -> Outcome:
@@ -101,13 +108,24 @@ def run(cube: Cube, rule_set: RuleSet) -> Outcome:
             replaced=len(np.setdiff1d(checked.estimate, seen.missing, assume_unique=True)),
             filled=_by_method(filled.attempts),
             attempts=filled.attempts,
-            scaled=filled.scaled,
+            scaled=len(filled.scaled),
+            scaled_to=_by_register(filled.scaled_to),
             failing=sum(len(each.first) for each in rechecked),
             left=_in_targets(cube, filled.left),
             suspect=len(checked.suspect),
             findings=len(findings),
         ),
+        scaled=filled.scaled,
+        scaled_to=filled.scaled_to,
     )
+
+
+def _by_register(registers: NDArray[np.int16]) -> dict[str, int]:
+    kinds, count = np.unique(registers, return_counts=True)
+    return {
+        reading_type.of_id(kind).name if kind else "total": number
+        for kind, number in zip(kinds.tolist(), count.tolist(), strict=True)
+    }
 
 
 def _by_method(attempts: Sequence[Attempt]) -> dict[str, int]:

@@ -14,9 +14,10 @@ from schemas.quality import QualityClass
 from validation import runs, scaling, standing
 from validation.checking import Checked
 from validation.estimators import ESTIMATORS
-from validation.failures import NOT_ESTIMATED, SCALING_REFUSED, Failures
+from validation.failures import NOT_ESTIMATED, SCALING_REFUSED, Failures, distinct
 from validation.finding import Action, Severity
 from validation.matrix import Cube
+from validation.programme import Programme
 from validation.ruleset import EstimatorUse, RuleSet
 from validation.views import Values, Views
 from validation.work import Registers, Work, sums_by
@@ -50,7 +51,8 @@ class Filled:
     changed : shape (c, d), True where a value or a quality differs from the cube's
     failures : what couldn't be estimated, and what couldn't be scaled
     attempts : what each estimator of the set did, in its order
-    scaled : cells brought to their register's difference
+    scaled : shape (k,), flat indices of cells brought to their register's difference, ascending
+    scaled_to : shape (k,), id of the tariff register that it is, 0 for the total
     estimates : flat indices of the cells that were filled, ascending
     left : flat indices of the cells still without a value, history included, ascending
     """
@@ -60,7 +62,8 @@ class Filled:
     changed: NDArray[np.bool_]
     failures: tuple[Failures, ...]
     attempts: tuple[Attempt, ...]
-    scaled: int
+    scaled: NDArray[np.int64]
+    scaled_to: NDArray[np.int16]
     estimates: NDArray[np.int64]
     left: NDArray[np.int64]
 
@@ -73,11 +76,11 @@ def fill(cube: Cube, views: Views, checked: Checked, rule_set: RuleSet) -> Fille
     work = prepared(cube, views, checked)
     attempts = tuple(_apply(work, use, checked.estimate) for use in rule_set.estimators)
     failures = [_not_estimated(work, checked.estimate, cube.shape[2])]
-    done, moved = 0, np.empty(0, dtype=np.int64)
-    if rule_set.scale_to_register and len(cube.spans):
-        moved, refused = _scale(work, cube, rule_set)
+    moved = np.empty(0, dtype=np.int64)
+    by = np.empty(0, dtype=np.int16)
+    if rule_set.scale_to_register and (len(cube.spans) or cube.programme is not None):
+        moved, by, refused = _scale(work, cube, rule_set)
         failures.append(refused)
-        done = len(moved)
     changed = np.zeros(cube.target.shape, dtype=np.bool_)
     for cells in (checked.estimate, checked.suspect, moved):
         differs = (work.quality[cells] != cube.quality.ravel()[cells]) | (
@@ -90,7 +93,8 @@ def fill(cube: Cube, views: Views, checked: Checked, rule_set: RuleSet) -> Fille
         changed=changed,
         failures=tuple(failures),
         attempts=attempts,
-        scaled=done,
+        scaled=moved,
+        scaled_to=by,
         estimates=checked.estimate[~work.is_blank(checked.estimate)],
         left=work.still_blank(),
     )
@@ -143,15 +147,41 @@ def _apply(work: Work, use: EstimatorUse, wanted: NDArray[np.int64]) -> Attempt:
     return Attempt(use.estimator.name, len(cells), filled, declined)
 
 
-def _scale(work: Work, cube: Cube, rule_set: RuleSet) -> tuple[NDArray[np.int64], Failures]:
-    """Bring register spans to what they counted; give the cells that were, and the refused."""
+def _scale(
+    work: Work, cube: Cube, rule_set: RuleSet
+) -> tuple[NDArray[np.int64], NDArray[np.int16], Failures]:
+    """Bring register spans to what they counted.
+
+    Returns
+    -------
+    the cells that were, the tariff register that each was brought to (0: the total), the refused
+    """
     mode: dict[str, Any] = dict(rule_set.scaling)
+    work = replace(work, programme=_programme(work, cube, rule_set))
     result = scaling.scaled(
         work, _scalable(work, cube) if mode["intervals"] == "all" else np.empty(0, np.int64), **mode
     )
     work.values[result.cells] = result.values
     work.quality[result.cells] = _scaled_codes()[work.quality[result.cells]]
-    return result.cells, _refused(work.registers, result.refused)
+    refused = _refused(work.registers, result.refused)
+    if work.programme is not None and len(result.tariffs_refused):
+        refused = distinct([refused, _tariffs_refused(work, work.programme, result)])
+    return result.cells, result.register, refused
+
+
+def _programme(work: Work, cube: Cube, rule_set: RuleSet) -> Programme | None:
+    """Give the spans of tariff registers that are fit to scale to.
+
+    Where the total was read in between, its own spans are the finer ones; where the tariff
+    registers don't add up to it, by the set's sum check, nobody knows which is right.
+    """
+    if cube.programme is None:
+        return None
+    found = cube.programme.within(work.registers.first, work.registers.after)
+    use = rule_set.use("tou_sum_check")
+    if use is None:
+        return found
+    return found.without(use.rule(cube.dials, **use.parameters).fails, cube.dials)
 
 
 def _scalable(work: Work, cube: Cube) -> NDArray[np.int64]:
@@ -186,6 +216,18 @@ def _refused(registers: Registers, refused: NDArray[np.bool_]) -> Failures:
         registers.after[refused] - 1,
         registers.measured[refused],
         registers.energy[refused],
+    )
+
+
+def _tariffs_refused(work: Work, programme: Programme, result: scaling.Scaled) -> Failures:
+    refused = result.tariffs_refused
+    first = programme.channel[refused] * work.stride
+    return _issues(
+        SCALING_REFUSED,
+        first + programme.start[refused],
+        first + programme.end[refused] - 1,
+        result.tariffs_measured,
+        programme.energy[refused],
     )
 
 

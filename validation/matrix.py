@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from validation import dials, standing
 from validation.days import Days
 from validation.dials import DialSteps
+from validation.programme import Programme
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -167,6 +168,7 @@ class Cube:
     dials : what registers counted between neighbouring readings
     references : other series beside the channels; None for none
     delivered : how values came; None where that is not known
+    programme : tariff registers and when each of them counts; None where that is not known
 
     Raises
     ------
@@ -193,6 +195,7 @@ class Cube:
     dials: DialSteps = field(default_factory=dials.no_steps)
     references: References | None = None
     delivered: Delivered | None = None
+    programme: Programme | None = None
 
     def __post_init__(self) -> None:
         self._check_shapes()

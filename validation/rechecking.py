@@ -111,6 +111,7 @@ def _channels(cube: Cube, rows: NDArray[np.int64]) -> Cube:
         dials=dials.no_steps(),
         references=None,
         delivered=None,
+        programme=None,
         duplicate=None,
         misfit=None,
         outside=None if cube.outside is None else cube.outside[rows],

@@ -26,8 +26,8 @@ _TOP: Final = (
     "name", "effective_from", "description", "scale_to_register", "scaling", "check_estimates",
     "rules", "groups", "estimators",
 )  # fmt: skip
-# What a file without [scaling] has.
-_SCALING: Final = {"intervals": "estimated", "negative": "refuse"}
+# What a file without [scaling] has; of a table, registers alone may be left out.
+_SCALING: Final = {"intervals": "estimated", "negative": "refuse", "registers": "tariff"}
 _SEVERITIES: Final = {each.name.lower(): each for each in Severity}
 
 
@@ -254,7 +254,7 @@ def _estimator(table: object, where: str) -> EstimatorUse:
 def _scaling(table: object, where: str) -> dict[str, Parameter]:
     if not isinstance(table, dict):
         raise RuleSetError(f"{where}: {table!r} is not a table of keys and values")
-    return parameters.checked(scaling.scaled, table, where)
+    return parameters.checked(scaling.scaled, {"registers": _SCALING["registers"], **table}, where)
 
 
 def _check_registers(rule_set: RuleSet, file: str) -> None:

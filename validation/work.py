@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from validation import standing
 from validation.days import Days
 from validation.matrix import References
+from validation.programme import Programme
 from validation.views import Values
 
 
@@ -70,6 +71,7 @@ class Work:
     outage : shape (c·d·n,), True where an outage or a disconnection is on record; None for nowhere
     references : other series beside the channels; None for none
     check : shape (c,), row of the channel of a check meter, -1 for none; None for none at all
+    programme : tariff registers that estimates may be scaled to; None for none
     """
 
     values: Values
@@ -84,6 +86,7 @@ class Work:
     outage: NDArray[np.bool_] | None = None
     references: References | None = None
     check: NDArray[np.int64] | None = None
+    programme: Programme | None = None
 
     @property
     def slots(self) -> int:
