@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mdm import intake_installed, intake_registers, intake_touched, readings_columns
+from mdm import intake_installed, intake_registers, intake_touched, readings_columns, spans
 from mdm.intake_installed import Installed
 from mdm.intake_touched import Touched
 from schemas import binary_copy, statements
@@ -20,6 +20,12 @@ from schemas.database import Connection
 from schemas.period import Period
 
 _SQL = statements.load("mdm", "intake.sql")
+_ARRIVAL: Final = {
+    "id": "int8",
+    "end_device_id": "int4",
+    "starts_at": "timestamptz",
+    "ends_at": "timestamptz",
+}
 # Days that are worked on together: no longer hole between them, and no more in all.
 _HOLE: Final = 7
 _LONGEST: Final = 62
@@ -37,7 +43,7 @@ class Claim:
     unknown : end devices that are installed nowhere
     """
 
-    arrivals: tuple[int, ...]
+    arrivals: NDArray[np.int64]
     installed: Installed
     touched: Touched
     unknown: tuple[int, ...] = ()
@@ -78,38 +84,65 @@ def claim(connection: Connection, *, now: datetime, limit: int) -> Claim | None:
     limit : arrivals to start from
     """
     limits: dict[str, object] = {"now": now, "limit": limit}
-    devices = readings_columns.distinct(
-        _together(connection, "due_arrivals", limits, end_device_id="int4")[0]
-    )
+    due = _together(connection, "due_arrivals", limits, **_ARRIVAL)
+    devices = readings_columns.distinct(due[1])
     if not len(devices):
         return None
-    limits = {"end_devices": binary_copy.array(devices)}
-    (points,) = _together(connection, "lock_usage_points", limits, id="int4")
+    _, at = _places(connection, devices)
+    points = _lock(connection, readings_columns.distinct(at))
     installed = intake_installed.installed(connection, points)
     known = readings_columns.distinct(installed.end_device)
     # A meter at a usage point that another run holds is left to that run.
-    limits = {
-        "end_devices": binary_copy.array(
-            readings_columns.distinct(np.concatenate([known, devices]))
-        ),
-        "usage_points": binary_copy.array(points),
-    }
-    (elsewhere,) = _together(connection, "installed_elsewhere", limits, end_device_id="int4")
+    device, at = _places(connection, np.union1d(known, devices))
+    elsewhere = readings_columns.distinct(device[~np.isin(at, points)])
     unknown = devices[~np.isin(devices, known) & ~np.isin(devices, elsewhere)]
     mine = readings_columns.distinct(np.concatenate([known, unknown]))
     mine = mine[~np.isin(mine, elsewhere)]
-    number, device, start, end = _together(
-        connection,
-        "arrivals_of",
-        {"end_devices": binary_copy.array(mine)},
-        id="int8",
-        end_device_id="int4",
-        starts_at="timestamptz",
-        ends_at="timestamptz",
-    )
+    number, device, start, end = _arrivals(connection, due, mine)
     arrival, place = intake_registers.pairs(device, installed.end_device)
     touched = intake_touched.by_arrivals(installed, place, start[arrival], end[arrival], now=now)
-    return Claim(tuple(number.tolist()), installed, touched, tuple(unknown.tolist()))
+    return Claim(number, installed, touched, tuple(unknown.tolist()))
+
+
+def _places(
+    connection: Connection, devices: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Give the end devices that are or were installed somewhere, and where."""
+    limits = spans.limits(devices, spans.SHORT_ROWS)
+    device, point = _together(
+        connection, "places_of", limits, end_device_id="int4", usage_point_id="int4"
+    )
+    wanted = spans.among(devices, device)
+    return device[wanted], point[wanted]
+
+
+def _lock(connection: Connection, points: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Lock usage points that nobody else holds; give them, ascending."""
+    limits = spans.limits(points, spans.EXACTLY)
+    (locked,) = _together(connection, "lock_usage_points", limits, id="int4")
+    return np.asarray(locked, np.int32)
+
+
+def _arrivals(
+    connection: Connection, due: list[NDArray[Any]], devices: NDArray[np.int32]
+) -> list[NDArray[Any]]:
+    """Give the due arrivals of end devices, and take the others that there are of them.
+
+    Parameters
+    ----------
+    due : columns of arrivals that are locked
+    """
+    mine = np.isin(due[1], devices)
+    taken = [column[mine] for column in due]
+    limits = spans.limits(devices, spans.SHORT_ROWS)
+    number, device = _together(connection, "arrivals_of", limits, id="int8", end_device_id="int4")
+    beside = number[spans.among(devices, device)]
+    beside = beside[~np.isin(beside, taken[0])]
+    if not len(beside):
+        return taken
+    limits = spans.limits(beside, spans.EXACTLY)
+    more = _together(connection, "lock_arrivals", limits, **_ARRIVAL)
+    return [np.concatenate(pair) for pair in zip(taken, more, strict=True)]
 
 
 def claim_days(
@@ -125,13 +158,17 @@ def seen_days(
     connection: Connection, usage_points: Sequence[int], period: Period, *, now: datetime
 ) -> Claim:
     """Name every local day of usage points that overlaps a period and is over; take nothing."""
-    installed = intake_installed.installed(connection, list(usage_points))
-    return Claim((), installed, intake_touched.by_period(installed, period, now=now), ())
+    points = np.unique(np.array(usage_points, np.int32))
+    installed = intake_installed.installed(connection, points)
+    nothing = np.empty(0, np.int64)
+    return Claim(nothing, installed, intake_touched.by_period(installed, period, now=now), ())
 
 
 def settle(connection: Connection, taken: Claim, *, now: datetime) -> None:
     """Delete the arrivals taken, and put off what is for days that are not over."""
-    connection.execute(_SQL["delete_arrivals"], {"ids": binary_copy.array(taken.arrivals)})
+    if len(taken.arrivals):
+        limits = spans.limits(taken.arrivals, spans.EXACTLY)
+        connection.execute(_SQL["delete_arrivals"], limits)
     later = taken.touched.later
     if len(later):
         listed = {

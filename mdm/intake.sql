@@ -1,19 +1,22 @@
 -- name: due_arrivals
-SELECT end_device_id
+SELECT id, end_device_id, starts_at, ends_at
 FROM arrival
 WHERE not_before <= %(now)s
 ORDER BY not_before, id
 LIMIT %(limit)s
 FOR UPDATE SKIP LOCKED
 
+-- name: places_of
+SELECT end_device_id, usage_point_id
+FROM installation
+WHERE end_device_id BETWEEN %(low)s AND %(high)s
+  AND (%(together)s OR end_device_id = ANY(ARRAY(SELECT unnest(%(numbers)s::integer[]))))
+
 -- name: lock_usage_points
 SELECT id
 FROM usage_point
-WHERE id = ANY(ARRAY(
-    SELECT i.usage_point_id
-    FROM unnest(%(end_devices)s::integer[]) AS w (id)
-    JOIN installation i ON i.end_device_id = w.id
-))
+WHERE id BETWEEN %(low)s AND %(high)s
+  AND (%(together)s OR id = ANY(ARRAY(SELECT unnest(%(numbers)s::integer[]))))
 ORDER BY id
 FOR NO KEY UPDATE SKIP LOCKED
 
@@ -21,13 +24,25 @@ FOR NO KEY UPDATE SKIP LOCKED
 SELECT id FROM usage_point WHERE id = ANY(%(usage_points)s) ORDER BY id FOR NO KEY UPDATE
 
 -- name: installed
-SELECT i.id, i.usage_point_id, i.end_device_id, p.time_zone, p.commodity, i.starts_at, i.ends_at,
-       (i.multiplier * 1000000)::bigint, d.interval_seconds, d.protocol, d.register_modulus
-FROM unnest(%(usage_points)s::integer[]) AS w (id)
-JOIN installation i ON i.usage_point_id = w.id
-JOIN end_device d ON d.id = i.end_device_id
-JOIN usage_point p ON p.id = i.usage_point_id
-ORDER BY i.usage_point_id, i.starts_at
+SELECT id, usage_point_id, end_device_id, starts_at,
+       coalesce(ends_at, '-infinity') AS ends_at, (multiplier * 1000000)::bigint AS multiplier
+FROM installation
+WHERE usage_point_id BETWEEN %(low)s AND %(high)s
+  AND (%(together)s OR usage_point_id = ANY(ARRAY(SELECT unnest(%(numbers)s::integer[]))))
+
+-- name: kinds_of_usage_points
+SELECT time_zone, commodity, array_agg(id)
+FROM usage_point
+WHERE id BETWEEN %(low)s AND %(high)s
+  AND (%(together)s OR id = ANY(ARRAY(SELECT unnest(%(numbers)s::integer[]))))
+GROUP BY time_zone, commodity
+
+-- name: kinds_of_end_devices
+SELECT protocol, interval_seconds, array_agg(id), array_agg(coalesce(register_modulus, 0))
+FROM end_device
+WHERE id BETWEEN %(low)s AND %(high)s
+  AND (%(together)s OR id = ANY(ARRAY(SELECT unnest(%(numbers)s::integer[]))))
+GROUP BY protocol, interval_seconds
 
 -- name: wraps
 SELECT w.end_device_id, w.reading_type_id, w.modulus
@@ -35,22 +50,24 @@ FROM register_wrap w
 JOIN reading_type t ON t.id = w.reading_type_id
 WHERE w.end_device_id = ANY(%(end_devices)s) AND t.accumulation = 'cumulative'
 
--- name: installed_elsewhere
-SELECT DISTINCT i.end_device_id
-FROM unnest(%(end_devices)s::integer[]) AS w (id)
-JOIN installation i ON i.end_device_id = w.id
-LEFT JOIN unnest(%(usage_points)s::integer[]) AS here (id) ON here.id = i.usage_point_id
-WHERE here.id IS NULL
-
 -- name: arrivals_of
+SELECT id, end_device_id
+FROM arrival
+WHERE end_device_id BETWEEN %(low)s AND %(high)s
+  AND (%(together)s OR end_device_id = ANY(ARRAY(SELECT unnest(%(numbers)s::integer[]))))
+
+-- name: lock_arrivals
 SELECT id, end_device_id, starts_at, ends_at
 FROM arrival
-WHERE end_device_id = ANY(%(end_devices)s)
+WHERE id BETWEEN %(low)s AND %(high)s
+  AND (%(together)s OR id = ANY(ARRAY(SELECT unnest(%(numbers)s::bigint[]))))
 ORDER BY id
 FOR UPDATE SKIP LOCKED
 
 -- name: delete_arrivals
-DELETE FROM arrival WHERE id = ANY(%(ids)s)
+DELETE FROM arrival
+WHERE id BETWEEN %(low)s AND %(high)s
+  AND (%(together)s OR id = ANY(ARRAY(SELECT unnest(%(numbers)s::bigint[]))))
 
 -- name: defer_arrivals
 INSERT INTO arrival (end_device_id, starts_at, ends_at, landed_at, not_before)
@@ -60,10 +77,11 @@ FROM unnest(%(end_devices)s::integer[], %(starts)s::bigint[], %(ends)s::bigint[]
             %(not_before)s::bigint[]) AS w (end_device_id, starts_at, ends_at, not_before)
 
 -- name: channels_of
-SELECT c.id, c.usage_point_id, c.reading_type_id
-FROM unnest(%(usage_points)s::integer[]) AS w (id)
-JOIN channel c ON c.usage_point_id = w.id
-WHERE c.interval_seconds = %(interval)s
+SELECT id, usage_point_id, reading_type_id
+FROM channel
+WHERE usage_point_id BETWEEN %(low)s AND %(high)s
+  AND (%(together)s OR usage_point_id = ANY(ARRAY(SELECT unnest(%(numbers)s::integer[]))))
+  AND interval_seconds = %(interval)s
 
 -- name: recorded_channels
 SELECT w.id
@@ -92,14 +110,19 @@ SELECT id, mrid FROM end_device WHERE id = ANY(%(end_devices)s)
 SELECT end_device_id, reading_type_id, starts_at, interval_seconds, digest, collected_at,
        "values", quality
 FROM raw_interval_block
-WHERE end_device_id = ANY(%(end_devices)s) AND reading_type_id = ANY(%(reading_types)s::smallint[])
+WHERE end_device_id BETWEEN %(low)s AND %(high)s
+  AND (%(together)s OR end_device_id = ANY(ARRAY(SELECT unnest(%(numbers)s::integer[]))))
+  -- Without the others, for of the wanted ones the index would be asked one by one.
+  AND reading_type_id <> ALL(%(other_types)s::smallint[])
   -- A raw block never crosses 00:00 UTC, so none is longer than a day.
   AND starts_at > %(start)s::timestamptz - interval '1 day' AND starts_at < %(end)s
 
 -- name: raw_registers
 SELECT end_device_id, reading_type_id, read_at, value, quality, collected_at
 FROM raw_register_reading
-WHERE end_device_id = ANY(%(end_devices)s) AND reading_type_id = ANY(%(reading_types)s::smallint[])
+WHERE end_device_id BETWEEN %(low)s AND %(high)s
+  AND (%(together)s OR end_device_id = ANY(ARRAY(SELECT unnest(%(numbers)s::integer[]))))
+  AND reading_type_id <> ALL(%(other_types)s::smallint[])
   AND read_at >= %(start)s AND read_at <= %(end)s
 
 -- name: quarantine

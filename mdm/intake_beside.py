@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mdm import readings_columns
+from mdm import readings_columns, spans
 from mdm.intake_channels import Channels
 from mdm.intake_installed import Installed
 from mdm.intake_layout import Layout
@@ -79,11 +79,11 @@ def steps(dials: Dials, installed: Installed, channels: Channels, layout: Layout
 
 def _sectors(connection: Connection, channels: Channels) -> NDArray[np.str_]:
     points = readings_columns.distinct(channels.usage_point)
-    limits = {"usage_points": binary_copy.array(points)}
-    point, sector = binary_copy.read(connection, _SQL["sectors"], limits, ("int4", "text"))
-    order = np.argsort(point.values)
-    row = order[np.searchsorted(point.values, channels.usage_point, sorter=order)]
-    return sector.values[row].astype(np.str_)
+    sector, numbers = binary_copy.read(
+        connection, _SQL["sectors"], spans.limits(points, spans.SHORT_ROWS), ("text", "int4[]")
+    )
+    kind, _ = spans.kinds(numbers, channels.usage_point)
+    return sector.values.astype(np.str_)[kind]
 
 
 @cache

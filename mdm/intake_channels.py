@@ -11,7 +11,7 @@ import numpy as np
 import psycopg
 from numpy.typing import NDArray
 
-from mdm import intake_place, readings, readings_columns
+from mdm import intake_place, readings, readings_columns, spans
 from mdm.intake import Work
 from mdm.intake_layout import NOWHERE, Layout
 from mdm.intake_raw import RawBlocks
@@ -106,12 +106,13 @@ def of_points(
     connection: Connection, usage_point: NDArray[np.int32], interval_seconds: int
 ) -> Channels:
     """Give usage points' channels of an interval length, 0 for registers."""
-    limits = {"usage_points": binary_copy.array(usage_point), "interval": interval_seconds}
+    limits = spans.limits(usage_point, spans.SHORT_ROWS) | {"interval": interval_seconds}
     columns = {"id": "int4", "usage_point_id": "int4", "reading_type_id": "int2"}
     number, point, kind = binary_copy.read_together(
         connection, _SQL["channels_of"], limits, columns
     )
-    return _ordered(number, point, kind)
+    wanted = spans.among(usage_point, point)
+    return _ordered(number[wanted], point[wanted], kind[wanted])
 
 
 def with_new(

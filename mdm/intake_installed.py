@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mdm import readings_columns
-from schemas import binary_copy, binary_fields, reading_type, statements
-from schemas.binary_fields import Column
+from mdm import readings_columns, spans
+from schemas import binary_copy, reading_type, statements
 from schemas.database import Connection
 
 _SQL = statements.load("mdm", "intake.sql")
@@ -25,10 +23,14 @@ _CUMULATIVE: Final = [
     each.id for each in reading_type.table().values() if each.accumulation == "cumulative"
 ]
 _MICRO: Final = 1_000_000
-_COLUMNS: Final = (
-    "int4", "int4", "int4", "text", "text", "timestamptz", "timestamptz", "int8", "int4", "text",
-    "int8",
-)  # fmt: skip
+_COLUMNS: Final = {
+    "id": "int4",
+    "usage_point_id": "int4",
+    "end_device_id": "int4",
+    "starts_at": "timestamptz",
+    "ends_at": "timestamptz",
+    "multiplier": "int8",
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,48 +100,78 @@ class Installed:
         return np.asarray(whole + quotient + up, np.int64)
 
 
-def installed(connection: Connection, usage_points: Sequence[int] | NDArray[np.int32]) -> Installed:
-    """Read what was and is installed at usage points."""
-    limits = {"usage_points": binary_copy.array(usage_points)}
-    number, point, device, zone, commodity, *others = binary_copy.read(
-        connection, _SQL["installed"], limits, _COLUMNS
-    )
-    starts, ends, multiplier, interval, protocol, modulus = others
+def installed(connection: Connection, usage_points: NDArray[np.int32]) -> Installed:
+    """Read what was and is installed at usage points.
+
+    Parameters
+    ----------
+    usage_points : each once
+    """
+    limits = spans.limits(usage_points, spans.SHORT_ROWS)
+    columns = binary_copy.read_together(connection, _SQL["installed"], limits, _COLUMNS)
+    wanted = spans.among(usage_points, columns[1])
+    columns = [column[wanted] for column in columns]
+    order = np.lexsort((columns[3], columns[1]))
+    number, point, device, starts, ends, multiplier = (column[order] for column in columns)
+    zone, commodity = _usage_points(connection, point)
+    protocol, interval, modulus = _end_devices(connection, device)
     return Installed(
-        id=number.values,
-        usage_point=point.values,
-        end_device=device.values,
-        zone=zone.values.astype(np.str_),
-        commodity=commodity.values.astype(np.str_),
-        starts_at=starts.values // _MICRO,
-        ends_at=np.where(binary_fields.nulls(ends), FOREVER, ends.values // _MICRO),
-        multiplier=multiplier.values,
-        interval_seconds=interval.values,
-        modulus=_moduli(connection, device.values, modulus),
-        sampled=np.isin(protocol.values, _SAMPLED),
+        id=number,
+        usage_point=point,
+        end_device=device,
+        zone=zone,
+        commodity=commodity,
+        starts_at=starts // _MICRO,
+        ends_at=np.where(ends < 0, FOREVER, ends // _MICRO),
+        multiplier=multiplier,
+        interval_seconds=interval,
+        modulus=_moduli(connection, device, modulus),
+        sampled=np.isin(protocol, _SAMPLED),
     )
+
+
+def _usage_points(
+    connection: Connection, point: NDArray[np.int32]
+) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
+    """Give the time zone and the commodity of the usage point of each row."""
+    limits = spans.limits(readings_columns.distinct(point), spans.SHORT_ROWS)
+    zone, commodity, numbers = binary_copy.read(
+        connection, _SQL["kinds_of_usage_points"], limits, ("text", "text", "int4[]")
+    )
+    kind, _ = spans.kinds(numbers, point)
+    return zone.values.astype(np.str_)[kind], commodity.values.astype(np.str_)[kind]
+
+
+def _end_devices(
+    connection: Connection, device: NDArray[np.int32]
+) -> tuple[NDArray[np.bytes_], NDArray[np.int32], NDArray[np.int64]]:
+    """Give protocol, interval length and modulus, 0 for none, of the end device of each row."""
+    limits = spans.limits(readings_columns.distinct(device), spans.SHORT_ROWS)
+    protocol, interval, numbers, modulus = binary_copy.read(
+        connection, _SQL["kinds_of_end_devices"], limits, ("text", "int4", "int4[]", "int8[]")
+    )
+    kind, place = spans.kinds(numbers, device)
+    return protocol.values[kind], interval.values[kind], modulus.values[kind, place]
 
 
 def _moduli(
-    connection: Connection, end_device: NDArray[np.int32], own: Column
+    connection: Connection, end_device: NDArray[np.int32], own: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """Give where the registers of end devices wrap, a row for each, by reading type's id.
 
     Parameters
     ----------
-    own : the registry's for all registers of an end device; NULL where the driver's count
+    own : the registry's for all registers of an end device; 0 where the driver's count
     """
     table = np.zeros((len(end_device), _WIDTH), np.int64)
-    open_ = readings_columns.distinct(end_device[binary_fields.nulls(own)])
+    open_ = readings_columns.distinct(end_device[own == 0])
     if len(open_):
         limits = {"end_devices": binary_copy.array(open_)}
         known = connection.execute(_SQL["wraps"], limits).fetchall()
         told = np.zeros((len(open_), _WIDTH), np.int64)
         for device, kind, modulus in known:
             told[np.searchsorted(open_, device), kind] = modulus
-        rows = binary_fields.nulls(own)
+        rows = own == 0
         table[rows] = told[np.searchsorted(open_, end_device[rows])]
-    table[:, _CUMULATIVE] = np.where(
-        binary_fields.nulls(own)[:, None], table[:, _CUMULATIVE], own.values[:, None]
-    )
+    table[:, _CUMULATIVE] = np.where(own[:, None] == 0, table[:, _CUMULATIVE], own[:, None])
     return table

@@ -8,12 +8,20 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mdm import readings_columns
-from schemas import binary_copy, reading_type, statements
+from mdm import readings_columns, spans
+from schemas import binary_copy, binary_stacks, reading_type, statements
 from schemas.database import Connection
 
 _SQL = statements.load("mdm", "intake.sql")
-_BLOCK: Final = ("int4", "int2", "timestamptz", "int4", "int8", "timestamptz", "int4[]", "int2[]")
+_BLOCK: Final = {
+    "end_device_id": "int4",
+    "reading_type_id": "int2",
+    "starts_at": "timestamptz",
+    "interval_seconds": "int4",
+    "digest": "int8",
+    "collected_at": "timestamptz",
+}
+_VALUES: Final = {'"values"': "int4[]", "quality": "int2[]"}
 _REGISTER: Final = {
     "end_device_id": "int4",
     "reading_type_id": "int2",
@@ -96,13 +104,17 @@ def blocks(
 
     Voltages and other momentary values are no energy: they stay in the raw store only.
     """
-    device, kind, starts, interval, digest, collected, values, codes = binary_copy.read(
-        connection, _SQL["raw_blocks"], _limits("delta", end_devices, start, end), _BLOCK
-    )
+    limits = _limits("delta", start, end) | spans.limits(end_devices, spans.LONG_ROWS)
+    columns = binary_stacks.read(connection, _SQL["raw_blocks"], limits, _BLOCK, _VALUES)
+    device, kind, starts, interval, digest, collected, values, codes = columns
     # By digest last, so that the order is the same every time.
     order = np.lexsort((-digest.values, -starts.values, -collected.values))
-    quality = np.zeros_like(values.values, np.int16)
-    quality[:, : codes.values.shape[1]] = codes.values
+    order = order[spans.among(end_devices, device.values[order])]
+    quality = None
+    if codes.values.any():
+        quality = np.zeros_like(values.values, np.int16)
+        quality[:, : codes.values.shape[1]] = codes.values
+        quality = quality[order]
     length = np.zeros(len(values), np.int32) if values.length is None else values.length
     return RawBlocks(
         end_device=device.values[order],
@@ -111,7 +123,7 @@ def blocks(
         interval_seconds=interval.values[order],
         length=length[order],
         values=values.values[order],
-        quality=quality[order] if codes.values.any() else None,
+        quality=quality,
         collected_at=collected.values[order] // readings_columns.SECOND,
     )
 
@@ -123,12 +135,14 @@ def registers(
 
     Of two different ones for the same register and moment the one collected first counts.
     """
-    device, kind, read_at, value, quality, collected = binary_copy.read_together(
+    found = binary_copy.read_together(
         connection,
         _SQL["raw_registers"],
-        _limits("cumulative", end_devices, start, end),
+        _limits("cumulative", start, end) | spans.limits(end_devices, spans.SHORT_ROWS),
         _REGISTER,
     )
+    wanted = spans.among(end_devices, found[0])
+    device, kind, read_at, value, quality, collected = (column[wanted] for column in found)
     # By value among those collected together, so that the choice is the same every time.
     rank = np.lexsort((value, -collected)).argsort()
     first = readings_columns.newest(device, kind, read_at, version=rank)
@@ -142,13 +156,10 @@ def registers(
     )
 
 
-def _limits(
-    accumulation: str, end_devices: NDArray[np.int32], start: int, end: int
-) -> dict[str, object]:
+def _limits(accumulation: str, start: int, end: int) -> dict[str, object]:
     kinds = reading_type.table().values()
     return {
-        "end_devices": binary_copy.array(end_devices),
-        "reading_types": [each.id for each in kinds if each.accumulation == accumulation],
+        "other_types": [each.id for each in kinds if each.accumulation != accumulation],
         "start": readings_columns.moment(start),
         "end": readings_columns.moment(end),
     }

@@ -12,14 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mdm import readings_columns, readings_stretch, virtual_due
-from schemas import binary_copy, binary_fields, statements
+from schemas import binary_copy, binary_fields, binary_stacks, statements
 from schemas.binary_fields import Column
 from schemas.database import Connection
 from schemas.period import Period
 from schemas.reading import BlockTable
 
 _SQL = statements.load("mdm", "readings.sql")
-_BLOCK: Final = ("int4", "timestamptz", "int4", "int8", "int4[]", "int2[]")
+_BLOCK: Final = {
+    "channel_id": "int4",
+    "starts_at": "timestamptz",
+    "version": "int4",
+    "provenance_id": "int8",
+}
+_ARRAYS: Final = {'"values"': "int4[]", "quality": "int2[]"}
+_ORIGIN: Final = {**_ARRAYS, "origin": "int8[]"}
 _REGISTER: Final = {
     "channel_id": "int4",
     "installation_id": "int4",
@@ -76,12 +83,8 @@ def current(
     blocks by channel and start
     """
     limits = _limits(channel_ids, period, known_at)
-    if origins:
-        columns = binary_copy.read(
-            connection, _SQL["blocks_with_origin"], limits, (*_BLOCK, "int8[]")
-        )
-    else:
-        columns = binary_copy.read(connection, _SQL["blocks"], limits, _BLOCK)
+    statement, arrays = ("blocks_with_origin", _ORIGIN) if origins else ("blocks", _ARRAYS)
+    columns = binary_stacks.read(connection, _SQL[statement], limits, _BLOCK, arrays)
     kept = readings_columns.newest(columns[0].values, columns[1].values, version=columns[2].values)
     return _table(connection, [readings_columns.rows_of(column, kept) for column in columns])
 
@@ -111,7 +114,7 @@ def named(
         "start": min(moments, default=readings_columns.moment(0)),
         "end": max(moments, default=readings_columns.moment(0)),
     }
-    columns = binary_copy.read(connection, _SQL["named_blocks"], parameters, _BLOCK)
+    columns = binary_stacks.read(connection, _SQL["named_blocks"], parameters, _BLOCK, _ARRAYS)
     found = (columns[0].values, columns[1].values // readings_columns.SECOND, columns[2].values)
     wanted = (channel_id, starts_at, version)
     place = readings_columns.places(found, wanted)

@@ -51,10 +51,10 @@ def read(
         connection.cursor() as cursor,
         cursor.copy(statement.encode(), parameters) as copy,
     ):
-        return binary_rows.decode(_messages(copy, connection.pgconn), types)
+        return binary_rows.decode(messages(copy, connection.pgconn), types)
 
 
-def _messages(copy: psycopg.Copy, line: psycopg.pq.abc.PGconn) -> Iterator[Message]:
+def messages(copy: psycopg.Copy, line: psycopg.pq.abc.PGconn) -> Iterator[Message]:
     """Give what the server sends, message by message.
 
     psycopg's own loop runs a generator for each, 8 µs; what has come already is taken without it.

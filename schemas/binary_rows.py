@@ -79,15 +79,15 @@ def decode(messages: Iterable[Message], types: Sequence[str]) -> list[Column]:
     ValueError
         if the bytes are not rows of these types, or an array has more than one dimension or a NULL.
     """
-    rows = _rows(list(messages))
-    sizes = np.fromiter(map(len, rows), np.int64, len(rows))
+    rows_ = rows(list(messages))
+    sizes = np.fromiter(map(len, rows_), np.int64, len(rows_))
     pieces: list[tuple[NDArray[np.intp], NDArray[Any]]] = []
     for group in _groups(sizes[:, None]):
         size = int(sizes[group[0]])
-        chosen = rows if len(group) == len(rows) else [rows[i] for i in group]
+        chosen = rows_ if len(group) == len(rows_) else [rows_[i] for i in group]
         raw = np.frombuffer(b"".join(chosen), np.uint8).reshape(len(group), size)
         pieces.extend((group[part], parsed) for part, parsed in _parse(raw, types))
-    return [_gathered(index, type_, pieces, len(rows)) for index, type_ in enumerate(types)]
+    return [_gathered(index, type_, pieces, len(rows_)) for index, type_ in enumerate(types)]
 
 
 def _sizes(column: Column) -> NDArray[np.int64]:
@@ -172,8 +172,8 @@ def _fitting(type_: str, values: NDArray[Any]) -> NDArray[Any]:
     return values
 
 
-def _rows(messages: list[Message]) -> list[Message]:
-    """Take the header and the trailer off."""
+def rows(messages: list[Message]) -> list[Message]:
+    """Take the header and the trailer off what the server sends; give its rows."""
     if not messages or bytes(messages[0][:19]) != _HEADER:
         raise ValueError("no binary COPY header; is the statement COPY … (FORMAT BINARY)?")
     messages[0] = messages[0][19:]

@@ -294,6 +294,33 @@ def test_readings_refer_to_what_exists(connection: Connection, channel: int) -> 
         )
 
 
+@pytest.mark.parametrize("apart", [3, 3000])
+def test_an_unknown_one_among_many_is_found_near_and_far(
+    connection: Connection, channel: int, apart: int
+) -> None:
+    lost = channel + apart
+    with (
+        pytest.raises(psycopg.errors.ForeignKeyViolation, match=f"channel_id {lost} of table"),
+        connection.transaction(),
+    ):
+        record.record(
+            connection,
+            record.blocks([channel, channel, lost], [DAY, DAY + 86400, DAY], [[1], [1], [1]]),
+        )
+    points = [record.usage_point(connection, f"UP-9{n}") for n in range(3)]
+    lost = points[-1] + apart
+    with (
+        pytest.raises(psycopg.errors.ForeignKeyViolation, match=f"usage_point_id {lost} of table"),
+        connection.transaction(),
+    ):
+        connection.execute(
+            "INSERT INTO channel (usage_point_id, reading_type_id, interval_seconds)"
+            " SELECT id, 11, 900 FROM unnest(%s::integer[]) AS id",
+            [[*points, lost]],
+        )
+    assert connection.execute("SELECT count(*) FROM interval_block").fetchone() == (0,)
+
+
 def test_what_readings_refer_to_stays(connection: Connection, channel: int) -> None:
     record.installation(connection, record.usage_point(connection, "UP-9"), "M-9")
     record.land(connection, "M-9", NOW, [1])
