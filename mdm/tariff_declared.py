@@ -28,6 +28,7 @@ REGISTERS: Final = "time_of_use_register"
 REGISTER_DIFFERENCE: Final = "register_sum_difference"
 
 _WINDOW: Final = {"interval", "unit", "window_minutes", "step_minutes", "periods"}
+_DEMAND: Final = _WINDOW | {"losses"}
 _REACTIVE: Final = {"reactive", "reactive_minus"}
 _ADJUSTING: Final = {"power_factor", "cap", "from_demand"}
 KINDS: Final[Mapping[str, frozenset[str]]] = {
@@ -36,14 +37,14 @@ KINDS: Final[Mapping[str, frozenset[str]]] = {
         ENERGY: {"interval", "unit", "periods", "split", "losses"},
         NET_ENERGY: {"interval", "minus", "unit", "per", "losses"},
         EXCESS_REACTIVE: {"interval", *_REACTIVE, "unit", "per", "ratio"},
-        PEAK_DEMAND: {*_WINDOW, "count", "one_a_day"},
-        MINIMUM_DEMAND: _WINDOW,
-        COINCIDENT_DEMAND: {*_WINDOW, "count", "one_a_day", "peak_of"},
-        APPARENT_DEMAND: _WINDOW | _REACTIVE,
+        PEAK_DEMAND: {*_DEMAND, "count", "one_a_day"},
+        MINIMUM_DEMAND: _DEMAND,
+        COINCIDENT_DEMAND: {*_DEMAND, "count", "one_a_day", "peak_of"},
+        APPARENT_DEMAND: _DEMAND | _REACTIVE,
         POWER_FACTOR: {*_WINDOW, *_REACTIVE, "at"},
-        ADJUSTED_DEMAND: _WINDOW | _REACTIVE | _ADJUSTING,
+        ADJUSTED_DEMAND: _DEMAND | _REACTIVE | _ADJUSTING,
         BILLED_DEMAND: {
-            *(*_WINDOW, *_REACTIVE, *_ADJUSTING, "basis", "minimum"),
+            *(*_DEMAND, *_REACTIVE, *_ADJUSTING, "basis", "minimum"),
             *("share", "cycles", "ratchet_of"),
         },
         REGISTERS: {"registers", "total", "unit", "tolerance"},

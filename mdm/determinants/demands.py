@@ -1,7 +1,8 @@
 """Declared demands: the highest, the lowest, at a system's peak, apparent, adjusted, billed.
 
 Every demand is held as the square of its exact value, so that apparent power and a correction by
-power factor are rounded once, from whole numbers.
+power factor are rounded once, from whole numbers. Loss factors multiply each interval by its own
+local day's before windows are compared; power factors are those that were measured.
 
 References
 ----------
@@ -24,7 +25,7 @@ from mdm.determinants.determinant import Counts, Determinant
 from mdm.determinants.energies import active_and_reactive
 from mdm.determinants.ground import Ground, factor, rate
 from mdm.determinants.rounding import APPARENT
-from mdm.determinants.series import Series, Windows, combined, windows
+from mdm.determinants.series import Series, Windows, combined, weighted, windows
 from mdm.tariff_declared import Declared
 
 
@@ -64,9 +65,9 @@ def minimum_demand(ground: Ground, of: Declared) -> Iterator[Determinant]:
 def coincident_demand(ground: Ground, of: Declared) -> Iterator[Determinant]:
     """Give the demand in the windows in which a system or group had its highest."""
     moments = ground.facts.peaks.get(key(of), ())
-    series = ground.series.get(of.interval)
-    if series is None or not moments:
-        what = "there is no interval" if series is None else f"the peak of {of.peak_of} is unknown"
+    series = _lossy(ground, of, ground.series.get(of.interval))
+    if isinstance(series, str) or not moments:
+        what = series if isinstance(series, str) else f"the peak of {of.peak_of} is unknown"
         yield _nothing(ground, of, what)
         return
     width, rest = divmod(of.window_seconds, series.interval_seconds)
@@ -175,11 +176,21 @@ def highest(series: Series, frames: Windows, of: Declared) -> list[int]:
 
 
 def _active(ground: Ground, of: Declared) -> tuple[Series, Windows] | str:
-    series = ground.series.get(of.interval)
-    if series is None:
-        return "there is no interval"
+    series = _lossy(ground, of, ground.series.get(of.interval))
+    if isinstance(series, str):
+        return series
     frames = _frames(ground, of, series)
     return frames if isinstance(frames, str) else (series, frames)
+
+
+def _lossy(ground: Ground, of: Declared, series: Series | None) -> Series | str:
+    """Multiply intervals by the loss factors of their days, or say which is missing."""
+    if series is None:
+        return "there is no interval"
+    if not of.losses:
+        return series
+    factors = ground.factors(of.losses)
+    return factors if isinstance(factors, str) else weighted(series, factors)
 
 
 def _frames(ground: Ground, of: Declared, series: Series) -> Windows | str:
@@ -199,16 +210,20 @@ def _apparent(ground: Ground, of: Declared) -> Measured | str:
     pair = active_and_reactive(ground, of)
     if isinstance(pair, str):
         return pair
-    both = combined(*pair, pair[0].values)
+    active, reactive = (_lossy(ground, of, one) for one in pair)
+    if isinstance(active, str) or isinstance(reactive, str):
+        return str(active)
+    both = combined(active, reactive, active.values)
     frames = _frames(ground, of, both)
     if isinstance(frames, str):
         return frames
     # Python's whole numbers: squares of sums pass 64 bits.
-    p, q = (frames.sums(one).astype(object) for one in pair)
+    p, q = (frames.sums(one).astype(object) for one in (active, reactive))
     squares = p * p + q * q
     best = max(np.flatnonzero(frames.usable).tolist(), key=lambda at: (squares[at], -at))
     begin = int(frames.begins[best])
-    return _measured(both, begin, frames.width, Fraction(int(squares[best])))
+    square = Fraction(int(squares[best]), active.divisor**2)
+    return _measured(both, begin, frames.width, square)
 
 
 def _adjusted(ground: Ground, of: Declared) -> Measured | str:
@@ -260,7 +275,8 @@ def _power(
 
 def _plain(series: Series, begin: int, width: int) -> Measured:
     energy = int(series.values[begin : begin + width].sum())
-    return _measured(series, begin, width, Fraction(energy * energy), negative=energy < 0)
+    square = Fraction(energy * energy, series.divisor**2)
+    return _measured(series, begin, width, square, negative=energy < 0)
 
 
 def _measured(
@@ -282,7 +298,7 @@ def _ranked(
     for place, one in enumerate(found, 1):
         yield _line(ground, of, one, more=str(place))
     total = sum(int(series.values[begin : begin + width].sum()) for begin in begins)
-    mean = Fraction(total, len(begins))
+    mean = Fraction(total, len(begins) * series.divisor)
     counts = Counts(*(sum(column) for column in zip(*(one.counts for one in found), strict=True)))
     note = "" if len(found) == of.count else f"of {len(found)} windows: there are no more"
     whole = Measured(mean * mean, mean < 0, ground.starts_at, ground.ends_at, counts, note)

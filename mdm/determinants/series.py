@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -32,15 +33,17 @@ class Series:
     starts_at : start of the first interval [s since 1970-01-01 UTC]
     interval_seconds : length of each [s]
     midnights : shape (d + 1,), the slot at which each local day starts, and the end
-    values : shape (s,) [scaled unit]; 0 where nothing is known
+    values : shape (s,) [scaled unit ÷ ``divisor``]; 0 where nothing is known
     kind : shape (s,), ``QualityClass`` or ``OUTSIDE`` where nothing was installed
+    divisor : more than 1 only where values were multiplied by fractions
     """
 
     starts_at: int
     interval_seconds: int
     midnights: NDArray[np.int64]
-    values: NDArray[np.int64]
+    values: NDArray[Any]
     kind: NDArray[np.uint8]
+    divisor: int = 1
 
     @property
     def known(self) -> NDArray[np.bool_]:
@@ -78,6 +81,19 @@ class Series:
         kind[torn] = QualityClass.MISSING
         values = self.values.reshape(-1, width).sum(axis=1)
         return Series(self.starts_at, interval_seconds, self.midnights // width, values, kind)
+
+
+def weighted(series: Series, factors: Sequence[Fraction]) -> Series:
+    """Multiply each local day's values by a factor, exactly."""
+    divisor = math.lcm(*(one.denominator for one in factors))
+    numbers = [one.numerator * divisor // one.denominator for one in factors]
+    if divisor == 1 and set(numbers) <= {1}:
+        return series
+    # Whole numbers without a limit where the sum of all might pass 64 bits.
+    largest = int(np.abs(series.values).max(initial=0)) * max(numbers) * max(1, len(series.values))
+    values = series.values.astype(np.int64 if largest < 2**62 else object)
+    each = np.repeat(np.array(numbers, values.dtype), np.diff(series.midnights))
+    return replace(series, values=values * each, divisor=divisor)
 
 
 def joined(rows: Sequence[tuple[Profile, int]]) -> Series | None:
@@ -141,7 +157,7 @@ class Windows(NamedTuple):
 
     def sums(self, series: Series) -> NDArray[np.int64]:
         """Sum a series of the same grid in every window, shape (w,)."""
-        running = np.concatenate([[0], np.cumsum(series.values)])
+        running = np.concatenate([np.zeros(1, series.values.dtype), np.cumsum(series.values)])
         return np.asarray(running[self.begins + self.width] - running[self.begins])
 
 
