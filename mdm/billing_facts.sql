@@ -1,12 +1,18 @@
 -- name: group_channels
-SELECT c.id, c.interval_seconds
+SELECT c.id, c.interval_seconds, p.time_zone
 FROM channel c
 JOIN reading_type t ON t.id = c.reading_type_id
 JOIN usage_point p ON p.id = c.usage_point_id
-WHERE t.name = %(reading_type)s AND c.interval_seconds > 0 AND p.time_zone = %(zone)s
+WHERE t.name = %(reading_type)s AND c.interval_seconds > 0
   AND (%(usage_point)s::text IS NULL OR p.mrid = %(usage_point)s)
   AND (%(billing_group)s::text IS NULL OR p.billing_group = %(billing_group)s)
 ORDER BY c.id
+
+-- name: system_zone
+SELECT time_zone FROM usage_point p
+WHERE (%(usage_point)s::text IS NULL OR p.mrid = %(usage_point)s)
+  AND (%(billing_group)s::text IS NULL OR p.billing_group = %(billing_group)s)
+GROUP BY time_zone ORDER BY count(*) DESC, time_zone LIMIT 1
 
 -- name: peak
 SELECT moments

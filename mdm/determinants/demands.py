@@ -40,6 +40,15 @@ class Measured(NamedTuple):
     note: str = ""
 
 
+class Window(NamedTuple):
+    """Energy in a window [scaled unit], its bounds [s since 1970-01-01 UTC], its qualities."""
+
+    energy: Fraction
+    starts_at: int
+    ends_at: int
+    counts: Counts
+
+
 def peak_demand(ground: Ground, of: Declared) -> Iterator[Determinant]:
     """Give the n highest windows, none of which overlap, and their mean."""
     found = _active(ground, of)
@@ -47,7 +56,8 @@ def peak_demand(ground: Ground, of: Declared) -> Iterator[Determinant]:
         yield _nothing(ground, of, found)
         return
     series, frames = found
-    yield from _ranked(ground, of, series, highest(series, frames, of))
+    begins = highest(series, frames, of)
+    yield from _ranked(ground, of, [_window(series, begin, frames.width) for begin in begins])
 
 
 def minimum_demand(ground: Ground, of: Declared) -> Iterator[Determinant]:
@@ -71,19 +81,20 @@ def coincident_demand(ground: Ground, of: Declared) -> Iterator[Determinant]:
         yield _nothing(ground, of, what)
         return
     width, rest = divmod(of.window_seconds, series.interval_seconds)
-    slots = [divmod(moment - series.starts_at, series.interval_seconds) for moment in moments]
-    if rest or not width or any(off for _, off in slots):
+    if (
+        rest
+        or not width
+        or any((at - series.starts_at) % series.interval_seconds for at in moments)
+    ):
         yield _nothing(
             ground, of, f"intervals of {series.interval_seconds} s do not fit the peak's window"
         )
         return
-    chosen = [slot for slot, _ in slots]
-    known = [bool(series.known[s : s + width].all()) and s >= 0 for s in chosen]
-    if holed := [s for s, whole in zip(chosen, known, strict=True) if not whole]:
-        note = f"an interval is missing in the peak's window {_said(series.moment(holed[0]))}"
-        yield _nothing(ground, of, note)
+    found = {at: _at(ground, of, series, at) for at in moments}
+    if holed := [at for at, window in found.items() if window is None]:
+        yield _nothing(ground, of, f"an interval is missing in the peak's window {_said(holed[0])}")
         return
-    yield from _ranked(ground, of, series, chosen)
+    yield from _ranked(ground, of, [window for window in found.values() if window])
 
 
 def apparent_demand(ground: Ground, of: Declared) -> Iterator[Determinant]:
@@ -273,36 +284,55 @@ def _power(
     return p, q, ground.starts_at, ground.ends_at, both.counts(chosen)
 
 
+def _at(ground: Ground, of: Declared, series: Series, at: int) -> Window | None:
+    """Give the window that begins at a moment, in or outside of the period; None if not known."""
+    first, width = (
+        seconds // series.interval_seconds for seconds in (at - series.starts_at, of.window_seconds)
+    )
+    if first >= 0 and first + width <= len(series.kind):
+        part = slice(first, first + width)
+        return _window(series, first, width) if series.known[part].all() else None
+    for one in ground.facts.beyond.get(key(of), ()):
+        if one.starts_at == at:
+            # Losses are those of the period's nearest day.
+            factors = ground.factors(of.losses)
+            nearest = Fraction(1) if isinstance(factors, str) else factors[0 if first < 0 else -1]
+            return Window(one.energy * nearest, at, at + of.window_seconds, one.counts)
+    return None
+
+
+def _window(series: Series, begin: int, width: int) -> Window:
+    part = slice(begin, begin + width)
+    energy = Fraction(int(series.values[part].sum()), series.divisor)
+    return Window(energy, series.moment(begin), series.moment(begin + width), series.counts(part))
+
+
+def _squared(window: Window, note: str = "") -> Measured:
+    energy, starts_at, ends_at, counts = window
+    return Measured(energy * energy, energy < 0, starts_at, ends_at, counts, note)
+
+
 def _plain(series: Series, begin: int, width: int) -> Measured:
-    energy = int(series.values[begin : begin + width].sum())
-    square = Fraction(energy * energy, series.divisor**2)
-    return _measured(series, begin, width, square, negative=energy < 0)
+    return _squared(_window(series, begin, width))
 
 
-def _measured(
-    series: Series, begin: int, width: int, square: Fraction, *, negative: bool = False
-) -> Measured:
+def _measured(series: Series, begin: int, width: int, square: Fraction) -> Measured:
     moments = series.moment(begin), series.moment(begin + width)
-    return Measured(square, negative, *moments, series.counts(slice(begin, begin + width)))
+    return Measured(square, False, *moments, series.counts(slice(begin, begin + width)))
 
 
-def _ranked(
-    ground: Ground, of: Declared, series: Series, begins: Sequence[int]
-) -> Iterator[Determinant]:
+def _ranked(ground: Ground, of: Declared, found: Sequence[Window]) -> Iterator[Determinant]:
     """Write windows in their order, and the mean of several."""
-    width = of.window_seconds // series.interval_seconds
-    found = [_plain(series, begin, width) for begin in begins]
     if of.count == 1:
-        yield _line(ground, of, found[0])
+        yield _line(ground, of, _squared(found[0]))
         return
     for place, one in enumerate(found, 1):
-        yield _line(ground, of, one, more=str(place))
-    total = sum(int(series.values[begin : begin + width].sum()) for begin in begins)
-    mean = Fraction(total, len(begins) * series.divisor)
+        yield _line(ground, of, _squared(one), more=str(place))
+    mean = sum((one.energy for one in found), Fraction(0)) / len(found)
     counts = Counts(*(sum(column) for column in zip(*(one.counts for one in found), strict=True)))
     note = "" if len(found) == of.count else f"of {len(found)} windows: there are no more"
-    whole = Measured(mean * mean, mean < 0, ground.starts_at, ground.ends_at, counts, note)
-    yield _line(ground, of, whole, more="mean")
+    whole = Window(mean, ground.starts_at, ground.ends_at, counts)
+    yield _line(ground, of, _squared(whole, note), more="mean")
 
 
 def _line(

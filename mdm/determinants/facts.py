@@ -8,9 +8,23 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
+from typing import NamedTuple
+
+from mdm.determinants.determinant import Counts
 
 Dated = tuple[tuple[date, Decimal], ...]
 """Values by the first day on which they count, oldest first."""
+
+
+class Beyond(NamedTuple):
+    """What was used in a peak's window that is outside of the usage point's own period.
+
+    ``starts_at`` in seconds since 1970-01-01 UTC, ``energy`` in the scaled unit.
+    """
+
+    starts_at: int
+    energy: int
+    counts: Counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +38,14 @@ class Facts:
     history : a figure of former cycles by their first day, by ``key``
     losses : the usage point's own loss factors, by name; before the tariff's
     parts : those of a period's parts, where its tariff changes
+    beyond : of ``peaks``, what was used in those outside of the period, by ``key``
     """
 
     peaks: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     history: Mapping[str, Dated] = field(default_factory=dict)
     losses: Mapping[str, Dated] = field(default_factory=dict)
     parts: tuple[Facts, ...] = ()
+    beyond: Mapping[str, tuple[Beyond, ...]] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
@@ -38,6 +54,10 @@ class Facts:
             "peaks": {key: list(moments) for key, moments in self.peaks.items()},
             "history": {key: _listed(rows) for key, rows in self.history.items()},
             "losses": {key: _listed(rows) for key, rows in self.losses.items()},
+        }
+        content["beyond"] = {
+            key: [[one.starts_at, one.energy, list(one.counts)] for one in windows]
+            for key, windows in self.beyond.items()
         }
         if any(part.text for part in self.parts):
             content["parts"] = [part.text for part in self.parts]
@@ -55,6 +75,10 @@ def restored(text: str) -> Facts:
         history={key: _dated(rows) for key, rows in content.get("history", {}).items()},
         losses={key: _dated(rows) for key, rows in content.get("losses", {}).items()},
         parts=tuple(restored(part) for part in content.get("parts", [])),
+        beyond={
+            key: tuple(Beyond(at, energy, Counts(*counts)) for at, energy, counts in windows)
+            for key, windows in content.get("beyond", {}).items()
+        },
     )
 
 
