@@ -89,6 +89,10 @@ LEFT JOIN LATERAL (
     ORDER BY s.version DESC LIMIT 1
 ) b ON true
 
+-- name: held_by
+SELECT determinant_set_id, array_agg(gate) FROM determinant_hold
+WHERE determinant_set_id = ANY(%(sets)s) GROUP BY determinant_set_id
+
 -- name: values
 SELECT s.usage_point_id, d.name, t.name, d.part, d.unit, d.value
 FROM determinant_set s

@@ -45,13 +45,23 @@ def _days(connection: Connection, batch: Batch) -> Mapping[int, Days]:
     provenances = np.unique(batch.blocks.provenance_id).tolist()
     rows = connection.execute(_SQL["without_rule_set"], {"provenances": provenances})
     found = cycle_days.seen(batch, [row[0] for row in rows])
-    if batch.tariff.gates.not_validated is None:
-        return found
-    limits = {"usage_points": list(batch.usage_points), "start": batch.period.start,
-              "end": batch.period.end}  # fmt: skip
-    for point, waiting in connection.execute(_SQL["awaiting_validation"], limits):
-        known = found.get(point, Days())
-        found[point] = known._replace(not_validated=known.not_validated + waiting)
+    limits: dict[str, object] = {
+        "usage_points": list(batch.usage_points),
+        "start": batch.period.start,
+        "end": batch.period.end,
+    }
+    if batch.tariff.gates.not_validated is not None:
+        for point, waiting in connection.execute(_SQL["awaiting_validation"], limits):
+            known = found.get(point, Days())
+            found[point] = known._replace(not_validated=known.not_validated + waiting)
+    if batch.tariff.gates.warned is not None:
+        owner = {
+            one.id: point for point in batch.usage_points for one in batch.channels.get(point, ())
+        }
+        limits["channels"] = list(owner)
+        for channel, number in connection.execute(_SQL["warned"], limits):
+            known = found.get(owner[channel], Days())
+            found[owner[channel]] = known._replace(warned=known.warned + number)
     return found
 
 

@@ -14,6 +14,21 @@ JOIN end_device d ON d.id = i.end_device_id
 JOIN arrival a ON a.end_device_id = d.id AND a.starts_at < %(end)s AND a.ends_at > %(start)s
 GROUP BY i.usage_point_id
 
+-- name: warned
+-- Intervals with an open finding at which somebody should look and that changed nothing.
+SELECT f.channel_id,
+       (sum(extract(epoch FROM upper(f.stretch) - lower(f.stretch))) / c.interval_seconds)::integer
+FROM (
+    SELECT channel_id, unnest(range_agg(
+        tstzrange(greatest(starts_at, %(start)s), least(ends_at, %(end)s)))) AS stretch
+    FROM finding
+    WHERE channel_id = ANY(%(channels)s) AND state = 'open' AND action = 'note'
+      AND severity = 'issue' AND day < %(end)s AND starts_at < %(end)s AND ends_at > %(start)s
+    GROUP BY channel_id
+) f
+JOIN channel c ON c.id = f.channel_id
+GROUP BY f.channel_id, c.interval_seconds
+
 -- name: former
 -- The newest set that counts of the last period, and of the one that began nearest to a year before.
 WITH candidates AS (

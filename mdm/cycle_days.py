@@ -24,6 +24,10 @@ class Days(NamedTuple):
     without_actuals : of these, days on which no interval was measured and valid
     longest : the most of these one after another
     not_validated : intervals that no rule set has looked at
+    accepted, unscaled : intervals that a person accepted; estimates that were not scaled to a
+        register; both only where intervals were looked at, not days summed beforehand
+    known, unique : intervals of which something is known, and how many different values they have
+    warned : intervals with an open finding that changed nothing
     """
 
     expected: int = 0
@@ -31,6 +35,20 @@ class Days(NamedTuple):
     without_actuals: int = 0
     longest: int = 0
     not_validated: int = 0
+    accepted: int = 0
+    unscaled: int = 0
+    known: int = 0
+    unique: int = 0
+    warned: int = 0
+
+
+class Intervals(NamedTuple):
+    """What the intervals of usage points say one by one, a row a usage point."""
+
+    accepted: NDArray[np.int64]
+    unscaled: NDArray[np.int64]
+    known: NDArray[np.int64]
+    unique: NDArray[np.int64]
 
 
 def seen(batch: Batch, not_validated: Collection[int] = ()) -> dict[int, Days]:
@@ -53,6 +71,7 @@ def seen(batch: Batch, not_validated: Collection[int] = ()) -> dict[int, Days]:
         bare.sum(axis=1),
         _longest(bare, there),
         unseen,
+        *(_told(batch) if batch.tariff.gates.looks_at_intervals else ()),
     )
     rows = zip(*(column.tolist() for column in columns), strict=True)
     return {
@@ -109,6 +128,23 @@ def _counted(
     np.add.at(known, at, (inside & (kinds != QualityClass.MISSING)).sum(axis=1) * length)
     np.add.at(actual, at, (inside & (kinds == QualityClass.VALID)).sum(axis=1) * length)
     return known, actual, raw
+
+
+def _told(batch: Batch) -> Intervals:
+    """Look at the intervals of the tariff's own channels."""
+    blocks, shape = batch.blocks, len(batch.usage_points)
+    row = _rows(batch, blocks.channel_id)
+    found = Intervals(*(np.zeros(shape, np.int64) for _ in Intervals._fields))
+    inside = np.arange(blocks.values.shape[1]) < blocks.length[:, None]
+    known = inside & (quality.classes(blocks.quality) != QualityClass.MISSING)
+    for point in range(shape):
+        mine = row == point
+        codes, there = blocks.quality[mine], known[mine]
+        found.accepted[point] = (inside[mine] & (codes == quality.ACCEPTED)).sum()
+        found.unscaled[point] = (inside[mine] & quality.unscaled(codes)).sum()
+        found.known[point] = there.sum()
+        found.unique[point] = len(np.unique(blocks.values[mine][there]))
+    return found
 
 
 def _places(starts: NDArray[np.int64], moments: NDArray[np.int64]) -> NDArray[np.intp]:

@@ -15,7 +15,7 @@ from mdm.determinants.pages import Page
 from mdm.determinants.registers import MICRO
 from mdm.tariff import Tariff
 from mdm.tariff_declared import REGISTER_DIFFERENCE
-from mdm.tariff_gates import SHARES, Against, Usage
+from mdm.tariff_gates import BESIDE, SHARES, Against, Usage
 
 GATES: Final = {
     "consumption": "There is no complete source of the billed quantity.",
@@ -25,6 +25,10 @@ GATES: Final = {
     "edited": "More intervals are edited than the tariff allows.",
     "questionable": "More intervals failed validation unresolved than the tariff allows.",
     "not_validated": "More intervals were not looked at by a rule set than the tariff allows.",
+    "accepted": "More intervals were accepted by a person than the tariff allows.",
+    "unscaled": "More estimates were not scaled to a register than the tariff allows.",
+    "warned": "More intervals have an open finding than the tariff allows.",
+    "unique_values": "Fewer intervals have different values than the tariff asks for.",
     "days_without_actuals": "Nothing was measured on more days than the tariff allows.",
     "consecutive_days_without_actuals": "The same, of days one after another.",
     "days_covered": "Of fewer days than the tariff asks for more than half is known.",
@@ -77,6 +81,7 @@ class Beside:
 
 
 _NOTHING: Final = Beside()
+_NO_DAYS: Final = Days()
 
 
 def holds(tariff: Tariff, result: Result, beside: Beside = _NOTHING) -> tuple[Hold, ...]:
@@ -103,6 +108,7 @@ def _holds(tariff: Tariff, result: Result, beside: Beside) -> Iterator[Hold]:
     yield from _shares(tariff, result.counts, beside.days)
     if beside.days is not None:
         yield from _days(tariff, beside.days)
+        yield from _unique(tariff, beside.days)
     yield from _length(tariff, beside.local_days)
     yield from _usage(tariff, result, beside)
     yield from _of_determinants(tariff, result)
@@ -127,10 +133,7 @@ def _difference(tariff: Tariff, result: Result) -> Iterator[Hold]:
 def _shares(tariff: Tariff, counts: Counts, days: Days | None) -> Iterator[Hold]:
     for gate in SHARES:
         limit: Decimal | None = getattr(tariff.gates, gate)
-        if gate == "not_validated":
-            number = days.not_validated if days else 0
-        else:
-            number = getattr(counts, gate)
+        number = getattr(days or _NO_DAYS, gate) if gate in BESIDE else getattr(counts, gate)
         if limit is not None and counts.expected and number * 100 > limit * counts.expected:
             share = Decimal(number * 100) / counts.expected
             yield Hold(
@@ -160,6 +163,18 @@ def _days(tariff: Tariff, days: Days) -> Iterator[Hold]:
             "days_covered",
             f"of {days.covered} of {days.expected} days ({share:.2f} %) more than half is known, "
             f"at least {least} % must be",
+        )
+
+
+def _unique(tariff: Tariff, days: Days) -> Iterator[Hold]:
+    """Compare how many values there are with how many intervals (sufficiency, opendsm)."""
+    least = tariff.gates.unique_values
+    if least is not None and days.unique * 100 < least * days.known:
+        share = Decimal(days.unique * 100) / days.known
+        yield Hold(
+            "unique_values",
+            f"{days.known} intervals have {days.unique} different values ({share:.2f} %), "
+            f"at least {least} % must be different",
         )
 
 

@@ -60,6 +60,8 @@ def plain(batch: Batch) -> dict[int, list[int]]:
     interval by interval.
     """
     numbers: dict[int, list[int]] = defaultdict(list)
+    if batch.tariff.gates.looks_at_intervals:
+        return numbers
     for point in batch.usage_points:
         several = batch.channels.get(point, ())
         if len(several) == 1 and _steady(batch.spans.get(point, ()), batch.period):

@@ -66,15 +66,20 @@ class Standing(NamedTuple):
 _NOTHING: Final = Standing(0, None, None, None, None, None, None)
 
 
-def outcome(standing: Standing, draft: Draft, *, bill_stands: bool) -> Outcome:
+def outcome(
+    standing: Standing, draft: Draft, *, bill_stands: bool, held_by: Collection[str] | None = None
+) -> Outcome:
     """Decide what becomes of a draft.
 
     Parameters
     ----------
     bill_stands : whether the draft's figures are those of the billed set, or nearly
+    held_by : the gates that hold what is there; None if it is past them
     """
     if (standing.input_digest, standing.digest) == (draft.input_digest, draft.digest):
-        return "unchanged"
+        gates = {hold.gate for hold in draft.holds}
+        # A gate may look at more than the inputs: at findings, which people decide.
+        return "unchanged" if held_by is None or set(held_by) == gates else "written"
     if standing.state == "exported":
         # It may be billed already: what comes of it is known when it is acknowledged.
         return "waiting"
@@ -90,6 +95,7 @@ def write(
     standing = _standing(connection, cycle_id, drafts)
     billed = _values(connection, [s.billed for s in standing.values() if s.billed is not None])
     changes = _changes(standing, billed, drafts)
+    held_by = _held_by(connection, standing)
     mattering = {
         change.usage_point_id
         for change in changes
@@ -100,6 +106,7 @@ def write(
             standing[draft.usage_point_id],
             draft,
             bill_stands=draft.usage_point_id in billed.keys() - mattering,
+            held_by=held_by.get(draft.usage_point_id),
         )
         for draft in drafts
     }
@@ -144,6 +151,22 @@ def _changes(
         if figures != now:
             found.append(Change(draft.usage_point_id, before.billed, draft.digest, figures, now))
     return found
+
+
+def _held_by(
+    connection: Connection, standing: Mapping[int, Standing]
+) -> dict[int, tuple[str, ...]]:
+    """Give the gates of sets that wait or are held and stand against no bill, by usage point."""
+    points = {
+        one.current: point
+        for point, one in standing.items()
+        if one.current is not None and one.billed is None and one.state in ("held", "waiting")
+    }
+    if not points:
+        return {}
+    rows = connection.execute(_SQL["held_by"], {"sets": list(points)})
+    gates = {points[number]: tuple(names) for number, names in rows}
+    return dict.fromkeys(points.values(), ()) | gates
 
 
 def _standing(

@@ -7,8 +7,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, Literal, cast, get_args
 
-SHARES: Final = ("missing", "estimated", "edited", "questionable", "not_validated")
+SHARES: Final = (
+    "missing", "estimated", "edited", "questionable", "not_validated", "accepted", "unscaled",
+    "warned",
+)  # fmt: skip
 """Gates on the share of the expected intervals [%]."""
+
+BESIDE: Final = ("not_validated", "accepted", "unscaled", "warned")
+"""Of these, those that a bill's counts do not tell: the days are looked at."""
 
 _OF_DETERMINANT: Final = ("missing", "estimated", "edited", "questionable")
 _LONGEST: Final = 3660
@@ -44,6 +50,9 @@ class Gates:
     Attributes
     ----------
     missing, estimated, edited, questionable, not_validated : share of the expected intervals [%]
+    accepted, unscaled, warned : the same: accepted by a person, estimated and not scaled to a
+        register, and with an open finding that changed nothing
+    unique_values : least share of the known intervals that are of different values [%]
     register_difference : of intervals and registers, where both are complete [% of the registers]
     days_without_actuals : days on which nothing was measured, in all
     consecutive_days_without_actuals : the same, one after another
@@ -59,6 +68,10 @@ class Gates:
     questionable: Decimal | None = None
     register_difference: Decimal | None = None
     not_validated: Decimal | None = None
+    accepted: Decimal | None = None
+    unscaled: Decimal | None = None
+    warned: Decimal | None = None
+    unique_values: Decimal | None = None
     days_without_actuals: int | None = None
     consecutive_days_without_actuals: int | None = None
     days_covered: Decimal | None = None
@@ -70,10 +83,17 @@ class Gates:
     def looks_at_days(self) -> bool:
         """Whether a gate needs the days one by one."""
         days = (self.days_without_actuals, self.consecutive_days_without_actuals)
-        return any(limit is not None for limit in (*days, self.days_covered, self.not_validated))
+        more = (self.days_covered, self.not_validated, self.warned)
+        return any(limit is not None for limit in (*days, *more)) or self.looks_at_intervals
+
+    @property
+    def looks_at_intervals(self) -> bool:
+        """Whether a gate needs the intervals one by one, so that summed days will not do."""
+        limits = (self.accepted, self.unscaled, self.unique_values)
+        return any(limit is not None for limit in limits)
 
 
-_PERCENT: Final = (*SHARES, "register_difference", "days_covered")
+_PERCENT: Final = (*SHARES, "unique_values", "register_difference", "days_covered")
 _DAYS: Final = ("days_without_actuals", "consecutive_days_without_actuals")
 _KNOWN: Final = (*_PERCENT, *_DAYS, "period_days", "usage", "determinants")
 

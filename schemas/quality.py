@@ -62,7 +62,20 @@ DERIVED: Final = 500
 BY_PEOPLE: Final = (ACCEPTED, REMOVED, ESTIMATED_FINAL)
 """Codes of a person's decisions, beside those of the class EDITED."""
 
+SCALED: Final = (
+    ESTIMATED_SCALED_LINEAR,
+    ESTIMATED_SCALED_LIKE_DAY,
+    ESTIMATED_REGISTER,
+    ESTIMATED_SCALED,
+    SCALED_MEASURED,
+    ESTIMATED_FINAL,
+)
+"""Codes of estimates that agree with a register's difference, or that a person made final."""
+
 AEMO_BASE: Final = 1000
+AEMO_SCALED: Final = 24
+"""AEMO's method "data scaling"."""
+
 AEMO_FLAGS: Final = "AEFNSV"
 
 
@@ -133,6 +146,13 @@ def classes(codes: NDArray[np.int16]) -> NDArray[np.uint8]:
     ``QualityClass`` values, same shape. A code that nobody defined is QUESTIONABLE.
     """
     return class_table()[codes]
+
+
+def unscaled(codes: NDArray[np.int16]) -> NDArray[np.bool_]:
+    """Tell which intervals are estimates that no register stands behind, same shape."""
+    scaled = np.isin(codes, SCALED)
+    scaled |= (codes >= AEMO_BASE) & (codes % 100 == AEMO_SCALED)
+    return np.asarray((classes(codes) == QualityClass.ESTIMATED) & ~scaled)
 
 
 @cache

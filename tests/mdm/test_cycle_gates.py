@@ -97,6 +97,12 @@ def test_days_before_the_meter_came_are_not_expected() -> None:
         ("consecutive_days_without_actuals = 2", Days(30, 30, 9, 2, 0), Days(30, 30, 9, 3, 0)),
         ("days_covered = 90", Days(30, 27, 0, 0, 0), Days(30, 26, 0, 0, 0)),
         ("not_validated = 0", Days(30, 30, 0, 0, 0), Days(30, 30, 0, 0, 1)),
+        # 964 intervals: 1 % are 9.64, 2.5 % are 24.1.
+        ("accepted = 1", Days(accepted=9), Days(accepted=10)),
+        ("unscaled = 2.5", Days(unscaled=24), Days(unscaled=25)),
+        ("warned = 0", Days(warned=0), Days(warned=1)),
+        # opendsm: at least 10 % unique values.
+        ("unique_values = 10", Days(known=960, unique=96), Days(known=960, unique=95)),
     ],
 )
 def test_gates_on_days(gates: str, passes: Days, fails: Days) -> None:
