@@ -30,8 +30,8 @@ import argparse
 import json
 import multiprocessing
 import resource
+import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -129,13 +129,16 @@ def land(
 
 def measure(url: str, meters: int, history: int, days: int, workers: int) -> dict[str, Any]:
     """Run workers over a fleet until nothing is left; give rates and sizes."""
+    _tell(f"registering {meters} meters")
     with database.connect(url) as connection:
         devices = scratch.add_meters(connection, meters)
     if history:
         _land_all(url, devices, history, days, later=False)
         _workers(url, history, 2)
     lost = _land_all(url, devices, history, days, later=True)
+    _tell(f"validating {meters} meters")
     done = _workers(url, history + days, workers)
+    _tell("")
     seconds = max(each.ended for each in done) - min(each.started for each in done)
     intervals = sum(each.intervals for each in done)
     cpu = sum(each.cpu for each in done)
@@ -239,27 +242,48 @@ def _workers(url: str, days: int, count: int) -> list[Worker]:
         return pool.starmap(work, [(url, now)] * count, chunksize=1)
 
 
-def _fleet(
-    meters: int, history: int, days: int
-) -> Iterator[tuple[slice, NDArray[np.int32], NDArray[np.bool_]]]:
-    """Give a fleet's true values and missing slots some thousand meters at a time."""
-    for first in range(0, meters, _LANDED):
-        part = slice(first, min(first + _LANDED, meters))
-        values = load(part.stop - first, history + days)
-        missing = gaps(len(values), values.shape[1] * _SLOTS, 0.02, seed=1 + first)
-        yield part, values, missing.reshape(values.shape)
+def _parts(meters: int) -> list[slice]:
+    """Part a fleet into some thousand meters at a time."""
+    return [slice(n, min(n + _LANDED, meters)) for n in range(0, meters, _LANDED)]
+
+
+def _fleet_part(
+    part: slice, history: int, days: int
+) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+    """Give the true values and the missing slots of some meters, shape (meters, days, slots)."""
+    values = load(part.stop - part.start, history + days)
+    missing = gaps(len(values), values.shape[1] * _SLOTS, 0.02, seed=1 + part.start)
+    return values, missing.reshape(values.shape)
 
 
 def _land_all(url: str, devices: list[int], history: int, days: int, *, later: bool) -> int:
     """Land the days of the history, or the later ones; give the slots missing in them."""
-    chosen, lost = slice(history, None) if later else slice(0, history), 0
+    parts = [(url, devices[part], part, history, days, later) for part in _parts(len(devices))]
+    context, lost = multiprocessing.get_context("spawn"), 0
+    with context.Pool(min(2, len(parts))) as pool:
+        for n, missing in enumerate(pool.imap_unordered(_land_part, parts), start=1):
+            lost += missing
+            _tell(f"landed {min(n * _LANDED, len(devices))} of {len(devices)} meters")
     with database.connect(url) as connection:
-        for part, values, missing in _fleet(len(devices), history, days):
-            marks = missing[:, chosen]
-            land(connection, devices[part], values[:, chosen], marks, history if later else 0)
-            lost += int(marks.sum())
         connection.execute("ANALYZE")
     return lost
+
+
+def _land_part(given: tuple[str, list[int], slice, int, int, bool]) -> int:
+    """Land some meters; see ``_land_all``."""
+    url, devices, part, history, days, later = given
+    values, missing = _fleet_part(part, history, days)
+    chosen = slice(history, None) if later else slice(0, history)
+    marks = missing[:, chosen]
+    with database.connect(url) as connection:
+        land(connection, devices, values[:, chosen], marks, history if later else 0)
+    return int(marks.sum())
+
+
+def _tell(what: str) -> None:
+    """Show people how far it is, beside what is measured."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{what}", end="", file=sys.stderr, flush=True)
 
 
 def _land_registers(
@@ -298,7 +322,8 @@ def _exact(url: str, meters: int, history: int, days: int) -> float:
     """Give the share of days whose final energy is the register's difference."""
     right = 0
     with database.connect(url) as connection:
-        for part, values, _ in _fleet(meters, history, days):
+        for part in _parts(meters):
+            values, _ = _fleet_part(part, history, days)
             rows = connection.execute(
                 "SELECT p.id, b.starts_at, (SELECT sum(v) FROM unnest(b.values) AS v)"
                 " FROM interval_block b JOIN channel c ON c.id = b.channel_id"
