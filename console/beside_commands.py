@@ -52,7 +52,7 @@ def make_profiles(
 ) -> None:
     """Make the load profile of each sector and tariff from whole measured days of the record.
 
-    The estimator class_profile uses them. What was made before is replaced.
+    The estimator class_profile uses the newest; `miqyas explain` those that an estimate had.
 
     Example: miqyas vee profiles --from 2026-05-01 --to 2026-06-01
     """

@@ -27,7 +27,7 @@ def explain(
 ) -> None:
     """Explain a final interval: what was read, which rules, which estimate, scaled how, and who.
 
-    What a validation run made is computed again to prove it.
+    What a validation run made or a sum is computed again, from what was known then, to prove it.
 
     Example: miqyas explain M00013 2026-06-10T09:15
     """
@@ -67,6 +67,8 @@ def _show(told: Explanation) -> None:
     show.done(f"  final: {_amount(final.value, kind)}, {_quality(final.quality)}")
     show.done(f"  made by {_who(final)}, {_utc(final.recorded_at)}")
     show.done(f"  {_proved(told.proof, kind, final)}")
+    if told.waiting:
+        show.done("  something came for it since: `miqyas vee run` looks at that")
     if told.end_device:
         show.done(f"  meter {told.end_device}, multiplier {told.multiplier:f}")
     _tables(told, kind)
@@ -109,11 +111,13 @@ def _tables(told: Explanation, kind: ReadingType) -> None:
 
 
 def _proved(proof: Proof | None, kind: ReadingType, final: Version) -> str:
-    if proof is None and final.kind == "virtual":
-        return "the sum of what stands below, each times its factor, rounded over the day"
     if proof is None:
-        why = "a person made it" if final.person else "the rule set that made it is not kept"
-        return f"not computed again: {why}"
+        why = "the rule set that made it is not kept"
+        if final.kind == "virtual":
+            why = "a version that it was the sum of is not in the record any more"
+        return f"not computed again: {'a person made it' if final.person else why}"
+    if final.kind == "virtual":
+        return _summed(proof, kind)
     how = ""
     if proof.estimate is not None:
         how = f": estimate {_amount(proof.estimate, kind)}"
@@ -125,6 +129,19 @@ def _proved(proof: Proof | None, kind: ReadingType, final: Version) -> str:
         f"computed again just now: {_amount(proof.value, kind)}, {_quality(proof.quality)}, which "
         f"is NOT the same{how}; something arrived later or was changed: see `miqyas vee run`"
     )
+
+
+def _summed(proof: Proof, kind: ReadingType) -> str:
+    """Say what came of computing a sum again."""
+    how = "the sum of the versions below, each times its factor, rounded over the day"
+    if proof.beneath:
+        how += f", and of {show.count(proof.beneath, 'virtual day')} beneath them"
+    if proof.same:
+        return f"computed again just now: the same ({how})"
+    if proof.differing:
+        return f"computed again just now: beneath it is NOT the same: {'; '.join(proof.differing)}"
+    value = f"{_amount(proof.value, kind)}, {_quality(proof.quality)}"
+    return f"computed again just now: {value}, which is NOT the same ({how})"
 
 
 def _who(version: Version) -> str:

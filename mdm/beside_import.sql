@@ -17,10 +17,17 @@ WHERE usage_point_id = %(usage_point)s AND check_usage_point_id = %(check)s
 
 -- name: put_temperature
 INSERT INTO day_temperature AS t (place, day, celsius, readings, imported_at)
-VALUES (%(place)s, %(day)s, %(celsius)s, %(readings)s, %(now)s)
-ON CONFLICT (place, day) DO UPDATE SET
-    celsius = excluded.celsius, readings = excluded.readings, imported_at = excluded.imported_at
-WHERE (t.celsius, t.readings) IS DISTINCT FROM (excluded.celsius, excluded.readings)
+SELECT %(place)s, %(day)s, %(celsius)s, %(readings)s, %(now)s
+WHERE NOT EXISTS (
+    SELECT FROM (
+        SELECT k.celsius, k.readings FROM day_temperature k
+        WHERE k.place = %(place)s AND k.day = %(day)s
+        ORDER BY k.imported_at DESC LIMIT 1
+    ) newest
+    WHERE newest.celsius = %(celsius)s::real AND newest.readings = %(readings)s
+)
+ON CONFLICT (place, day, imported_at) DO UPDATE SET
+    celsius = excluded.celsius, readings = excluded.readings
 
 -- name: profiled
 SELECT p.sector, p.tariff, p.time_zone, c.reading_type_id, c.interval_seconds,
@@ -34,10 +41,9 @@ GROUP BY 1, 2, 3, 4, 5
 ORDER BY 1, 2, 3, 4, 5
 
 -- name: put_profile
-INSERT INTO class_profile AS k (sector, tariff, reading_type_id, interval_seconds, day_kind,
-                                made_at, days, usage_points, "values")
+INSERT INTO class_profile (sector, tariff, reading_type_id, interval_seconds, day_kind, made_at,
+                           days, usage_points, "values")
 VALUES (%(sector)s, %(tariff)s, %(reading_type)s, %(interval)s, %(day_kind)s, %(now)s, %(days)s,
         %(usage_points)s, %(values)s::bigint[])
-ON CONFLICT (sector, tariff, reading_type_id, interval_seconds, day_kind) DO UPDATE SET
-    made_at = excluded.made_at, days = excluded.days, usage_points = excluded.usage_points,
-    "values" = excluded."values"
+ON CONFLICT (sector, tariff, reading_type_id, interval_seconds, day_kind, made_at) DO UPDATE SET
+    days = excluded.days, usage_points = excluded.usage_points, "values" = excluded."values"

@@ -1,8 +1,9 @@
 """Any final interval explains itself: what was read, which rules, which estimate, scaled how, who.
 
 What a validation run made is computed again, with the rule set word by word as it was, from what
-was read. So an explanation is no story that was written down: it is a proof, or it says that it
-fails.
+was known when it ran: readings, the record, other flows, profiles and temperatures. What is a sum
+is computed again from the versions that it names. So an explanation is no story that was written
+down: it is a proof, or it says that it fails.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import product
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -40,7 +42,8 @@ class Version:
 
     ``value`` is in the reading type's scaled unit, after the multiplier; None where it is missing.
     ``rule_set`` and ``rule_set_digest`` are those of the run that made it, ``person`` and
-    ``reason`` those of an edit or an acceptance.
+    ``reason`` those of an edit or an acceptance. ``made_at`` is when the interval first became so,
+    ``recorded_at`` when its day did.
     """
 
     number: int
@@ -53,6 +56,7 @@ class Version:
     software: str
     person: str | None
     reason: str | None
+    made_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,8 @@ class Proof:
     estimate : the value before it was brought to the register's difference; None where it was read
     factor : value ÷ estimate, to 6 places; None where there is no estimate, or it is 0
     register : reading type of the tariff register that it was brought to; None for the total
+    beneath : of a sum, days of other virtual channels that were computed again with it
+    differing : of these, what came out otherwise than the record has it, in words
     """
 
     value: int | None
@@ -115,14 +121,17 @@ class Proof:
     estimate: int | None
     factor: Decimal | None
     register: str | None = None
+    beneath: int = 0
+    differing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """One final interval of a usage point, and all that it comes from.
 
-    ``proof`` is None where a person made the value, or the rule set is not kept. ``inputs`` are
-    what an interval of a virtual channel is the sum of.
+    ``proof`` is None where a person made the value, or what it was made of is not kept. ``inputs``
+    are what an interval of a virtual channel is the sum of. ``waiting`` says that something came
+    for it that no run has looked at yet.
     """
 
     usage_point: str
@@ -138,6 +147,7 @@ class Explanation:
     findings: tuple[Found, ...]
     proof: Proof | None
     inputs: tuple[Input, ...] = ()
+    waiting: bool = False
 
     @property
     def final(self) -> Version:
@@ -198,9 +208,17 @@ def explain(
             f"the record has no interval of {mrid} at {moment:%Y-%m-%d %H:%M %z}; "
             "if it has been read, run `miqyas vee run`"
         )
+    days = dict(sorted(channels.items()))
+    known = weeks or vee_weeks.shipped()
     return [
-        replace(each, proof=_proof(connection, each, point, now, weeks or vee_weeks.shipped()))
-        for each in found
+        replace(
+            each,
+            proof=_sum(connection, each, channel, day)
+            if each.final.kind == "virtual"
+            else _proof(connection, each, point, now, known),
+            waiting=explain_virtual.waiting(connection, channel, moment),
+        )
+        for each, (channel, day) in zip(found, days.items(), strict=True)
     ]
 
 
@@ -248,20 +266,67 @@ def _value(value: int, code: int) -> int | None:
     return None if quality.class_table()[code] == QualityClass.MISSING else value
 
 
+def _sum(connection: Connection, told: Explanation, channel: int, day: datetime) -> Proof | None:
+    """Compute an interval of a virtual channel again, from the versions that it names."""
+    made = explain_virtual.again(connection, channel, day, told.starts_at)
+    if made is None:
+        return None
+    same = (made.value, made.quality) == (told.final.value, told.final.quality)
+    same = same and not made.differing
+    return Proof(
+        made.value, made.quality, same, None, None, beneath=made.beneath, differing=made.differing
+    )
+
+
 def _proof(
     connection: Connection, told: Explanation, point: int, now: datetime, weeks: Weeks
 ) -> Proof | None:
-    """Compute an interval again, as the run did that made it; and once without scaling."""
+    """Compute an interval again as the run did that made it; and once without scaling.
+
+    From what was known at that time; where that gives another value, from what is known now: the
+    clock that stamps readings may be ahead of the run's.
+    """
     rule_set = _rule_set(connection, told.final)
     if rule_set is None:
         return None
+    proof = None
+    far = any(use.estimator.name == "year_ago" for use in rule_set.estimators)
+    for known_at, reach in product(
+        (told.final.made_at, None), (0, intake_cube.YEAR) if far else (0,)
+    ):
+        seen = _Seen(now, known_at, reach, weeks)
+        proof = _from(connection, told, point, rule_set, seen)
+        if proof is not None and proof.same:
+            break
+    return proof
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What a run is taken to have seen: what was known at a moment, and a year ago too or not."""
+
+    now: datetime
+    known_at: datetime | None
+    reach: int
+    weeks: Weeks
+
+
+def _from(
+    connection: Connection,
+    told: Explanation,
+    point: int,
+    rule_set: RuleSet,
+    seen: _Seen,
+) -> Proof | None:
+    now, weeks = seen.now, seen.weeks
     zone = ZoneInfo(told.time_zone)
     day = local_day(told.starts_at.astimezone(zone).date(), zone)
     taken = intake.seen_days(connection, [point], Period(day.start, day.end), now=now)
     for work in intake.works(taken):
         if work.interval_seconds != told.interval_seconds:
             continue
-        for part in intake_cube.intakes(connection, work, weeks=weeks, now=now, add_channels=False):
+        past = replace(work, known_at=seen.known_at, reach=seen.reach)
+        for part in intake_cube.intakes(connection, past, weeks=weeks, now=now, add_channels=False):
             kinds = part.channels.reading_type == reading_type.named(told.reading_type).id
             for row in np.flatnonzero(kinds).tolist():
                 return _again(part, row, told, rule_set)

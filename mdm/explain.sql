@@ -22,7 +22,7 @@ LIMIT 1
 -- name: versions
 SELECT c.id, t.name, c.interval_seconds, b.starts_at, s.slot, b.version, b.recorded_at,
        b."values"[s.slot + 1], coalesce(b.quality[s.slot + 1], 0),
-       p.kind, p.rule_set, p.rule_set_digest, p.software, p.person, p.reason
+       p.kind, p.rule_set, p.rule_set_digest, p.software, p.person, p.reason, p.recorded_at
 FROM channel c
 JOIN reading_type t ON t.id = c.reading_type_id
 JOIN interval_block b ON b.channel_id = c.id

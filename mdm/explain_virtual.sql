@@ -25,3 +25,40 @@ WHERE s.starts_at < %(end)s
   AND s.starts_at + make_interval(secs => c.interval_seconds) > %(start)s
 GROUP BY t.id, p.mrid, k.name, t.factor, b.version
 ORDER BY t.id
+
+-- name: days
+SELECT DISTINCT ON (n.channel_id, n.starts_at)
+       v.channel_id, p.mrid, c.interval_seconds, v.starts_at, v.version,
+       cardinality(b."values"), v.terms, v.input_channels, v.input_starts, v.input_versions
+FROM unnest(%(channels)s::integer[], %(starts)s::timestamptz[], %(versions)s::integer[])
+    AS n (channel_id, starts_at, version)
+JOIN virtual_version v ON v.channel_id = n.channel_id AND v.starts_at = n.starts_at
+    AND v.version <= n.version
+JOIN channel c ON c.id = v.channel_id
+JOIN usage_point p ON p.id = c.usage_point_id
+JOIN interval_block b ON b.channel_id = v.channel_id AND b.starts_at = v.starts_at
+    AND b.version = v.version
+ORDER BY n.channel_id, n.starts_at, v.version DESC
+
+-- name: slots
+-- What people decided was not computed.
+SELECT g.place - 1, b."values"[g.place], coalesce(b.quality[g.place], 0)
+FROM interval_block b
+CROSS JOIN LATERAL generate_subscripts(b."values", 1) AS g (place)
+JOIN provenance p ON p.id = coalesce(b.origin[g.place], b.provenance_id)
+WHERE b.channel_id = %(channel)s AND b.starts_at = %(day)s AND b.version = %(version)s
+  AND p.kind = 'virtual'
+ORDER BY g.place
+
+-- name: waiting
+SELECT EXISTS (
+    SELECT FROM virtual_due d
+    WHERE d.channel_id = %(channel)s AND d.starts_at <= %(moment)s AND d.ends_at > %(moment)s
+) OR EXISTS (
+    SELECT FROM channel c
+    JOIN installation i ON i.usage_point_id = c.usage_point_id
+    JOIN arrival a ON a.end_device_id = i.end_device_id
+    WHERE c.id = %(channel)s AND i.starts_at <= %(moment)s
+      AND (i.ends_at IS NULL OR i.ends_at > %(moment)s)
+      AND a.starts_at <= %(moment)s AND a.ends_at > %(moment)s
+)

@@ -60,6 +60,8 @@ class Work:
     first, last : dates of the first and last touched day
     usage_point, day : shape (k,), touched days; day counted from ``first``
     edge_usage_point, edge_day : shape (k,), days next to touched ones
+    known_at : what was collected or recorded later is left out; None for nothing
+    reach : days before the first that estimators may look back, where it is more than usual
     """
 
     zone: str
@@ -72,6 +74,8 @@ class Work:
     day: NDArray[np.int32]
     edge_usage_point: NDArray[np.int32]
     edge_day: NDArray[np.int32]
+    known_at: datetime | None = None
+    reach: int = 0
 
 
 def claim(connection: Connection, *, now: datetime, limit: int) -> Claim | None:

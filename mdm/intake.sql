@@ -116,6 +116,7 @@ WHERE end_device_id BETWEEN %(low)s AND %(high)s
   AND reading_type_id <> ALL(%(other_types)s::smallint[])
   -- A raw block never crosses 00:00 UTC, so none is longer than a day.
   AND starts_at > %(start)s::timestamptz - interval '1 day' AND starts_at < %(end)s
+  AND collected_at <= %(known_at)s
 
 -- name: raw_registers
 SELECT end_device_id, reading_type_id, read_at, value, quality, collected_at
@@ -123,7 +124,7 @@ FROM raw_register_reading
 WHERE end_device_id BETWEEN %(low)s AND %(high)s
   AND (%(together)s OR end_device_id = ANY(ARRAY(SELECT unnest(%(numbers)s::integer[]))))
   AND reading_type_id <> ALL(%(other_types)s::smallint[])
-  AND read_at >= %(start)s AND read_at <= %(end)s
+  AND read_at >= %(start)s AND read_at <= %(end)s AND collected_at <= %(known_at)s
 
 -- name: quarantine
 INSERT INTO quarantine (source, subject, payload, reason, received_at)

@@ -210,10 +210,12 @@ def nothing(channels_: Channels, layout: Layout) -> History:
     )
 
 
-def history(connection: Connection, channels_: Channels, layout: Layout) -> History:
-    """Read a layout's days from the record."""
+def history(
+    connection: Connection, channels_: Channels, layout: Layout, known_at: datetime | None = None
+) -> History:
+    """Read a layout's days from the record, as it is or as it was known at a moment."""
     period = Period(_moment(layout.bounds[0]), _moment(layout.bounds[-1]))
-    table = readings.current(connection, channels_.id, period)
+    table = readings.current(connection, channels_.id, period, known_at=known_at)
     empty = nothing(channels_, layout)
     values, codes, recorded = empty.values, empty.quality, empty.recorded
     day = layout.day_of(table.starts_at)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,18 +27,22 @@ _REACH = timedelta(hours=26)
 _Relation = tuple[int, int, date, date | None]
 
 
-def completed(connection: Connection, part: Intake) -> Intake:
+def completed(connection: Connection, part: Intake, *, known_at: datetime | None = None) -> Intake:
     """Add a row of history for each channel that has a check meter, and say which.
 
     The row has the check meter's days as the record has them, or as they have just come in with the
     same cube, on the days for which the registry names it. Intervals of another length are brought
     to the cube's: coarse ones are cut into equal parts.
+
+    Parameters
+    ----------
+    known_at : versions recorded later are left out; None for none
     """
     limits = {"usage_points": binary_copy.array(np.unique(part.channels.usage_point))}
     relations = connection.execute(_SQL["checks"], limits).fetchall()
     if not relations:
         return part
-    found = _rows(connection, part, relations)
+    found = _rows(connection, part, relations, known_at)
     if not found:
         return part
     mains = np.array([main for main, _, _ in found])
@@ -49,11 +53,14 @@ def completed(connection: Connection, part: Intake) -> Intake:
 
 
 def _rows(
-    connection: Connection, part: Intake, relations: list[_Relation]
+    connection: Connection,
+    part: Intake,
+    relations: list[_Relation],
+    known_at: datetime | None,
 ) -> list[tuple[int, int, Lines]]:
     """Give for each checked channel its row, a check's usage point, and its line on the slots."""
     points = sorted({row[1] for row in relations})
-    series = _series(connection, part.layout, points)
+    series = _series(connection, part.layout, points, known_at)
     channels, found = part.channels, []
     for main, (point, kind) in enumerate(
         zip(channels.usage_point.tolist(), channels.reading_type.tolist(), strict=True)
@@ -73,7 +80,7 @@ def _rows(
 
 
 def _series(
-    connection: Connection, layout: Layout, points: list[int]
+    connection: Connection, layout: Layout, points: list[int], known_at: datetime | None
 ) -> dict[tuple[int, int], Lines]:
     """Read what the record has of usage points' channels, brought to the layout's slots."""
     rows = connection.execute(
@@ -81,7 +88,7 @@ def _series(
     ).fetchall()
     start, end = (int(layout.bounds[n]) for n in (0, -1))
     period = Period(readings_columns.moment(start) - _REACH, readings_columns.moment(end))
-    blocks = readings.current(connection, [row[0] for row in rows], period)
+    blocks = readings.current(connection, [row[0] for row in rows], period, known_at=known_at)
     found: dict[tuple[int, int], Lines] = {}
     for number, point, kind, seconds in rows:
         some = readings_columns.taken(blocks, np.flatnonzero(blocks.channel_id == number))

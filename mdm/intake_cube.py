@@ -41,6 +41,7 @@ from validation.matrix import Cube, Spans
 
 # Like days, and the registers on both sides of a month's reading, are within this of a day.
 HISTORY: Final = 35
+YEAR: Final = 52 * 7 + 21  # the two weeks 52 weeks ago, and a week
 # Where nothing is recorded, only samples near the edges of the touched days count.
 _MARGIN: Final = 1
 # How far off the grid a block may start and still count as in its slot [s].
@@ -165,17 +166,16 @@ def heavier(
     weeks: Weeks,
     now: datetime,
 ) -> Iterator[Share]:
-    """Give usage points of a light share with more of their history.
+    """Give usage points with more of their history: of a share with all that is usual, a year ago.
 
     Parameters
     ----------
     points : ascending
     """
     light, work = share.light, share.work
-    if light is None:
-        raise ValueError("a share that has the whole history has no heavier one")
+    work = work if light else replace(work, reach=YEAR)
     wide = _layout(work, weeks, now, HISTORY)
-    if light.margin + 1 < len(intake_light.MARGINS):
+    if light and light.margin + 1 < len(intake_light.MARGINS):
         told = replace(light, margin=light.margin + 1)
         more = _lightly(connection, work, wide, points, told)
     else:
@@ -206,7 +206,7 @@ def _parted(
 
 def _layout(work: Work, weeks: Weeks, now: datetime, margin: int) -> Layout:
     """Lay out the touched days with days around them; days that are not over are none."""
-    first = work.first - timedelta(days=margin)
+    first = work.first - timedelta(days=max(margin, work.reach))
     today = intake_layout.local_date(now, work.zone)
     last = min(work.last + timedelta(days=margin), today - timedelta(days=1))
     week = weeks.of(work.zone)
@@ -230,6 +230,7 @@ def _share(
         readings_columns.distinct(part.installed.end_device),
         int(layout.bounds[0]),
         int(layout.bounds[-1]),
+        known_at=work.known_at,
     )
     dials = intake_registers.dials(registers, part.installed)
     return Share(part, layout, (work.first - layout.first).days, dials, start)
@@ -244,13 +245,13 @@ def intake(
     devices = readings_columns.distinct(work.installed.end_device)
     steps = intake_registers.steps(dials, work.installed, layout)
     days = _days_to_read(share, work)
-    raw = _raw(connection, devices, layout, days)
+    raw = _raw(connection, devices, layout, days, work.known_at)
     channels = intake_channels.channels(connection, work, raw, steps, add=add_channels)
     if not len(channels):
         return None
     history = intake_channels.nothing(channels, layout)
     if not share.fresh:
-        history = intake_channels.history(connection, channels, layout)
+        history = intake_channels.history(connection, channels, layout, work.known_at)
     row = channels.rows_of(work.installed.usage_point[steps.installation], steps.interval_type)
     spans = intake_targets.spans(steps, row, work.installed, layout)
     target = intake_targets.targets(work, channels, history, spans, layout, news=share.news)
@@ -262,7 +263,7 @@ def intake(
         wanted = wanted[wanted > 0]
     wider = intake_targets.reach(wanted, days) if len(wanted) else days
     if wider != days:
-        raw = _raw(connection, devices, layout, wider)
+        raw = _raw(connection, devices, layout, wider, work.known_at)
     cut = intake_targets.reach(np.flatnonzero((history.recorded | target).any(axis=0)))
     # Days beside the targets may have been read, and be neither recorded nor targets.
     wider = max(wider[0], cut[0]), min(wider[1], cut[1])
@@ -296,7 +297,7 @@ def intake(
         raw=raw,
         unplaced=unplaced,
     )
-    found = intake_references.completed(connection, found)
+    found = intake_references.completed(connection, found, known_at=work.known_at)
     found = intake_delivered.completed(found, work.commodity)
     return intake_programme.completed(connection, found)
 
@@ -324,10 +325,14 @@ class _Seen:
 
 
 def _raw(
-    connection: Connection, devices: NDArray[np.int32], layout: Layout, days: tuple[int, int]
+    connection: Connection,
+    devices: NDArray[np.int32],
+    layout: Layout,
+    days: tuple[int, int],
+    known_at: datetime | None,
 ) -> RawBlocks:
     start, end = layout.bounds[days[0]], layout.bounds[days[1]]
-    return intake_raw.blocks(connection, devices, int(start), int(end))
+    return intake_raw.blocks(connection, devices, int(start), int(end), known_at=known_at)
 
 
 def _place(

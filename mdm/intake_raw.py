@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
@@ -98,13 +99,22 @@ class RawRegisters:
 
 
 def blocks(
-    connection: Connection, end_devices: NDArray[np.int32], start: int, end: int
+    connection: Connection,
+    end_devices: NDArray[np.int32],
+    start: int,
+    end: int,
+    *,
+    known_at: datetime | None = None,
 ) -> RawBlocks:
     """Read the raw blocks that have a slot from start to end [s].
 
     Voltages and other momentary values are no energy: they stay in the raw store only.
+
+    Parameters
+    ----------
+    known_at : what was collected later is left out; None for nothing
     """
-    limits = _limits("delta", start, end) | spans.limits(end_devices, spans.LONG_ROWS)
+    limits = _limits("delta", start, end, known_at) | spans.limits(end_devices, spans.LONG_ROWS)
     columns = binary_stacks.read(connection, _SQL["raw_blocks"], limits, _BLOCK, _VALUES)
     device, kind, starts, interval, digest, collected, values, codes = columns
     # By digest last, so that the order is the same every time.
@@ -129,16 +139,25 @@ def blocks(
 
 
 def registers(
-    connection: Connection, end_devices: NDArray[np.int32], start: int, end: int
+    connection: Connection,
+    end_devices: NDArray[np.int32],
+    start: int,
+    end: int,
+    *,
+    known_at: datetime | None = None,
 ) -> RawRegisters:
     """Read the raw readings of counting registers from start to end [s], both included.
 
     Of two different ones for the same register and moment the one collected first counts.
+
+    Parameters
+    ----------
+    known_at : what was collected later is left out; None for nothing
     """
     found = binary_copy.read_together(
         connection,
         _SQL["raw_registers"],
-        _limits("cumulative", start, end) | spans.limits(end_devices, spans.SHORT_ROWS),
+        _limits("cumulative", start, end, known_at) | spans.limits(end_devices, spans.SHORT_ROWS),
         _REGISTER,
     )
     wanted = spans.among(end_devices, found[0])
@@ -156,10 +175,13 @@ def registers(
     )
 
 
-def _limits(accumulation: str, start: int, end: int) -> dict[str, object]:
+def _limits(
+    accumulation: str, start: int, end: int, known_at: datetime | None
+) -> dict[str, object]:
     kinds = reading_type.table().values()
     return {
         "other_types": [each.id for each in kinds if each.accumulation != accumulation],
         "start": readings_columns.moment(start),
         "end": readings_columns.moment(end),
+        "known_at": known_at or "infinity",
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -28,21 +28,26 @@ _SQL = statements.load("mdm", "intake_references.sql")
 _KINDS: Final = {"weekday": days_.WEEKDAY, "weekend": days_.WEEKEND, "holiday": days_.HOLIDAY}
 
 
-def completed(connection: Connection, part: Intake) -> Intake:
+def completed(connection: Connection, part: Intake, *, known_at: datetime | None = None) -> Intake:
     """Give channels what stands beside them: check meters, balances, profiles and temperatures.
 
     Where there is none of these, it costs one short question.
+
+    Parameters
+    ----------
+    known_at : what was recorded or imported later is left out; None for nothing
     """
     ((checks, nodes, profiles, temperatures),) = connection.execute(_SQL["anything"])
     if checks:
-        part = intake_checks.completed(connection, part)
+        part = intake_checks.completed(connection, part, known_at=known_at)
     if not (nodes or profiles or temperatures):
         return part
     cube, channels, layout = part.cube, part.channels, part.layout
+    at = known_at or "infinity"
     references = References(
-        balance=_balance(connection, cube, channels, layout) if nodes else None,
-        profile=_profile(connection, cube, channels) if profiles else None,
-        temperature=_temperature(connection, channels, layout) if temperatures else None,
+        balance=_balance(connection, part, known_at) if nodes else None,
+        profile=_profile(connection, cube, channels, at) if profiles else None,
+        temperature=_temperature(connection, channels, layout, at) if temperatures else None,
     )
     return replace(part, cube=replace(cube, references=references))
 
@@ -51,24 +56,24 @@ def _points(channels: Channels) -> dict[str, object]:
     return {"usage_points": binary_copy.array(np.unique(channels.usage_point))}
 
 
-def _balance(
-    connection: Connection, cube: Cube, channels: Channels, layout: Layout
-) -> Series | None:
+def _balance(connection: Connection, intake: Intake, known_at: datetime | None) -> Series | None:
     """Give what the other flows of each channel's node leave for it, on the target days."""
-    nodes = [row[0] for row in connection.execute(_SQL["nodes"], _points(channels))]
+    cube, channels, layout = intake.cube, intake.channels, intake.layout
+    limits = {**_points(channels), "known_at": known_at or "infinity"}
+    nodes = [row[0] for row in connection.execute(_SQL["nodes"], limits)]
     wanted = np.flatnonzero(cube.target.any(axis=0))
     if not nodes or not len(wanted):
         return None
     first, end = int(wanted[0]), int(wanted[-1]) + 1
     part = layout.part(first, end)
     series = Series(np.zeros(cube.shape, np.int64), np.zeros(cube.shape, np.bool_))
-    for node in virtual.definitions(connection, nodes):
+    for node in virtual.definitions(connection, nodes, known_at=known_at):
         mine = replace(node, interval_seconds=layout.interval_seconds)
-        found = virtual.flows(connection, mine, part.first, part.count)
+        found = virtual.flows(connection, mine, part.first, part.count, known_at=known_at)
         if not np.array_equal(found.layout.bounds, part.bounds):
             continue  # another time zone: its days are others
         members = _members(mine, found, channels)
-        _lay_over(members, cube, (first, end), part)
+        _lay_over(members, intake, (first, end), part)
         for row, values, good in _left(members):
             for whole, line in ((series.values, values), (series.good, good)):
                 whole[row, first:end][part.days.exists] = line
@@ -113,11 +118,17 @@ def _known(codes: NDArray[np.int16]) -> NDArray[np.bool_]:
     return np.asarray(standing.table()[codes] & standing.ANCHOR != 0)
 
 
-def _lay_over(members: _Members, cube: Cube, days: tuple[int, int], part: Layout) -> None:
-    """Take what has just come in for channels of the same cube: the record has it not yet."""
+def _lay_over(members: _Members, intake: Intake, days: tuple[int, int], part: Layout) -> None:
+    """Take days that have just come in with the same cube, where the record has none yet.
+
+    What the record has of a flow counts before what came for it: that is not validated yet. Once it
+    is, the others of the node are validated again (``virtual_due``).
+    """
+    cube, recorded = intake.cube, intake.history.recorded
     for place in np.flatnonzero(members.row >= 0):
         row = members.row[place]
-        new = np.repeat(cube.target[row, slice(*days)], part.days.length)
+        came = cube.target[row, slice(*days)] & ~recorded[row, slice(*days)]
+        new = np.repeat(came, part.days.length)
         values = cube.values[row, slice(*days)][part.days.exists]
         codes = cube.quality[row, slice(*days)][part.days.exists]
         members.values[place] = np.where(new, values, members.values[place])
@@ -142,9 +153,12 @@ def _left(
         yield members.row[place], np.where(good, value, 0), good
 
 
-def _profile(connection: Connection, cube: Cube, channels: Channels) -> Series | None:
+def _profile(
+    connection: Connection, cube: Cube, channels: Channels, at: datetime | str
+) -> Series | None:
     """Give each channel the mean day of its class."""
-    rows = connection.execute(_SQL["profiles"], {"interval": cube.interval_seconds}).fetchall()
+    limits = {"interval": cube.interval_seconds, "known_at": at}
+    rows = connection.execute(_SQL["profiles"], limits).fetchall()
     if not rows:
         return None
     known: dict[tuple[str, str, int], dict[int, list[int]]] = {}
@@ -186,13 +200,15 @@ def _classes(
 
 
 def _temperature(
-    connection: Connection, channels: Channels, layout: Layout
+    connection: Connection, channels: Channels, layout: Layout, at: datetime | str
 ) -> NDArray[np.float64] | None:
     """Give the days' mean temperatures: the billing group's, else the time zone's."""
     rows = connection.execute(_SQL["places"], _points(channels)).fetchall()
     places = sorted({place for row in rows for place in row[1:]})
     last = layout.first + timedelta(days=layout.count - 1)
-    limits: dict[str, object] = {"places": places, "first": layout.first, "last": last}
+    limits: dict[str, object] = {
+        "places": places, "first": layout.first, "last": last, "known_at": at,
+    }  # fmt: skip
     found = connection.execute(_SQL["temperatures"], limits).fetchall()
     if not found:
         return None

@@ -203,6 +203,8 @@ def _outcomes(
     lack = np.zeros(len(part.channels), np.bool_)
     light = share.light
     if light is None:
+        if not share.work.reach:
+            lack = vee_light.with_siblings(part, vee_light.asking_last_year(chosen, lack))
         return _without(chosen, lack), lack
     for rules, mine in chosen:
         lack |= vee_light.lacking(connection, mine, light, rules, share.looked_from)

@@ -6,7 +6,9 @@ Each check errs to the safe side: where it is not certain, the usage point gets 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Any, Final
 
 import numpy as np
@@ -64,20 +66,44 @@ def differing(part: Intake, light: Light, rule_set: RuleSet) -> NDArray[np.bool_
     It is tried with the estimators that look no further than a day: what these leave open, others
     would fill from where nothing was read.
     """
-    cube, layout = part.cube, part.layout
+    cube = part.cube
     lack = np.zeros(len(part.channels), np.bool_)
     if not cube.target.any():
         return lack
     outcome = engine.run(cube, intake_light.near(rule_set))
-    cells = np.flatnonzero(outcome.quality)
-    cells = cells[cube.target.ravel()[cells // layout.width]]
-    cells = cells[~standing.present(outcome.quality.ravel()[cells])]
-    lack[cells[cube.expects(cells)] // (layout.count * layout.width)] = True
-    lack &= ~_whole(part, light)
+    lack = _open(part, outcome.quality) & ~_whole(part, light)
     # Which tariff registers a meter has, the rule takes from all the readings that it sees.
     tariffs = outcome.findings.rule == outcome.findings.names.index("tou_sum_check")
     lack[outcome.findings.channel[tariffs]] = True
     return lack
+
+
+def asking_last_year(
+    chosen: Sequence[tuple[RuleSet, Intake]], lack: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Tell the channels with slots for which last year is asked: nothing before it fills them.
+
+    Parameters
+    ----------
+    lack : shape (c,), channels that lack something already; a wider one is given back
+    """
+    found = lack.copy()
+    for rules, part in chosen:
+        first = tuple(takewhile(lambda use: use.estimator.name != "year_ago", rules.estimators))
+        if len(first) < len(rules.estimators):
+            found |= _open(part, engine.run(part.cube, replace(rules, estimators=first)).quality)
+    return found
+
+
+def _open(part: Intake, codes: NDArray[np.int16]) -> NDArray[np.bool_]:
+    """Tell the channels with a slot of a target day that lacks a value, shape (c,)."""
+    cube, layout = part.cube, part.layout
+    cells = np.flatnonzero(codes)
+    cells = cells[cube.target.ravel()[cells // layout.width]]
+    cells = cells[~standing.present(codes.ravel()[cells])]
+    open_ = np.zeros(len(part.channels), np.bool_)
+    open_[cells[cube.expects(cells)] // (layout.count * layout.width)] = True
+    return open_
 
 
 def _whole(part: Intake, light: Light) -> NDArray[np.bool_]:

@@ -116,12 +116,14 @@ def run(connection: Connection, *, now: datetime, limit: int = 500) -> Report:
     return done
 
 
-def definitions(connection: Connection, channels: Iterable[int]) -> list[Virtual]:
-    """Give virtual channels by their ids, with terms and inputs."""
+def definitions(
+    connection: Connection, channels: Iterable[int], *, known_at: datetime | None = None
+) -> list[Virtual]:
+    """Give virtual channels by their ids, with terms and inputs, as they were at a moment."""
     rows = connection.execute(_SQL["definitions"], {"channels": list(channels)}).fetchall()
     found = []
     for channel, mrid, zone, seconds, kind in rows:
-        limits = {"channel": channel}
+        limits = {"channel": channel, "known_at": known_at or "infinity"}
         terms = tuple(Term(*row) for row in connection.execute(_SQL["terms"], limits))
         inputs = np.array(
             connection.execute(_SQL["inputs"], limits).fetchall(), np.int64
@@ -130,25 +132,52 @@ def definitions(connection: Connection, channels: Iterable[int]) -> list[Virtual
     return found
 
 
-def flows(connection: Connection, virtual: Virtual, first: date, count: int) -> Flows:
-    """Read what stands in the record for each term, on the virtual channel's slots."""
+def flows(
+    connection: Connection,
+    virtual: Virtual,
+    first: date,
+    count: int,
+    *,
+    known_at: datetime | None = None,
+) -> Flows:
+    """Read what stands in the record for each term, on the virtual channel's slots.
+
+    Parameters
+    ----------
+    known_at : versions recorded after this moment are left out; None for none
+    """
     layout = intake_layout.of(first, count, virtual.time_zone, virtual.interval_seconds, Week())
     start, end = (readings_columns.moment(layout.bounds[n]) for n in (0, -1))
-    blocks = readings.current(connection, virtual.inputs[:, 0], Period(start - _REACH, end))
+    period = Period(start - _REACH, end)
+    blocks = readings.current(connection, virtual.inputs[:, 0], period, known_at=known_at)
     ends = blocks.starts_at + blocks.length.astype(np.int64) * blocks.interval_seconds
     blocks = readings_columns.taken(blocks, np.flatnonzero(ends > layout.bounds[0]))
-    lines, problems = _lines(virtual, blocks, layout)
+    lines, problems = _lines(virtual, blocks, int(layout.bounds[0]), int(layout.bounds[-1]))
     days = [first + timedelta(days=n) for n in range(count)]
     counts = np.array([[term.counts(day) for day in days] for term in virtual.terms], np.bool_)
     counts = counts.reshape(-1, count)
     return Flows(layout, _of_terms(virtual, lines), counts, blocks, tuple(sorted(set(problems))))
 
 
-def _lines(virtual: Virtual, blocks: BlockTable, layout: Layout) -> tuple[Lines, list[str]]:
-    """Lay each input on the virtual channel's slots."""
+def again(virtual: Virtual, blocks: BlockTable, start: int, end: int) -> Lines:
+    """Compute a day of a virtual channel from given versions of its inputs.
+
+    Parameters
+    ----------
+    virtual : with the terms that counted on the day, and no others
+    blocks : the versions
+    start, end : of the day [s]
+    """
+    lines, _ = _lines(virtual, blocks, start, end)
+    counts = np.ones((len(virtual.terms), lines.values.shape[1]), np.bool_)
+    factors = np.array([term.factor for term in virtual.terms], np.int64)
+    return virtual_sum.total(_of_terms(virtual, lines), factors, counts, [counts.shape[1]])
+
+
+def _lines(virtual: Virtual, blocks: BlockTable, start: int, end: int) -> tuple[Lines, list[str]]:
+    """Lay each input on the virtual channel's slots from start to end [s]."""
     ids, seconds = virtual.inputs[:, 0], virtual.inputs[:, 3]
     step = virtual.interval_seconds
-    start, end = int(layout.bounds[0]), int(layout.bounds[-1])
     lines, problems = virtual_sum.empty(len(ids), (end - start) // step), []
     for own in np.unique(seconds).tolist():
         mine = np.flatnonzero(seconds == own)

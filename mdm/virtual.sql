@@ -17,16 +17,29 @@ ORDER BY v.channel_id
 SELECT t.id, t.usage_point_id, p.mrid, t.reading_type_id, (t.factor * 1000000)::bigint, t.role,
        t.starts_on, t.ends_on
 FROM virtual_term t JOIN usage_point p ON p.id = t.usage_point_id
-WHERE t.channel_id = %(channel)s AND t.withdrawn_at IS NULL
+WHERE t.channel_id = %(channel)s AND t.recorded_at <= %(known_at)s
+  AND (t.withdrawn_at IS NULL OR t.withdrawn_at > %(known_at)s)
+ORDER BY t.id
+
+-- name: terms_named
+SELECT t.id, t.usage_point_id, p.mrid, t.reading_type_id, (t.factor * 1000000)::bigint, t.role,
+       t.starts_on, t.ends_on
+FROM virtual_term t JOIN usage_point p ON p.id = t.usage_point_id
+WHERE t.id = ANY(%(terms)s::bigint[])
 ORDER BY t.id
 
 -- name: inputs
 SELECT DISTINCT c.id, c.usage_point_id, c.reading_type_id, c.interval_seconds
 FROM virtual_term t
 JOIN channel c ON c.usage_point_id = t.usage_point_id AND c.reading_type_id = t.reading_type_id
-WHERE t.channel_id = %(channel)s AND t.withdrawn_at IS NULL AND c.interval_seconds > 0
-  AND c.id <> t.channel_id
+WHERE t.channel_id = %(channel)s AND t.recorded_at <= %(known_at)s
+  AND (t.withdrawn_at IS NULL OR t.withdrawn_at > %(known_at)s)
+  AND c.interval_seconds > 0 AND c.id <> t.channel_id
 ORDER BY c.id
+
+-- name: inputs_named
+SELECT id, usage_point_id, reading_type_id, interval_seconds
+FROM channel WHERE id = ANY(%(channels)s::integer[]) ORDER BY id
 
 -- name: days_of_inputs
 SELECT DISTINCT b.starts_at

@@ -76,4 +76,4 @@ def test_an_interval_of_a_sum_names_what_it_was_made_of(connection: Connection) 
         ("UP-1", 1, 2, 300, quality.ESTIMATED_LINEAR),
         ("UP-2", Decimal("-0.5"), 1, 70, quality.VALID),
     ]
-    assert told.proof is None
+    assert told.proof == explain.Proof(265, quality.ESTIMATED_LINEAR, True, None, None)
