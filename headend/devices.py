@@ -86,11 +86,12 @@ class Device:
             return False
 
     def registers(self) -> list[str]:
-        """List the cumulative reading types to ask for, by commodity."""
+        """List the reading types to ask for, by commodity: what counts, and by which ratio."""
         return [
             name
             for name, kind in reading_type.table().items()
-            if kind.accumulation == "cumulative" and kind.commodity == self.commodity
+            if kind.commodity == self.commodity
+            and (kind.accumulation == "cumulative" or name in reading_type.RATIOS)
         ]
 
     def first_installed(self) -> datetime:

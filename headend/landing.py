@@ -17,6 +17,7 @@ _SQL = statements.load("headend", "landing.sql")
 _BLOCK_TYPES = ("int4", "int2", "timestamptz", "int4", "int8", "int8", "int4[]", "int2[]", "text")
 _REGISTER_TYPES = ("int4", "int2", "timestamptz", "int8", "int2", "int8")
 _INT64 = 2**63
+_SOUND = (quality.VALID, quality.LATE_SAMPLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,7 @@ def land(
         intervals = _land_blocks(connection, answers, stamps, unplaced)
         registers = _land_registers(connection, answers, stamps, unplaced)
         _keep_wraps(connection, answers, now)
+        _keep_ratios(connection, answers)
         events = _land_events(connection, answers, now)
         quarantine.put(connection, [_aside(one, source, now) for one in unplaced])
     outside = [one.end_device_id for one in unplaced]
@@ -142,6 +144,22 @@ def _keep_wraps(connection: Connection, answers: Sequence[Answer], now: datetime
             "moduli": list(told.values()),
         }
         connection.execute(_SQL["keep_wraps"], {**columns, "now": now})
+
+
+def _keep_ratios(connection: Connection, answers: Sequence[Answer]) -> None:
+    """Note the transformer ratios that meters are set to, where they are not what they were."""
+    told: dict[tuple[int, datetime], dict[str, int]] = {}
+    for answer in answers:
+        for one in answer.registers:
+            sound = one.quality in _SOUND and 0 < one.value < _INT64
+            if one.reading_type in reading_type.RATIOS and sound:
+                key = (answer.end_device_id, one.read_at)
+                told.setdefault(key, {})[one.reading_type] = one.value
+    # Of several moments of a meter the earlier ones first: each is held against the one before.
+    for (device, moment), values in sorted(told.items(), key=lambda item: item[0][1]):
+        current, voltage = (values.get(name) for name in reading_type.RATIOS)
+        row = {"end_device": device, "told_at": moment, "current": current, "voltage": voltage}
+        connection.execute(_SQL["keep_ratio"], row)
 
 
 def _copy(

@@ -83,6 +83,25 @@ ON CONFLICT (end_device_id, reading_type_id) DO UPDATE
 SET modulus = excluded.modulus, told_at = excluded.told_at
 WHERE known.modulus <> excluded.modulus
 
+-- name: keep_ratio
+INSERT INTO transformer_ratio (end_device_id, told_at, current_ratio, voltage_ratio)
+SELECT %(end_device)s, %(told_at)s,
+       coalesce(%(current)s::bigint, before.current_ratio, 1000),
+       coalesce(%(voltage)s::bigint, before.voltage_ratio, 1000)
+FROM (SELECT 1) AS one
+LEFT JOIN LATERAL (
+    SELECT current_ratio, voltage_ratio
+    FROM transformer_ratio
+    WHERE end_device_id = %(end_device)s AND told_at <= %(told_at)s
+    ORDER BY told_at DESC
+    LIMIT 1
+) AS before ON true
+WHERE before.current_ratio IS DISTINCT FROM
+          coalesce(%(current)s::bigint, before.current_ratio, 1000)
+   OR before.voltage_ratio IS DISTINCT FROM
+          coalesce(%(voltage)s::bigint, before.voltage_ratio, 1000)
+ON CONFLICT DO NOTHING
+
 -- name: land_events
 WITH landed AS (
     INSERT INTO end_device_event (

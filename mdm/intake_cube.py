@@ -23,6 +23,7 @@ from mdm import (
     intake_references,
     intake_registers,
     intake_targets,
+    intake_told,
     readings_columns,
     readings_stretch,
 )
@@ -299,6 +300,7 @@ def intake(
     )
     found = intake_references.completed(connection, found, known_at=work.known_at)
     found = intake_delivered.completed(found, work.commodity)
+    found = intake_told.completed(connection, found)
     return intake_programme.completed(connection, found)
 
 

@@ -9,13 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
-from typing import Literal
+from typing import Final, Literal
 
 from schemas import facts
 from schemas.obis import Obis
 
 Accumulation = Literal["cumulative", "delta", "instantaneous"]
 Commodity = Literal["electricity", "water", "gas", "heat"]
+
+
+RATIOS: Final = ("current_transformer_ratio", "voltage_transformer_ratio")
+"""Ratios that a meter is set to; their product is what its values are to be multiplied with."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ _LENGTHS: Final[Mapping[str, tuple[int, ...]]] = {
     "dead_line": (192,),
     "slow_line": (0,),
     "wrong_key": (0,),
+    "wrong_multiplier": (0,),
     "reset_in_transfer": (0,),
     "meter_exchange": (0,),
 }
@@ -53,6 +54,7 @@ _USUAL_SETTINGS: Final[Mapping[str, Mapping[str, Setting]]] = {
     "clock_drift": {"seconds": 300},
     "dead_line": {"mode": "silent"},
     "slow_line": {"latency": 0.2, "chunk": 0},
+    "wrong_multiplier": {"factor": 2},
     "reset_in_transfer": {"times": 1, "after": 600},
 }
 

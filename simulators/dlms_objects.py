@@ -216,6 +216,10 @@ def _device_name(model: DlmsModel) -> bytes:
     return dlms_codec.octets(f"MQS{model.meter.mrid:0>13}".encode()[:16])
 
 
+def _current_ratio(model: DlmsModel, now: int, _selection: Selection | None) -> bytes:
+    return dlms_codec.double_long_unsigned(5 * model.meter.ratio_at(now))
+
+
 def _association_status(_model: DlmsModel, _now: int, _selection: Selection | None) -> bytes:
     return dlms_codec.enum(2)
 
@@ -246,6 +250,11 @@ OBJECTS: Final[Mapping[Key, CosemObject]] = MappingProxyType(
             cosem(1, "0.0.96.10.1.255", _data(lambda _: dlms_codec.unsigned(0))),
             *(_event_code(code) for code in _LOGS.values()),
             *(_event_log(log, code) for log, code in _LOGS.items()),
+            # Transformers of 5 A and of no voltage: 200 / 5 and 1 / 1.
+            cosem(1, "1.0.0.4.2.255", {2: _current_ratio}),
+            cosem(1, "1.0.0.4.3.255", _data(lambda _: dlms_codec.long_unsigned(1))),
+            cosem(1, "1.0.0.4.5.255", _data(lambda _: dlms_codec.long_unsigned(5))),
+            cosem(1, "1.0.0.4.6.255", _data(lambda _: dlms_codec.long_unsigned(1))),
             cosem(3, str(Obis.from_bytes(REGISTERS[ACTIVE])), _energy(ACTIVE, _WH)),
             cosem(3, "1.0.2.8.0.255", _no_energy(_WH)),
             cosem(3, str(Obis.from_bytes(REGISTERS[REACTIVE])), _energy(REACTIVE, _VARH)),

@@ -30,6 +30,9 @@ slow_line           every answer waits ``latency`` s, and comes  everything, slo
                     in pieces of ``chunk`` bytes
 wrong_key           has other keys than the register of keys     nothing, until the key is right
                     says
+wrong_multiplier    says a transformer ratio that is         the right ratio, after the end
+                    ``factor`` times what it is; what it
+                    counts is right
 reset_in_transfer   each day the first ``times`` connections     everything, at the next attempt
                     that carry ``after`` bytes are reset there
 meter_exchange      the meter at the start is another one than   everything: the old meter keeps
@@ -61,6 +64,7 @@ KINDS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
         "dead_line": frozenset({DLMS, MODBUS, MQTT}),
         "slow_line": frozenset({DLMS, MODBUS}),
         "wrong_key": frozenset({DLMS}),
+        "wrong_multiplier": frozenset({DLMS, MODBUS}),
         "reset_in_transfer": frozenset({DLMS, MODBUS}),
         "meter_exchange": frozenset({DLMS, MODBUS, MQTT}),
     }

@@ -25,6 +25,7 @@ SETTINGS: Final[Mapping[str, frozenset[str]]] = {
     "clock_drift": frozenset({"seconds"}),
     "dead_line": frozenset({"mode"}),
     "slow_line": frozenset({"latency", "chunk"}),
+    "wrong_multiplier": frozenset({"factor"}),
     "reset_in_transfer": frozenset({"times", "after"}),
 }
 """What a kind of fault can be told beside where and when."""

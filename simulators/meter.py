@@ -151,6 +151,11 @@ class Meter:
             "frequency": hertz,
         }
 
+    def ratio_at(self, moment: int) -> int:
+        """Give the transformer ratio that it says to be set to at a moment [Unix s]."""
+        wrong = self.fault("wrong_multiplier", moment)
+        return self.multiplier * (wrong.number("factor", 2) if wrong else 1)
+
     def clock_offset(self, moment: int) -> int:
         """Tell how far its clock is ahead at a moment of true time [s]."""
         return sum(

@@ -144,6 +144,12 @@ def _floats(function: int, places: Floats, meter: Meter, moment: int) -> Iterato
         yield function, address, struct.pack(">f", amount(meter, moment) / divisor)
 
 
+def _chint(meter: Meter, moment: int) -> Iterator[Word]:
+    # IrAt whole, UrAt in tenths, one word each.
+    yield 3, 0x0006, struct.pack(">HH", meter.ratio_at(moment), 10)
+    yield from _floats(3, _CHINT, meter, moment)
+
+
 def _eastron(places: Floats, meter: Meter, moment: int) -> Iterator[Word]:
     yield 3, 0xFC00, struct.pack(">I", meter.number)
     yield from _floats(4, places, meter, moment)
@@ -283,10 +289,10 @@ LAYOUTS: Final[Mapping[str, Layout]] = {
         areas=((3, 1, 75), (3, 801, 841)), most_words=125, even=False, words=_siemens, uncut=True
     ),
     "chint-dtsu666": Layout(
-        areas=((3, 0x1010, 0x1060), (3, 0x2000, 0x2050)),
+        areas=((3, 0x0000, 0x0010), (3, 0x1010, 0x1060), (3, 0x2000, 0x2050)),
         most_words=60,
         even=False,
-        words=partial(_floats, 3, _CHINT),
+        words=_chint,
     ),
     "finder-7m": Layout(
         areas=((4, 2490, 2770),), most_words=100, even=False, words=partial(_floats, 4, _FINDER)

@@ -138,6 +138,7 @@ _CHECKS: Final[dict[str, tuple[str, Check]]] = {
     "dead_line": ("failed sessions, or a gap where the meter publishes", _dead),
     "slow_line": (f"sessions last over {_SLOW_TIMES:.0f}× the median", _slow),
     "wrong_key": ("sessions end with WrongKey", _error("WrongKey")),
+    "wrong_multiplier": ("the multiplier rule names it", _rule("other_multiplier")),
     "reset_in_transfer": ("sessions were broken and tried again", _resets),
     "meter_exchange": ("the bill is exact across it", _billed),
 }

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from drivers.dlms import axdr, profile
+from drivers.dlms import axdr, profile, ratios
 from drivers.dlms.apdu import Attribute
 from drivers.dlms.companion import Companion
 from drivers.dlms.engine import Association
@@ -113,7 +113,8 @@ def _registers(objects: Sequence[OfferedObject]) -> tuple[str, ...]:
     found = []
     for one in objects:
         meaning = reading_type.of_obis(Obis.parse(one.obis))
-        readable = one.class_id in _REGISTERS and _readable(one, 2)
+        classes = (1, *_REGISTERS) if meaning and meaning.name in ratios.OBJECTS else _REGISTERS
+        readable = one.class_id in classes and _readable(one, 2)
         if readable and meaning is not None and meaning.accumulation != "delta":
             found.append(meaning.name)
     return tuple(dict.fromkeys(found))

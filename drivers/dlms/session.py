@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from drivers.control import KeyChange
-from drivers.dlms import axdr, key_change, readout, turns
+from drivers.dlms import axdr, key_change, ratios, readout, turns
 from drivers.dlms.apdu import Attribute
 from drivers.dlms.connection import Connection, connection
 from drivers.dlms.memory import Captured, Memory
@@ -80,13 +80,19 @@ class DlmsSession(Operations):
         reading_types : names in ``reading_types.csv``
         now : the moment that the values belong to
         """
-        asked = [self._register(one) for one in reading_types]
-        values = await self._link.run(self._registers(asked))
+        asked = {one: self._register(one) for one in reading_types if one not in ratios.OBJECTS}
+        plain = ratios.attributes(reading_types)
+        values = await self._link.run(self._registers([*asked.values()], plain))
         readings = []
-        for name, attribute in zip(reading_types, asked, strict=True):
-            if values.get(attribute) is not None:
-                value, code = self._scales[attribute].integer(values[attribute])
-                readings.append(RegisterReading(name, now, value, code))
+        for name in reading_types:
+            if name in ratios.OBJECTS:
+                found = ratios.scaled(name, values)
+            elif (raw := values.get(asked[name])) is not None:
+                found = self._scales[asked[name]].integer(raw)
+            else:
+                found = None
+            if found is not None:
+                readings.append(RegisterReading(name, now, *found))
         return readings
 
     async def read_register_history(self, period: Period) -> list[RegisterReading]:
@@ -164,11 +170,18 @@ class DlmsSession(Operations):
             for what, value in zip(wanted, values, strict=True)
         }
 
-    def _registers(self, asked: Sequence[Attribute]) -> Step[dict[Attribute, axdr.Value]]:
-        """Read registers, and the scales of those that are read for the first time."""
+    def _registers(
+        self, asked: Sequence[Attribute], plain: Sequence[Attribute]
+    ) -> Step[dict[Attribute, axdr.Value]]:
+        """Read registers, and the scales of those that are read for the first time.
+
+        Parameters
+        ----------
+        plain : numbers without a scale
+        """
         new = [attribute for attribute in asked if attribute not in self._scales]
         scalers = [replace(attribute, index=3) for attribute in new]
-        wanted = [*asked, *scalers]
+        wanted = [*asked, *scalers, *plain]
         values = yield from self._link.association.get_all(wanted)
         answers = {
             attribute: value
@@ -179,7 +192,8 @@ class DlmsSession(Operations):
             meaning = reading_type.of_obis(attribute.name)
             if attribute in answers and scaler in answers and meaning is not None:
                 self._scales[attribute] = scale(answers[scaler], meaning)
-        return {one: answers[one] for one in asked if one in answers and one in self._scales}
+        known = [one for one in asked if one in self._scales] + [*plain]
+        return {one: answers[one] for one in known if one in answers}
 
     def _register(self, name: str) -> Attribute:
         """Give a register's value; its class is a register's, or what the meter's profile says."""

@@ -71,6 +71,8 @@ IMAGES: Mapping[str, tuple[Bank, Mapping[str, int]]] = {
     # Integers in disguise: 2300.0 is 230 V, 5250.0 is 5.25 A, 12345.0 is 1234.5 W, 5000.0 is 50 Hz.
     "chint-dtsu666": (
         {
+            (3, 0x0006): (0x0028,),  # IrAt 40
+            (3, 0x0007): (0x000A,),  # UrAt 10 tenths
             (3, 0x101E): (0x449A, 0x5000),  # 1234.5 kWh
             (3, 0x1028): (0x3EC0, 0x0000),  # 0.375 kWh
             (3, 0x2006): (0x450F, 0xC000),
@@ -81,6 +83,8 @@ IMAGES: Mapping[str, tuple[Bank, Mapping[str, int]]] = {
         {
             "active_energy_import": 1_234_500,
             "active_energy_export": 375,
+            "current_transformer_ratio": 40_000,
+            "voltage_transformer_ratio": 1000,
             "voltage_l1": 2300,
             "current_l1": 5250,
             "active_power_import": 1234,

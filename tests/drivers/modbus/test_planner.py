@@ -80,7 +80,7 @@ def test_a_value_beyond_the_limit_is_refused() -> None:
         ("carlo-gavazzi-em340", (), 3),
         ("carlo-gavazzi-em24", (), 3),
         ("chint-dtsu666", ("active_energy_import", "active_energy_export"), 1),
-        ("chint-dtsu666", (), 3),
+        ("chint-dtsu666", (), 4),
         ("eastron-sdm72", (), 1),
         ("finder-7m", (), 2),
         ("inepro-pro380", (), 2),
