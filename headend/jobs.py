@@ -25,7 +25,7 @@ from headend import clock, collector, dispatch
 from headend.capacity import Limits
 from headend.collector import Collected, Collector
 from headend.exchange import Clock
-from schemas import database
+from schemas import database, queue_pool
 from schemas.database import Connection
 
 _log = structlog.get_logger(__name__)
@@ -214,7 +214,9 @@ async def opened(
     drivers : by protocol; all that ``drivers.catalogue`` has when None
     """
     # Jobs of this process never wait on each other's connections.
-    connector = procrastinate.PsycopgConnector(conninfo=url, min_size=1, max_size=6)
+    connector = procrastinate.PsycopgConnector(
+        conninfo=url, min_size=1, max_size=6, pool_factory=queue_pool.made
+    )
     app = procrastinate.App(connector=connector)
     app.task(name=_TASK, queue=QUEUE, pass_context=True, retry=_Patience())(collect)
     async with app.open_async(), collector.running(url, drivers, limits) as reader:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-
-import httpx
+from http import HTTPStatus
+from http.client import HTTPConnection
+from urllib.parse import urlsplit
 
 from drivers.driver import Driver
 from headend import clock, groups, jobs, on_demand, schedules
@@ -16,11 +19,13 @@ from headend.collector import Collected
 from schemas import database
 from schemas.database import Connection
 from schemas.period import Period
+from simulators.control import FleetError
 from simulators.fleet import Fleet
 
 # On loopback an answer that takes longer than this is not coming.
 _LIMITS = Limits(sessions=16, timeout=0.4, lease_wait=1.0, budget=timedelta(seconds=20))
 _STEP = timedelta(hours=1)
+_FLEET_SECONDS = 60
 
 
 @dataclass(slots=True)
@@ -116,25 +121,35 @@ async def _collect(
     after_step: Callable[[datetime, Tally], None],
 ) -> Tally:
     tally = Tally()
-    async with (
-        httpx.AsyncClient(base_url=control, timeout=60, trust_env=False) as fleet,
-        jobs.opened(url, drivers, limits=_LIMITS) as pool,
-    ):
+    async with jobs.opened(url, drivers, limits=_LIMITS) as pool:
         now = period.start
         while now <= period.end:
             # Messages are on their way while the other meters are read; the last are waited for.
-            asked = {"now": now.isoformat(), "wait": now + _STEP > period.end}
-            answer = await fleet.post("/clock", json=asked)
-            answer.raise_for_status()
-            tally.published = answer.json()["published"]
-            await asyncio.to_thread(set_clock, url, now)
+            last = now + _STEP > period.end
+            tally.published, _ = await asyncio.gather(
+                asyncio.to_thread(_move, control, now, wait=last),
+                asyncio.to_thread(set_clock, url, now),
+            )
             tally.add(await pool.drain(now))
-            for last in taken_down:
-                if now - _STEP < last.at <= now:
-                    await on_demand.read_async(url, last.mrid, drivers, reads=last.reads)
+            for taken in taken_down:
+                if now - _STEP < taken.at <= now:
+                    await on_demand.read_async(url, taken.mrid, drivers, reads=taken.reads)
             await asyncio.to_thread(after_step, now, tally)
             now += _STEP
     return tally
+
+
+def _move(control: str, now: datetime, *, wait: bool) -> int:
+    """Move the fleet's clock; give how many messages it has published so far."""
+    asked = json.dumps({"now": now.isoformat(), "wait": wait})
+    # A connection for each: the fleet closes one that rests while a step takes its time.
+    with closing(HTTPConnection(urlsplit(control).netloc, timeout=_FLEET_SECONDS)) as fleet:
+        fleet.request("POST", "/clock", asked, {"Content-Type": "application/json"})
+        answer = fleet.getresponse()
+        said = answer.read()
+    if answer.status != HTTPStatus.OK:
+        raise FleetError(f"the fleet's clock did not move to {now}: {said.decode()}")
+    return int(json.loads(said)["published"])
 
 
 def set_clock(url: str, now: datetime) -> None:
