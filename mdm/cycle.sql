@@ -135,7 +135,7 @@ JOIN usage_point p ON p.id = n.usage_point_id
 RETURNING usage_point_id, id
 
 -- name: copy_determinants
-COPY determinant (determinant_set_id, position, name, reading_type_id, part, value, unit, starts_at,
+COPY determinant_line (determinant_set_id, position, name, reading_type_id, part, value, unit, starts_at,
     ends_at, actual, questionable, missing, estimated, edited, rounding, note) FROM STDIN
 
 -- name: copy_facts

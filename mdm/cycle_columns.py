@@ -2,61 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mdm import readings_columns
-from mdm.determinants.pages import Pages
 from mdm.determinants.registers import Span
-from schemas import binary_copy, binary_fields, binary_numeric, reading_type
+from schemas import binary_copy, binary_fields, binary_numeric
 from schemas.binary_fields import Column
 from schemas.database import Connection
 
 Blocks = tuple[NDArray[np.int64], NDArray[np.int32]]
-_COUNTS = ("actual", "questionable", "missing", "estimated", "edited")
 # The registry keeps multipliers to six decimals.
 _MULTIPLIER = 6
-
-
-def determinants(
-    connection: Connection, pages: Pages, rows: Sequence[int], sets: Sequence[int]
-) -> None:
-    """COPY the determinants of pages.
-
-    Parameters
-    ----------
-    rows, sets : of the pages, and the determinant sets that they belong to
-    """
-    chosen, ids, lines = np.array(rows, np.intp), np.array(sets, np.int64), len(pages.headings)
-    kinds = [reading_type.named(h.reading_type).id for h in pages.headings]
-    units = [
-        binary_numeric.encoded(pages.units[chosen, line], heading.rounding.places)
-        for line, heading in enumerate(pages.headings)
-    ]
-    count = len(ids)
-
-    def text(words: Iterable[str]) -> Column:
-        return Column("text", np.repeat(np.array([w.encode() for w in words], "S"), count))
-
-    columns = {
-        "determinant_set_id": Column("int8", np.tile(ids, lines)),
-        "position": Column("int2", np.repeat(np.arange(1, lines + 1), count)),
-        "name": text(h.name for h in pages.headings),
-        "reading_type_id": Column("int2", np.repeat(kinds, count)),
-        "part": text(h.part for h in pages.headings),
-        "value": Column("raw", np.concatenate(units)),
-        "unit": text(h.unit for h in pages.headings),
-        "starts_at": _moments(pages.starts_at[chosen].T.ravel()),
-        "ends_at": _moments(pages.ends_at[chosen].T.ravel()),
-        "rounding": text(str(h.rounding) for h in pages.headings),
-        "note": text(h.note for h in pages.headings),
-    }
-    for index, name in enumerate(_COUNTS):
-        columns[name] = Column("int4", pages.counts[chosen, :, index].T.ravel())
-    binary_copy.write(connection, "determinant", columns)
 
 
 def interval_inputs(

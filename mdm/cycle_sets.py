@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mdm import correction_log, cycle_columns
+from mdm import correction_log, cycle_columns, cycle_pages
 from mdm.correction_log import Change
 from mdm.cycle_gates import Hold
 from mdm.determinants.batch import Batch
@@ -279,7 +279,7 @@ def _copy_determinants(
             for position, determinant in enumerate(page, 1):
                 copy.write_row((one, position, *_determinant_row(determinant)))
     for pages, pairs in paged.items():
-        cycle_columns.determinants(connection, pages, *zip(*pairs, strict=True))
+        cycle_pages.write(connection, pages, *zip(*pairs, strict=True))
 
 
 def _copy_facts(connection: Connection, drafts: Sequence[Draft], ids: Mapping[int, int]) -> None:

@@ -92,9 +92,9 @@ def test_a_stored_figure_that_was_changed_is_named(connection: Connection) -> No
     add_whole(connection, "UP-1")
     this = june(connection)
     cycle.run(connection, this, now=NOW)
-    connection.execute("ALTER TABLE determinant DISABLE TRIGGER billing_stands")
-    connection.execute("UPDATE determinant SET value = 28.8 WHERE name = 'consumption'")
-    connection.execute("UPDATE determinant SET estimated = 3 WHERE part = 'peak'")
+    connection.execute("ALTER TABLE determinant_line DISABLE TRIGGER billing_stands")
+    connection.execute("UPDATE determinant_line SET value = 28.8 WHERE name = 'consumption'")
+    connection.execute("UPDATE determinant_line SET estimated = 3 WHERE part = 'peak'")
     found = replay.of_usage_point(connection, this, "UP-1")
     assert not found.identical
     assert str(found.differences[0]) == "consumption: value is 28.800, was 28.8"
