@@ -38,7 +38,7 @@ def write(connection: Connection, pages: Pages, rows: Sequence[int], sets: Seque
     }
     for index, name in enumerate(_COUNTS):
         counts = pages.counts[chosen, :, index]
-        columns[name] = Column("int4[]", counts, null=~counts.any(axis=1))
+        columns[name] = Column("int4[]", counts, null=(counts == 0).all(axis=1))
     binary_copy.write(connection, "determinant_page", columns)
 
 

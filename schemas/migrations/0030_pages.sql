@@ -48,18 +48,27 @@ COMMENT ON COLUMN determinant_page.units IS 'figures in units of their last deci
 COMMENT ON COLUMN determinant_page.actual IS
     'this and the next four: readings by quality that each value was made from; NULL if none';
 
+-- From each set to its lines: a plain UNION ALL of the two would be read whole by whoever joins it.
 CREATE VIEW determinant AS
-SELECT determinant_set_id, position, name, reading_type_id, part, value, unit, starts_at, ends_at,
-       actual, questionable, missing, estimated, edited, rounding, note
-FROM determinant_line
-UNION ALL
-SELECT p.determinant_set_id, h.position, h.name, h.reading_type_id, h.part,
-       p.units[h.position] * h.scale, h.unit, p.starts_at[h.position], p.ends_at[h.position],
-       coalesce(p.actual[h.position], 0), coalesce(p.questionable[h.position], 0),
-       coalesce(p.missing[h.position], 0), coalesce(p.estimated[h.position], 0),
-       coalesce(p.edited[h.position], 0), h.rounding, h.note
-FROM determinant_page p
-JOIN determinant_heading_line h ON h.heading_id = p.heading_id;
+SELECT s.id AS determinant_set_id, d.position, d.name, d.reading_type_id, d.part, d.value, d.unit,
+       d.starts_at, d.ends_at, d.actual, d.questionable, d.missing, d.estimated, d.edited,
+       d.rounding, d.note
+FROM determinant_set s
+CROSS JOIN LATERAL (
+    SELECT l.position, l.name, l.reading_type_id, l.part, l.value, l.unit, l.starts_at, l.ends_at,
+           l.actual, l.questionable, l.missing, l.estimated, l.edited, l.rounding, l.note
+    FROM determinant_line l
+    WHERE l.determinant_set_id = s.id
+    UNION ALL
+    SELECT h.position, h.name, h.reading_type_id, h.part, p.units[h.position] * h.scale, h.unit,
+           p.starts_at[h.position], p.ends_at[h.position], coalesce(p.actual[h.position], 0),
+           coalesce(p.questionable[h.position], 0), coalesce(p.missing[h.position], 0),
+           coalesce(p.estimated[h.position], 0), coalesce(p.edited[h.position], 0), h.rounding,
+           h.note
+    FROM determinant_page p
+    JOIN determinant_heading_line h ON h.heading_id = p.heading_id
+    WHERE p.determinant_set_id = s.id
+) d;
 COMMENT ON VIEW determinant IS 'a determinant a row, however it is stored';
 CREATE TRIGGER billing_stands INSTEAD OF UPDATE OR DELETE ON determinant
     FOR EACH ROW EXECUTE FUNCTION billing_stands();
