@@ -31,6 +31,7 @@ import resource
 import tempfile
 import time
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 
 from benchmarks import bill_fleet, bill_pandas, phases, scratch
@@ -130,23 +131,25 @@ def measured(url: str, points: int) -> tuple[dict[str, Any], list[tuple[str, str
 
 
 def summed(url: str) -> float:
-    """Sum the month's days beforehand; give how many a second of CPU time, on two cores."""
+    """Sum the month's days beforehand; give how many a second of CPU time, on two cores.
+
+    Week by week: a month's days stand in about as many rows as if each had been summed on its own.
+    """
     with database.connect(url) as connection:
         backend, made = connection.info.backend_pid, 0
         before = time.process_time() + phases.cpu_of(backend)
         for points in daily_group.partitions(connection, bill_fleet.GROUP):
-            made += daily_group.add(
-                connection,
-                points,
-                bill_fleet.STARTS_ON,
-                bill_fleet.ENDS_ON,
-                now=bill_fleet.NOW,
-                tariffs=bill_fleet.tariffs(),
-            ).days
-            connection.commit()
+            for week in range(7, bill_fleet.DAYS + 7, 7):
+                until = min(bill_fleet.STARTS_ON + timedelta(days=week), bill_fleet.ENDS_ON)
+                made += daily_group.add(
+                    *(connection, points, bill_fleet.STARTS_ON, until),
+                    now=bill_fleet.NOW,
+                    tariffs=bill_fleet.tariffs(),
+                ).days
+                connection.commit()
         cpu = time.process_time() + phases.cpu_of(backend) - before
     with database.connect(url, autocommit=True) as connection:
-        connection.execute("VACUUM ANALYZE interval_day")
+        connection.execute("VACUUM ANALYZE interval_days")
     return 2 * made / cpu
 
 

@@ -24,11 +24,14 @@ from schemas import binary_copy, binary_fields, statements
 from schemas.binary_fields import Column
 from schemas.database import Connection
 from schemas.period import Period, local_days
-from schemas.reading import BlockTable
 
 _SQL = statements.load("mdm", "daily.sql")
 # PostgreSQL counts microseconds from 2000-01-01, Unix from 1970-01-01.
 _EPOCH: Final = 946_684_800
+# A row's last day begins less than so many days after its first.
+_SPAN: Final = 31
+# So many rows of a channel in a period are put together when another comes.
+_ROWS: Final = 7
 # A key is a channel (31 bits), a day of the period (12) and a version (20).
 _DAY_BITS: Final = 12
 _VERSION_BITS: Final = 20
@@ -54,23 +57,24 @@ def current(
         return None
     limits = _limits(channel_ids, period)
     blocks = _newest(connection, limits, starts)
-    channel, start, version, recorded, provenance, records = _days(
-        connection, recipe, {**limits, "recipe": number}
-    )
-    keys = _keys(starts, channel, start, version)
-    order = np.argsort(keys)
+    channel, records = _stored(connection, "days", recipe, {**limits, "recipe": number})
+    keys = _keys(starts, channel, records["start"], records["version"])
+    order = np.argsort(keys, kind="stable")
     place = np.searchsorted(keys[order], blocks)
     there = place < len(keys)
     there[there] = keys[order[place[there]]] == blocks[there]
     rows = order[place[there]]
-    rows = rows[recorded[rows] <= readings_columns.microseconds(known_at)]
+    rows = rows[records["recorded"][rows] <= readings_columns.microseconds(known_at)]
     distinct, first, count = np.unique(channel[rows], return_index=True, return_counts=True)
     # Keys are sorted: a channel's days stand together, and each is there once.
     whole = count == len(starts)
     if not whole.any():
         return None
-    at = rows[first[whole, None] + np.arange(len(starts))]
-    return Days(recipe, distinct[whole], records[at], version[at], provenance[at], starts)
+    found = records[rows[first[whole, None] + np.arange(len(starts))]]
+    return Days(
+        *(recipe, distinct[whole], found["figures"]),
+        *(found["version"], found["provenance"], starts),
+    )
 
 
 def add(
@@ -91,42 +95,83 @@ def add(
     number = _recipe_id(connection, recipe)
     connection.execute(_SQL["lock"], {"recipe": number})
     starts, limits = _starts(recipe, period), _limits(channel_ids, period)
+    limits["recipe"] = number
     newest = _newest(connection, limits, starts)
-    channel, start, version, *_ = _days(connection, recipe, {**limits, "recipe": number})
-    lacking = np.setdiff1d(newest, _keys(starts, channel, start, version))
+    channel, records = _stored(connection, "days", recipe, limits)
+    known = _keys(starts, channel, records["start"], records["version"])
+    lacking = np.setdiff1d(newest, known)
     if not len(lacking):
         return 0
     wanted = _parted(lacking, starts)
     found = readings.named(connection, *wanted)
-    rows, records = days.summed(recipe, calendar, found, period)
+    rows, figures = days.summed(recipe, calendar, found, period)
     if len(rows):
-        recorded = _recorded(connection, wanted, period)
-        _write(connection, number, readings_columns.taken(found, rows), recorded[rows], records)
+        made = np.zeros(len(rows), _record(recipe))
+        made["start"], made["version"] = found.starts_at[rows], found.version[rows]
+        made["recorded"] = _recorded(connection, wanted, period)[rows]
+        made["provenance"], made["figures"] = found.provenance_id[rows], figures
+        channel = found.channel_id[rows]
+        _write(connection, recipe, limits, channel=channel, records=made, starts=starts)
     return len(rows)
 
 
 def _write(
     connection: Connection,
-    recipe: int | None,
-    table: BlockTable,
-    recorded: NDArray[np.int64],
+    recipe: Recipe,
+    limits: dict[str, object],
+    *,
+    channel: NDArray[np.int32],
     records: NDArray[Any],
+    starts: NDArray[np.int64],
 ) -> None:
-    rows = len(table)
-    total = records["counts"].sum(axis=1)
+    """COPY days, a row a channel; where there are many rows of a channel, all become one."""
+    parameters = {**limits, "channels": np.unique(channel).tolist(), "rows": _ROWS}
+    scattered = [row[0] for row in connection.execute(_SQL["scattered"], parameters)]
+    if scattered:
+        before = _stored(connection, "take", recipe, {**parameters, "channels": scattered})
+        channel = np.concatenate([channel, before[0]])
+        records = np.concatenate([records, before[1]])
+    span = np.searchsorted(starts, records["start"]) // _SPAN
+    order = np.lexsort((records["version"], records["start"], span, channel))
+    channel, records, span = channel[order], records[order], span[order]
+    begins = np.flatnonzero(
+        np.concatenate([[True], (channel[1:] != channel[:-1]) | (span[1:] != span[:-1])])
+    )
+    length = np.diff(np.append(begins, len(channel)))
+    # Rows of one length are one table.
+    for size in np.unique(length).tolist():
+        at = begins[length == size, None] + np.arange(size)
+        columns = _columns(limits["recipe"], channel[at[:, 0]], records[at])
+        binary_copy.write(connection, "interval_days", columns)
+
+
+def _columns(
+    recipe: object, channel: NDArray[np.int32], records: NDArray[Any]
+) -> dict[str, Column]:
+    """Give the columns of rows of days, shape (rows, days)."""
+    rows, size = records.shape
+    second, figures = readings_columns.SECOND, records["figures"]
+    counts = figures["counts"].sum(axis=2)
+    whole = np.ascontiguousarray(records).view(f"V{size * records.dtype.itemsize}")
     columns = {
         "recipe_id": binary_fields.constant("int4", recipe, rows),
-        "channel_id": Column("int4", table.channel_id),
-        "starts_at": Column("timestamptz", table.starts_at * readings_columns.SECOND),
-        "version": Column("int4", table.version),
-        "recorded_at": Column("timestamptz", recorded),
-        "provenance_id": Column("int8", table.provenance_id),
-        "total": Column("int8", records["sums"].sum(axis=1)),
-        "figures": Column("raw", records.view(f"V{records.dtype.itemsize}")),
+        "channel_id": Column("int4", channel),
+        "starts_at": Column("timestamptz", records["start"][:, 0] * second),
+        "days": binary_fields.constant("int2", size, rows),
+        "day": Column("timestamptz[]", records["start"] * second),
+        "version": Column("int4[]", records["version"]),
+        "total": Column("int8[]", figures["sums"].sum(axis=2)),
+        "figures": Column("raw", whole[:, 0]),
     }
     for index, name in enumerate(("actual", "questionable", "missing", "estimated", "edited")):
-        columns[name] = Column("int2", total[:, index])
-    binary_copy.write(connection, "interval_day", columns)
+        columns[name] = Column("int2[]", counts[..., index])
+    return columns
+
+
+def _record(recipe: Recipe) -> np.dtype[Any]:
+    """A day as it is stored: which version of which day, since when, and its figures."""
+    head = [("start", "<i8"), ("recorded", "<i8"), ("provenance", "<i8"), ("version", "<i4")]
+    return np.dtype([*head, ("figures", recipe.dtype)])
 
 
 def _recipe_id(connection: Connection, recipe: Recipe) -> int | None:
@@ -159,15 +204,13 @@ def _newest(
     return keys[last]
 
 
-def _days(
-    connection: Connection, recipe: Recipe, limits: dict[str, object]
-) -> tuple[NDArray[Any], ...]:
-    """Read days: channel, start [s], version, recorded at [µs], provenance, record."""
-    channel, start, version, recorded, provenance, records = _packed(
-        connection, "days", limits, (">i4", ">i8", ">i4", ">i8", ">i8", recipe.dtype)
-    )
-    micro = readings_columns.SECOND
-    return channel, start // micro + _EPOCH, version, recorded + _EPOCH * micro, provenance, records
+def _stored(
+    connection: Connection, statement: str, recipe: Recipe, limits: dict[str, object]
+) -> tuple[NDArray[np.int32], NDArray[Any]]:
+    """Read the days of rows: the channel of each, and its record."""
+    types = (">i4", ">i2", _record(recipe))
+    channel, length, records = _packed(connection, statement, limits, types)
+    return np.repeat(channel, length), records
 
 
 def _packed(

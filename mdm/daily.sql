@@ -19,12 +19,32 @@ FROM interval_block
 WHERE channel_id = ANY((SELECT %(channels)s)::integer[]) AND starts_at >= %(start)s AND starts_at < %(end)s
 
 -- name: days
-SELECT string_agg(int4send(channel_id), ''), string_agg(timestamptz_send(starts_at), ''),
-       string_agg(int4send(version), ''), string_agg(timestamptz_send(recorded_at), ''),
-       string_agg(int8send(provenance_id), ''), string_agg(figures, '')
-FROM interval_day
+-- A row begins with its first day; the last begins less than 31 days later.
+SELECT string_agg(int4send(channel_id), ''), string_agg(int2send(days), ''),
+       string_agg(figures, '')
+FROM interval_days
 WHERE recipe_id = %(recipe)s AND channel_id = ANY((SELECT %(channels)s)::integer[])
+  AND starts_at > %(start)s::timestamptz - interval '31 days' AND starts_at < %(end)s
+
+-- name: scattered
+-- Channels whose days of a period stand in several rows.
+SELECT channel_id
+FROM interval_days
+WHERE recipe_id = %(recipe)s AND channel_id = ANY(%(channels)s)
   AND starts_at >= %(start)s AND starts_at < %(end)s
+GROUP BY channel_id
+HAVING count(*) >= %(rows)s
+
+-- name: take
+WITH taken AS (
+    DELETE FROM interval_days
+    WHERE recipe_id = %(recipe)s AND channel_id = ANY(%(channels)s)
+      AND starts_at >= %(start)s AND starts_at < %(end)s
+    RETURNING channel_id, days, figures
+)
+SELECT string_agg(int4send(channel_id), ''), string_agg(int2send(days), ''),
+       string_agg(figures, '')
+FROM taken
 
 -- name: recorded
 SELECT b.channel_id, b.starts_at, b.version, b.recorded_at

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ from mdm.determinants.supply import Supply
 from mdm.tariff import Tariffs, collected
 from schemas import database, statements
 from schemas.database import Connection
+from schemas.period import Period
 from schemas.reading import BlockTable
 from tests.mdm import billing, record
 from tests.mdm.billing import NOW, PERIOD, SLOTS, june, later
@@ -183,6 +185,48 @@ def test_what_days_cannot_stand_for_goes_by_intervals(connection: Connection) ->
     assert exchanged.interval not in cycle_intervals.plain(found)[900]
     wide = replace(one, rolling_seconds=(7 * 3600,))
     assert days.recipe(wide, calendar, billing.KUWAIT, 900) is None
+
+
+def test_days_that_come_one_by_one_are_put_together(connection: Connection) -> None:
+    """A month of days, summed on each day, stands in a few rows; a new version in another."""
+    period = Period(PERIOD.start, PERIOD.start + timedelta(days=30))
+    point = billing.add_point(connection, "UP-1")
+    values = list(range(96 * 30))
+    billing.record_intervals(connection, point.interval, values, period=period)
+    points, first = usage_points.usage_points(connection), billing.STARTS_ON
+    for day in range(1, 31):
+        done = daily_group.add(
+            *(connection, points, first, first + timedelta(days=day)),
+            now=later(24 * 30),
+            tariffs=plain(),
+        )
+        assert done.days == 1
+    (rows,) = connection.execute("SELECT count(*) FROM interval_days").fetchone() or (0,)
+    assert rows < 9
+    billing.record_intervals(
+        connection, point.interval, [v + (v == 5) for v in values], period=period, at=later(1)
+    )
+    end = first + timedelta(days=30)
+    assert (
+        daily_group.add(connection, points, first, end, now=later(999), tariffs=plain()).days == 1
+    )
+    seen = "SELECT count(*), sum(total), sum(total) FILTER (WHERE version = 2) FROM interval_day"
+    before, changed = sum(values), sum(values[:96]) + 1
+    assert connection.execute(seen).fetchone() == (31, before + changed, changed)
+    ((one,),) = plain().by_key.values()
+    calendar = calendar_file.named("kuwait")
+    for known_at, total in ((later(0), before), (later(2), before + 1)):
+        batch = cycle_inputs.gathered(connection, one, calendar, points, period, known_at=known_at)
+        (result,) = batches.results(batch).values()
+        assert result.determinants[0].value == Decimal(total).scaleb(-3).quantize(
+            Decimal("0.1"), "ROUND_HALF_UP"
+        )
+    assert [len(each.channel_id) for each in batch.days] == [1]
+    # Of a stretch that begins within the month, the month's rows have its days, too.
+    late = Period(period.start + timedelta(days=3), period.end)
+    part = cycle_inputs.gathered(connection, one, calendar, points, late, known_at=later(2))
+    assert [each.records.shape for each in part.days] == [(1, 27)]
+    assert [int(each.records["sums"].sum()) for each in part.days] == [sum(values[3 * 96 :])]
 
 
 @pytest.mark.storage
