@@ -30,6 +30,8 @@ WITH unsettled AS (
         ) w
     ) said
     WHERE s.state = ANY(%(states)s)
+      AND (NOT %(states)s::text[] <@ '{waiting,held,rejected}'
+           OR s.id = ANY(ARRAY(SELECT u.determinant_set_id FROM determinant_unsettled u)))
       AND (%(billing_group)s::text IS NULL OR c.billing_group = %(billing_group)s)
       AND (%(starts_on)s::date IS NULL OR c.starts_on = %(starts_on)s)
       AND (%(usage_point)s::text IS NULL OR p.mrid = %(usage_point)s)
@@ -51,6 +53,7 @@ FROM (
     JOIN billing_cycle c ON c.id = s.cycle_id
     JOIN determinant_hold h ON h.determinant_set_id = s.id
     WHERE s.state IN ('held', 'rejected')
+      AND s.id = ANY(ARRAY(SELECT u.determinant_set_id FROM determinant_unsettled u))
       AND (%(billing_group)s::text IS NULL OR c.billing_group = %(billing_group)s)
     UNION ALL
     SELECT CASE WHEN x.at IS NULL THEN 'refused' ELSE 'rejected' END,
@@ -63,6 +66,7 @@ FROM (
         ORDER BY i.acknowledged_at DESC LIMIT 1
     ) x ON true
     WHERE s.state = 'rejected'
+      AND s.id = ANY(ARRAY(SELECT u.determinant_set_id FROM determinant_unsettled u))
       AND (%(billing_group)s::text IS NULL OR c.billing_group = %(billing_group)s)
 ) w
 GROUP BY w.gate

@@ -14,7 +14,14 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from mdm import billing_facts, billing_registers, cycle_intervals, readings, usage_points
+from mdm import (
+    billing_facts,
+    billing_registers,
+    cycle_blocks,
+    cycle_intervals,
+    readings,
+    usage_points,
+)
 from mdm.calendar import Calendar
 from mdm.determinants import parts, resets
 from mdm.determinants.batch import Batch
@@ -79,7 +86,7 @@ def gathered(
         usage_points=ids,
         channels=channels,
         spans=spans,
-        blocks=readings.current(connection, [], period),
+        blocks=cycle_blocks.NOTHING,
         further=further,
         dials=dials,
         facts=_facts(connection, tariff, points, Clock(calendar, zone, period), known_at),

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from mdm import readings, readings_columns
+from mdm import cycle_blocks, readings, readings_columns
 from mdm.calendar import Calendar
 from mdm.determinants import days
 from mdm.determinants.days import Days, Recipe
@@ -30,6 +30,9 @@ _SQL = statements.load("mdm", "daily.sql")
 _EPOCH: Final = 946_684_800
 # A row's last day begins less than so many days after its first.
 _SPAN: Final = 31
+# A row as it is copied out: two fields, a channel of four octets, and a record a day.
+_CHANNEL: Final = slice(6, 10)
+_FIGURES: Final = slice(14, None)
 # So many rows of a channel in a period are put together when another comes.
 _ROWS: Final = 7
 # A key is a channel (31 bits), a day of the period (12) and a version (20).
@@ -56,7 +59,7 @@ def current(
     if number is None or not channel_ids:
         return None
     limits = _limits(channel_ids, period)
-    blocks = _newest(connection, limits, starts)
+    blocks = _newest(connection, channel_ids, limits, starts)
     channel, records = _stored(connection, "days", recipe, {**limits, "recipe": number})
     keys = _keys(starts, channel, records["start"], records["version"])
     order = np.argsort(keys, kind="stable")
@@ -96,7 +99,7 @@ def add(
     connection.execute(_SQL["lock"], {"recipe": number})
     starts, limits = _starts(recipe, period), _limits(channel_ids, period)
     limits["recipe"] = number
-    newest = _newest(connection, limits, starts)
+    newest = _newest(connection, channel_ids, limits, starts)
     channel, records = _stored(connection, "days", recipe, limits)
     known = _keys(starts, channel, records["start"], records["version"])
     lacking = np.setdiff1d(newest, known)
@@ -193,11 +196,20 @@ def _limits(channel_ids: Sequence[int], period: Period) -> dict[str, object]:
 
 
 def _newest(
-    connection: Connection, limits: dict[str, object], starts: NDArray[np.int64]
+    connection: Connection,
+    channel_ids: Sequence[int],
+    limits: dict[str, object],
+    starts: NDArray[np.int64],
 ) -> NDArray[np.int64]:
     """Give the keys of the newest versions of blocks that begin where a day begins, ascending."""
-    channel, start, version = _packed(connection, "versions", limits, (">i4", ">i8", ">i4"))
-    keys = np.sort(_keys(starts, channel, start // readings_columns.SECOND + _EPOCH, version))
+    channels = np.unique(np.array(channel_ids, np.int64))
+    statement, together = "versions", cycle_blocks.dense(channels)
+    if together:
+        limits = {**limits, "first": int(channels[0]), "last": int(channels[-1])}
+        statement = "versions_of_range"
+    channel, start, version = _packed(connection, statement, limits, (">i4", ">i8", ">i4"))
+    keys = _keys(starts, channel, start // readings_columns.SECOND + _EPOCH, version)
+    keys = np.sort(keys[np.isin(channel, channels)] if together else keys)
     keys = keys[keys >= 0]
     last = np.ones(len(keys), np.bool_)
     last[:-1] = keys[1:] >> _VERSION_BITS != keys[:-1] >> _VERSION_BITS
@@ -208,9 +220,12 @@ def _stored(
     connection: Connection, statement: str, recipe: Recipe, limits: dict[str, object]
 ) -> tuple[NDArray[np.int32], NDArray[Any]]:
     """Read the days of rows: the channel of each, and its record."""
-    types = (">i4", ">i2", _record(recipe))
-    channel, length, records = _packed(connection, statement, limits, types)
-    return np.repeat(channel, length), records
+    rows = binary_copy.rows(connection, _SQL[statement], limits)
+    dtype = _record(recipe)
+    channel = np.frombuffer(b"".join([row[_CHANNEL] for row in rows]), ">i4").astype(np.int32)
+    size = np.fromiter(map(len, rows), np.int64, len(rows)) - _FIGURES.start
+    records = np.frombuffer(b"".join([row[_FIGURES] for row in rows]), dtype)
+    return np.repeat(channel, size // dtype.itemsize), records
 
 
 def _packed(

@@ -18,10 +18,17 @@ SELECT string_agg(int4send(channel_id), ''), string_agg(timestamptz_send(starts_
 FROM interval_block
 WHERE channel_id = ANY((SELECT %(channels)s)::integer[]) AND starts_at >= %(start)s AND starts_at < %(end)s
 
+-- name: versions_of_range
+-- Of channels that stand together.
+SELECT string_agg(int4send(channel_id), ''), string_agg(timestamptz_send(starts_at), ''),
+       string_agg(int4send(version), '')
+FROM interval_block
+WHERE channel_id BETWEEN (SELECT %(first)s::integer) AND (SELECT %(last)s::integer)
+  AND starts_at >= %(start)s AND starts_at < %(end)s
+
 -- name: days
 -- A row begins with its first day; the last begins less than 31 days later.
-SELECT string_agg(int4send(channel_id), ''), string_agg(int2send(days), ''),
-       string_agg(figures, '')
+SELECT channel_id, figures
 FROM interval_days
 WHERE recipe_id = %(recipe)s AND channel_id = ANY((SELECT %(channels)s)::integer[])
   AND starts_at > %(start)s::timestamptz - interval '31 days' AND starts_at < %(end)s
@@ -40,11 +47,9 @@ WITH taken AS (
     DELETE FROM interval_days
     WHERE recipe_id = %(recipe)s AND channel_id = ANY(%(channels)s)
       AND starts_at >= %(start)s AND starts_at < %(end)s
-    RETURNING channel_id, days, figures
+    RETURNING channel_id, figures
 )
-SELECT string_agg(int4send(channel_id), ''), string_agg(int2send(days), ''),
-       string_agg(figures, '')
-FROM taken
+SELECT channel_id, figures FROM taken
 
 -- name: recorded
 SELECT b.channel_id, b.starts_at, b.version, b.recorded_at

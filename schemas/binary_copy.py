@@ -46,12 +46,30 @@ def read(
     query : a SELECT with ``%(name)s`` placeholders
     types : of its columns
     """
+    return binary_rows.decode(_sent(connection, query, parameters), types)
+
+
+def rows(
+    connection: psycopg.Connection[TupleRow], query: str, parameters: Mapping[str, object]
+) -> list[Message]:
+    """COPY a query's rows out as they are sent: the number of fields, each with its length.
+
+    Parameters
+    ----------
+    query : a SELECT with ``%(name)s`` placeholders
+    """
+    return binary_rows.rows(_sent(connection, query, parameters))
+
+
+def _sent(
+    connection: psycopg.Connection[TupleRow], query: str, parameters: Mapping[str, object]
+) -> list[Message]:
     statement = f"COPY ({query}) TO STDOUT (FORMAT BINARY)"
     with (
         connection.cursor() as cursor,
         cursor.copy(statement.encode(), parameters) as copy,
     ):
-        return binary_rows.decode(messages(copy, connection.pgconn), types)
+        return list(messages(copy, connection.pgconn))
 
 
 def messages(copy: psycopg.Copy, line: psycopg.pq.abc.PGconn) -> Iterator[Message]:

@@ -95,6 +95,24 @@ def test_bulk_decisions_and_undo(connection: Connection, town: Cycle) -> None:
     assert town.starts_on == date(2026, 6, 1)
 
 
+def test_what_is_unsettled_is_listed_and_nothing_else(connection: Connection, town: Cycle) -> None:
+    def listed() -> list[str]:
+        rows = connection.execute(
+            "SELECT s.state FROM determinant_unsettled u"
+            " JOIN determinant_set s ON s.id = u.determinant_set_id ORDER BY 1"
+        )
+        return [row[0] for row in rows]
+
+    assert listed() == ["held", "held", "held"]
+    one = by_name(connection)["UP-one"]
+    cycle_holds.release(connection, [one.id], person="Amal", reason="seen", now=later(1))
+    assert listed() == ["held", "held"]
+    cycle_holds.undo(connection, [one.id], person="Amal", reason="not yet", now=later(2))
+    assert listed() == ["held", "held", "held"]
+    cycle_holds.reject(connection, [one.id], person="Amal", reason="wrong", now=later(3))
+    assert listed() == ["held", "held", "rejected"]
+
+
 def test_all_or_nothing(connection: Connection, town: Cycle) -> None:
     held = [item.id for item in by_name(connection).values()]
     (ready,) = connection.execute("SELECT id FROM determinant_set WHERE state = 'ready'")
