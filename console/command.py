@@ -27,6 +27,7 @@ from console import (
     listen_command,
     probe_command,
     quarantine_commands,
+    reads_command,
     registers_command,
     registry_import,
     schedule_commands,
@@ -160,6 +161,7 @@ registry_import.app.command("temperature")(beside_commands.import_temperature)
 vee_commands.app.command("profiles")(beside_commands.make_profiles)
 vee_commands.app.command("backtest")(backtest_command.backtest_rules)
 vee_commands.app.command("registers")(registers_command.estimate)
+vee_commands.app.command("reads")(reads_command.check)
 vee_commands.app.command("scorecard")(scorecard_command.score)
 app.add_typer(vee_commands.app, name="vee")
 app.add_typer(worklist_commands.app, name="worklist")

@@ -21,6 +21,7 @@ from mdm.intake import Work
 from mdm.intake_channels import Channels
 from mdm.readings_stretch import Stretches
 from validation.condition import Condition
+from validation.reads import ReadSteps
 from validation.ruleset import EstimatorUse, RuleSet
 from validation.views import DayMatrix, SpanTotals
 
@@ -62,7 +63,7 @@ def able(rule_sets: Sequence[RuleSet]) -> bool:
 
 def _able(rule_set: RuleSet) -> bool:
     for use in rule_set.rules:
-        local = use.rule.view in (DayMatrix, SpanTotals) or use.rule.name in _KNOWN
+        local = use.rule.view in (DayMatrix, SpanTotals, ReadSteps) or use.rule.name in _KNOWN
         if not local or not _known(use.when):
             return False
     return not rule_set.check_estimates

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mdm import readings, register_intervals
+from mdm import readings, register_checks, register_intervals
 from mdm.readings import RegisterTable
 from mdm.register_intervals import Wanted
 from schemas import quality, statements
@@ -114,7 +114,11 @@ def complete(
     beside = register_intervals.beside(
         connection, wanted, table.good, look_back=_LOOK_BACK_DAYS * _DAY, until=period.end
     )
-    return _recorded(connection, registers, wanted, _estimates(table.good, wanted, beside), now)
+    done = _recorded(connection, registers, wanted, _estimates(table.good, wanted, beside), now)
+    if done.versions:
+        # Estimates are validated as what meters give is.
+        register_checks.run(connection, usage_point_ids, now=now)
+    return done
 
 
 class _Register(NamedTuple):

@@ -166,10 +166,13 @@ def _share(connection: Connection, share: Share, how: _How) -> Report:
     news = news if share.news is None else np.concatenate([share.news, news], axis=1)
     share = replace(share, news=news)
     part = intake_cube.intake(connection, share, over_people=how.over_people)
+    mine = None if part is None else part.channels
+    opened, closed = vee_registers.checked(connection, news, mine, how.now, how.rule_sets)
+    read = Report(registers=made, opened=opened, closed=closed)
     if part is None:
-        return Report(registers=made)
+        return read
     found, lack = _outcomes(connection, share, part, how)
-    runs, done = Report(registers=made), list[BlockTable]()
+    runs, done = read, list[BlockTable]()
     for each in found:
         done.append(blocks(each.part, each.outcome))
         runs += _record(connection, each, done[-1], how, joined=share.light is not None)

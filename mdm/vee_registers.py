@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mdm import intake_channels, readings, readings_columns
+from mdm import intake_channels, readings, readings_columns, register_checks
 from mdm.intake import Work
+from mdm.intake_channels import Channels
 from mdm.intake_registers import Dials
 from mdm.readings import RegisterTable
 from schemas.database import Connection
 from schemas.period import local_day
+from validation.ruleset import RuleSet
 
 
 def record(
@@ -43,6 +46,33 @@ def record(
         connection, table, provenance_id=provenance, recorded_at=now, known=True
     )
     return made, news
+
+
+def checked(
+    connection: Connection,
+    news: NDArray[np.int64],
+    channels: Channels | None,
+    now: datetime,
+    rule_sets: Sequence[RuleSet],
+) -> tuple[int, int]:
+    """Check the registers of usage points for which reads came and that have no intervals.
+
+    Parameters
+    ----------
+    news : usage points and moments of the reads, shape (2, k)
+    channels : of intervals, which are checked where their intervals are
+
+    Returns
+    -------
+    findings opened and closed
+    """
+    points = readings_columns.distinct(news[0])
+    if channels is not None:
+        points = points[~np.isin(points, channels.usage_point)]
+    if not len(points):
+        return 0, 0
+    done = register_checks.run(connection, points.tolist(), now=now, rule_sets=rule_sets)
+    return done.opened, done.closed
 
 
 def _table(connection: Connection, work: Work, dials: Dials) -> RegisterTable:

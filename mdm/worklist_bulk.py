@@ -61,6 +61,8 @@ def estimates(
 
 
 def _estimated(connection: Connection, seen: Look) -> Plan:
+    if not seen.estimates:
+        raise WorklistError("a read is estimated by `miqyas vee registers`, not from the worklist")
     values = {one.at: one.value for one in seen.estimates if one.value is not None}
     if len(values) < len(seen.estimates):
         raise WorklistError("no estimator can fill all of it; see `miqyas worklist show`")

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mdm import intake, intake_cube, readings_columns, vee, vee_weeks, worklist
+from mdm import intake, intake_cube, readings_columns, vee, vee_weeks, worklist, worklist_reads
 from mdm.intake_cube import Intake
 from mdm.intake_layout import Weeks
 from mdm.worklist import Item
@@ -47,7 +47,7 @@ class Look:
 
     Attributes
     ----------
-    moments : start of each slot of the day
+    moments : start of each slot of the day; of a register the reads around the finding
     marked : whether each slot is the finding's
     raw : what was read, after the multiplier
     recorded, codes : what the record has
@@ -87,6 +87,8 @@ def look(
     if not found:
         raise WorklistError(f"there is no finding {number}; see `miqyas worklist list`")
     item = found[0]
+    if not item.interval_seconds:
+        return _of_register(connection, item)
     part, row = _cube(connection, item, now, weeks or vee_weeks.shipped())
     day = int(part.layout.day_of(np.array([int(item.day.timestamp())]))[0])
     length = int(part.layout.days.length[day])
@@ -104,6 +106,24 @@ def look(
         after=_recorded(part, row, day + 1),
         like_days=_like_days(part, row, day),
         estimates=_estimates(part, row, item, rule_sets),
+    )
+
+
+def _of_register(connection: Connection, item: Item) -> Look:
+    """Show the reads around a finding about a register; nothing is proposed."""
+    moments, values, codes = zip(*worklist_reads.around(connection, item), strict=True)
+    marked = [item.starts_at < readings_columns.moment(s) <= item.ends_at for s in moments]
+    return Look(
+        item=item,
+        moments=tuple(readings_columns.moment(second) for second in moments),
+        marked=tuple(marked),
+        raw=values,
+        recorded=values,
+        codes=codes,
+        before=(),
+        after=(),
+        like_days=(),
+        estimates=(),
     )
 
 

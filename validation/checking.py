@@ -15,6 +15,7 @@ from validation.dials import DialSteps
 from validation.failures import Failures
 from validation.finding import Action, Severity
 from validation.matrix import Cube
+from validation.reads import ReadSteps
 from validation.ruleset import RuleSet, RuleUse
 from validation.views import (
     Changed,
@@ -52,8 +53,9 @@ def check(cube: Cube, views: Views, rule_set: RuleSet) -> Checked:
     A day that fails a rule of severity ``terminate`` is left alone: no other rule looks at it,
     nothing in it is estimated, and its values are suspect.
     """
-    ending = [use for use in rule_set.rules if use.response.severity is Severity.TERMINATE]
-    others = [use for use in rule_set.rules if use.response.severity is not Severity.TERMINATE]
+    uses = [use for use in rule_set.rules if use.rule.view is not ReadSteps]
+    ending = [use for use in uses if use.response.severity is Severity.TERMINATE]
+    others = [use for use in uses if use.response.severity is not Severity.TERMINATE]
     found = [_failures(use, cube, views, rule_set, cube.target) for use in ending]
     ended = _touched(found, cube) & cube.target
     live = cube.target & ~ended

@@ -26,6 +26,7 @@ STATEMENT_FILES = [
     "billed_days.sql",
     "editing.sql",
     "explain.sql",
+    "register_checks.sql",
 ]
 NOW = datetime(2026, 7, 1, 6, tzinfo=UTC)
 
