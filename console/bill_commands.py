@@ -69,11 +69,11 @@ def run(
     with store.connection() as connection, show.out.status("computing…") as status:
         now = store.now(connection)
         opened = cycle.opened(connection, group, first.date(), until.date(), now=now)
-        done, parts = cycle.Run(), cycle.partitions(connection, opened)
-        number = sum(map(len, parts))
-        for points in parts:
-            done += cycle.run_partition(connection, opened, points, now=now)
+
+        def tell(done: cycle.Run, number: int) -> None:
             status.update(f"{done.usage_points:,} of {number:,} usage points computed…")
+
+        done = cycle.run(connection, opened, now=now, tell=tell)
         show.done(
             f"{opened}: {done.usage_points:,} usage points, {done.written:,} written, "
             f"{done.unchanged:,} unchanged, {done.corrected:,} corrected after billing"

@@ -24,8 +24,11 @@ WHERE peak_of = %(peak_of)s AND question = %(question)s AND starts_at = %(starts
 SELECT current_setting('transaction_read_only') = 'off'
 
 -- name: keep_peak
+-- Nobody waits for another's row: two who keep several in another order would wait in a circle.
 INSERT INTO billing_peak (peak_of, question, starts_at, ends_at, known_at, moments)
-VALUES (%(peak_of)s, %(question)s, %(starts_at)s, %(ends_at)s, %(known_at)s, %(moments)s)
+SELECT %(peak_of)s, %(question)s, %(starts_at)s, %(ends_at)s, %(known_at)s, %(moments)s
+WHERE pg_try_advisory_xact_lock(hashtext('billing_peak'),
+                                hashtext(concat_ws('/', %(peak_of)s::text, %(question)s::text)))
 ON CONFLICT DO NOTHING
 
 -- name: history

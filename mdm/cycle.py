@@ -7,7 +7,7 @@ version; what changed after it was billed raises a correction beside the billed 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -211,13 +211,18 @@ def run(
     now: datetime,
     tariffs: Tariffs | None = None,
     partition: int = _PARTITION,
+    tell: Callable[[Run, int], None] = lambda _done, _all: None,
 ) -> Run:
     """Compute a cycle's determinant sets from the final record as it is now.
+
+    All of it is in the caller's transaction, so all usage points are locked before the first is
+    computed: whoever else computes some of them waits for it, and never in a circle.
 
     Parameters
     ----------
     tariffs : those that come with the program unless given
     partition : usage points computed at once; memory grows with it, results do not change
+    tell : told of progress: what was done, and of how many usage points
 
     Raises
     ------
@@ -225,9 +230,11 @@ def run(
         if the cycle's period is not over.
     """
     parts = partitions(connection, cycle, partition)
-    total = Run()
+    total, number = Run(), sum(map(len, parts))
+    _lock(connection, cycle, [point.id for points in parts for point in points])
     for points in parts:
         total += run_partition(connection, cycle, points, now=now, tariffs=tariffs)
+        tell(total, number)
     return total
 
 
@@ -258,8 +265,7 @@ def run_partition(
     for zone in {point.time_zone for point in points}:
         _refuse_unfinished(cycle, ZoneInfo(zone), now)
     ids = [point.id for point in points]
-    connection.execute(_SQL["lock"], {"cycle": cycle.id})
-    connection.execute(_SQL["lock_usage_points"], {"usage_points": binary_copy.array(ids)})
+    _lock(connection, cycle, ids)
     terms = billing_terms.terms(connection, ids, cycle.ends_on)
     days = cycle.starts_on, cycle.ends_on
     groups, problems = grouped(points, days, tariffs or tariff_file.standing(), terms)
@@ -282,6 +288,12 @@ def run_partition(
                 held_back += [row[0] for row in connection.execute(_SQL["waiting"], key)]
     counts = {str(name): count for name, count in outcomes.items()}
     return Run(len(points), problems=tuple(problems), held_back=tuple(held_back), **counts)
+
+
+def _lock(connection: Connection, cycle: Cycle, ids: Sequence[int]) -> None:
+    """Keep usage points for ourselves; the order of locks is: cycle, usage points, the rest."""
+    connection.execute(_SQL["lock"], {"cycle": cycle.id})
+    connection.execute(_SQL["lock_usage_points"], {"usage_points": binary_copy.array(ids)})
 
 
 def release(

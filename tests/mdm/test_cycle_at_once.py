@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures import TimeoutError as Late
@@ -12,6 +13,7 @@ import pytest
 
 from mdm import cycle, delivery
 from schemas import database
+from schemas.database import Connection
 from tests.mdm.billing import NOW, add_whole, june, later
 
 _TOWN = 12
@@ -76,6 +78,47 @@ def test_the_same_usage_points_in_any_order_are_written_once(
     written, unchanged = zip(*(answer.result(60) for answer in answers), strict=True)
     assert sorted(written) == [0, 0, 0, _TOWN]
     assert sum(unchanged) == 3 * _TOWN
+    assert [row[1:] for row in sets(town)] == [(1, 1)] * _TOWN
+
+
+def whole(url: str, size: int) -> tuple[int, int]:
+    """Compute the whole cycle in one transaction, so many usage points at once."""
+    with database.connect(url) as connection:
+        (one,) = cycle.cycles(connection)
+        run = cycle.run(connection, one, now=later(2), partition=size)
+    return run.written, run.unchanged
+
+
+def waiting(connection: Connection, number: int) -> None:
+    """Wait until so many others wait for a lock."""
+    for _ in range(400):
+        (row,) = connection.execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
+        if row[0] >= number:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"fewer than {number} wait for a lock")
+
+
+def test_a_run_over_all_and_one_over_a_part_never_wait_in_a_circle(
+    town: str, workers: ProcessPoolExecutor
+) -> None:
+    with (
+        database.connect(town, autocommit=True) as connection,
+        database.connect(town, autocommit=True) as watching,
+    ):
+        with connection.transaction():
+            # Whoever brings a tariff waits here: the first with the first half of the town in its
+            # hands and the second to come, the other with the second half.
+            connection.execute("SELECT pg_advisory_xact_lock(hashtext('billing_definition'), 0)")
+            all_of_it = workers.submit(whole, town, _TOWN // 2)
+            waiting(watching, 1)
+            half = workers.submit(computed, town, _TOWN // 2, _TOWN, 1)
+            waiting(watching, 2)
+        assert all_of_it.result(60) == (_TOWN, 0)
+        assert half.result(60) == (0, _TOWN // 2)
     assert [row[1:] for row in sets(town)] == [(1, 1)] * _TOWN
 
 
