@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from console import show, store
-from mdm import vee, virtual
+from mdm import daily_due, vee, virtual
 from mdm.vee import Report
 from schemas import database
+from schemas.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Validate, estimate and record what has arrived.")
 
@@ -24,7 +25,8 @@ def run(
 ) -> None:
     """Take in what has arrived, validate the days it touches and record what changed.
 
-    Days of virtual channels that this touches are computed then.
+    Days of virtual channels that this touches are computed then, and days are summed for billing
+    (unless MIQYAS_SUM_DAYS is false).
 
     Example: miqyas vee run --follow 60
     """
@@ -33,6 +35,7 @@ def run(
             done, computed = _everything(url), virtual_days(url)
             show.done(told(done) if done.taken else "Nothing new has arrived.")
             _tell_virtual(computed)
+            _tell_summed(sum_days(url))
             return
         with show.until_stopped("Validating what arrives."):
             while True:
@@ -40,6 +43,7 @@ def run(
                 if done.taken:
                     show.done(told(done))
                 _tell_virtual(virtual_days(url))
+                _tell_summed(sum_days(url))
                 time.sleep(follow)
 
 
@@ -66,6 +70,25 @@ def virtual_days(url: str) -> virtual.Report:
             part = virtual.run(connection, now=store.now(connection))
         done += part
     return done
+
+
+def sum_days(url: str) -> int:
+    """Sum days that got a new version, for billing; give how many. None if settings say so."""
+    days, wanted = 0, Settings().sum_days
+    while True:
+        with database.connect(url) as connection:
+            if not wanted:
+                daily_due.forget(connection)
+                return 0
+            part = daily_due.step(connection, now=store.now(connection))
+        if not part.taken:
+            return days
+        days += part.days
+
+
+def _tell_summed(days: int) -> None:
+    if days:
+        show.done(f"{show.count(days, 'day')} summed for billing")
 
 
 def _tell_virtual(done: virtual.Report) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Final
+from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from mdm import calendar_file, cycle, daily, tariff_file, usage_points
-from mdm.calendar import CalendarError
+from mdm.calendar import Calendar, CalendarError
 from mdm.cycle import Problem
 from mdm.determinants import days
+from mdm.determinants.days import Recipe
 from mdm.tariff import Tariff, Tariffs
 from schemas.assets import UsagePoint
 from schemas.database import Connection
@@ -36,6 +37,24 @@ class Summed:
             self.days + other.days,
             self.problems + other.problems,
         )
+
+
+class Stretch(NamedTuple):
+    """Usage points, and local days of theirs from the first to before the last."""
+
+    points: Sequence[UsagePoint]
+    starts_on: date
+    ends_on: date
+
+
+class _Wanted(NamedTuple):
+    """Days of channels to be summed by a recipe; ``points`` are for people, where it cannot be."""
+
+    recipe: Recipe
+    calendar: Calendar
+    channels: Sequence[int]
+    period: Period
+    points: Sequence[UsagePoint]
 
 
 def partitions(
@@ -71,19 +90,43 @@ def add(
     ends_on : the first local day that is not looked at
     tariffs : those that come with the program unless given
     """
-    groups, problems = cycle.grouped(
-        points, (starts_on, ends_on), tariffs or tariff_file.standing()
-    )
-    total = Summed(len(points), 0, tuple(problems))
-    for tariff, members in groups:
+    stretch = Stretch(points, starts_on, ends_on)
+    return add_all(connection, [stretch], now=now, tariffs=tariffs)
+
+
+def add_all(
+    connection: Connection,
+    stretches: Iterable[Stretch],
+    *,
+    now: datetime,
+    tariffs: Tariffs | None = None,
+) -> Summed:
+    """Sum the days of several stretches as ``add`` does.
+
+    Recipes are taken, and so locked, in one order, so that nobody waits in a circle.
+    """
+    total, wanted = Summed(), list[_Wanted]()
+    for stretch in stretches:
+        days_ = (stretch.starts_on, stretch.ends_on)
+        groups, problems = cycle.grouped(stretch.points, days_, tariffs or tariff_file.standing())
+        total += Summed(len(stretch.points), 0, tuple(problems))
+        for tariff, members in groups:
+            whole = _period(members[0], *days_, now)
+            try:
+                wanted += _of_tariff(connection, tariff, members, whole) if whole else []
+            except CalendarError as problem:
+                total += _lost(members, problem)
+    for one in sorted(wanted, key=lambda one: one.recipe.definition):
         try:
-            whole = _period(members[0], starts_on, ends_on, now)
-            made = _of_tariff(connection, tariff, members, whole) if whole else 0
+            made = daily.add(connection, one.recipe, one.calendar, one.channels, one.period)
             total += Summed(days=made)
         except CalendarError as problem:
-            lost = tuple(Problem(point.mrid, str(problem)) for point in members)
-            total += Summed(problems=lost)
+            total += _lost(one.points, problem)
     return total
+
+
+def _lost(points: Sequence[UsagePoint], problem: CalendarError) -> Summed:
+    return Summed(problems=tuple(Problem(point.mrid, str(problem)) for point in points))
 
 
 def _period(point: UsagePoint, starts_on: date, ends_on: date, now: datetime) -> Period | None:
@@ -97,16 +140,16 @@ def _period(point: UsagePoint, starts_on: date, ends_on: date, now: datetime) ->
 
 def _of_tariff(
     connection: Connection, tariff: Tariff, points: Sequence[UsagePoint], period: Period
-) -> int:
-    """Sum the days of usage points of one tariff and time zone; give how many."""
+) -> list[_Wanted]:
+    """Tell which days of usage points of one tariff and time zone are wanted."""
     zone, calendar = ZoneInfo(points[0].time_zone), calendar_file.named(tariff.calendar)
     numbers: dict[int, list[int]] = defaultdict(list)
     for channel in usage_points.channels(connection, [point.id for point in points]):
         if channel.reading_type == tariff.interval and channel.interval_seconds > 0:
             numbers[channel.interval_seconds].append(channel.id)
-    made = 0
-    for seconds, channels in numbers.items():
-        recipe = days.recipe(tariff, calendar, zone, seconds)
-        if recipe is not None:
-            made += daily.add(connection, recipe, calendar, channels, period)
-    return made
+    found = {s: days.recipe(tariff, calendar, zone, s) for s in numbers}
+    return [
+        _Wanted(recipe, calendar, numbers[seconds], period, points)
+        for seconds, recipe in found.items()
+        if recipe is not None
+    ]

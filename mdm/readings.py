@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mdm import readings_columns, readings_stretch, virtual_due
+from mdm import daily_note, readings_columns, readings_stretch, virtual_due
 from schemas import binary_copy, binary_fields, binary_stacks, statements
 from schemas.binary_fields import Column
 from schemas.database import Connection
@@ -246,6 +246,7 @@ def record(
     binary_copy.write(connection, "interval_block", columns)
     readings_stretch.follow(connection, kept, place < 0, joined=joined)
     virtual_due.note(connection, kept, now=recorded_at)
+    daily_note.note(connection, kept)
     return len(kept)
 
 

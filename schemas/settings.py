@@ -98,6 +98,9 @@ class Settings(BaseSettings):
     sftp_password_file: Path | None = Field(
         default=None, description="file with that password instead"
     )
+    sum_days: bool = Field(
+        default=True, description="days are summed for billing as soon as they are validated"
+    )
     overdue_terminate_days: int = Field(
         default=1, ge=0, description="days after which a finding that stops validation is overdue"
     )
