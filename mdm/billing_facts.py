@@ -45,6 +45,8 @@ def gathered(
     peaks = _peaks(connection, tariff, points, clock, known_at)
     history = _history(connection, tariff, ids, clock, known_at)
     losses = _losses(connection, tariff, ids, clock)
+    if not (peaks or history or losses):
+        return {}
     made = {
         point: replace(
             peaks.get(point, Facts()), history=history.get(point, {}), losses=losses.get(point, {})

@@ -17,7 +17,7 @@ from typing import Any, Final
 from mdm.registry import HeadingError
 from mdm.registry_row import Rejected
 from mdm.tariff_parts import Term
-from schemas import statements
+from schemas import binary_copy, statements
 from schemas.database import Connection
 
 _SQL = statements.load("mdm", "billing_terms.sql")
@@ -41,7 +41,7 @@ class Imported:
 def terms(connection: Connection, ids: Sequence[int], until: date) -> dict[int, list[Term]]:
     """List terms that begin before a day, by usage point, oldest first."""
     found: dict[int, list[Term]] = defaultdict(list)
-    limits = {"usage_points": list(ids), "until": until}
+    limits = {"usage_points": binary_copy.array(ids), "until": until}
     for point, *columns in connection.execute(_SQL["terms"], limits):
         found[point].append(Term(*columns))
     return found

@@ -152,7 +152,7 @@ def opened(
     """
     if ends_on <= starts_on:
         raise CycleError(f"a cycle from {starts_on} to before {ends_on} has no day")
-    if not usage_points.usage_points(connection, billing_group=billing_group):
+    if connection.execute(_SQL["in_group"], {"billing_group": billing_group}).fetchone() is None:
         known = [row[0] for row in connection.execute(_SQL["groups"])]
         raise CycleError(
             f"no usage point is in billing group {billing_group!r}; "
@@ -350,20 +350,23 @@ def grouped(
     """
     groups: dict[tuple[str, str], list[UsagePoint]] = defaultdict(list)
     found: dict[str, Tariff] = {}
-    usual: dict[tuple[str, str], Tariff] = {}
+    # A digest is made once for all that have the tariff.
+    usual: dict[tuple[str, str], str] = {}
     problems = []
     for point in points:
         own, key = (terms or {}).get(point.id, ()), (point.tariff, point.commodity)
-        tariff = None if own else usual.get(key)
-        try:
-            tariff = tariff or tariff_parts.during(tariffs, *key, days=days, terms=own)
-        except (TariffError, CalendarError) as problem:
-            problems.append(Problem(point.mrid, str(problem)))
-            continue
-        if not own:
-            usual[key] = tariff
-        found[tariff.digest] = tariff
-        groups[tariff.digest, point.time_zone].append(point)
+        digest = None if own else usual.get(key)
+        if digest is None:
+            try:
+                tariff = tariff_parts.during(tariffs, *key, days=days, terms=own)
+            except (TariffError, CalendarError) as problem:
+                problems.append(Problem(point.mrid, str(problem)))
+                continue
+            digest = tariff.digest
+            found[digest] = tariff
+            if not own:
+                usual[key] = digest
+        groups[digest, point.time_zone].append(point)
     return [(found[digest], members) for (digest, _), members in groups.items()], problems
 
 

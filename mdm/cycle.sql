@@ -18,6 +18,9 @@ SELECT usage_point_id FROM determinant_set
 WHERE cycle_id = %(cycle)s AND usage_point_id = ANY(%(usage_points)s) AND state = 'waiting'
 ORDER BY usage_point_id
 
+-- name: in_group
+SELECT FROM usage_point WHERE billing_group = %(billing_group)s LIMIT 1
+
 -- name: groups
 SELECT DISTINCT billing_group FROM usage_point ORDER BY billing_group
 
@@ -40,9 +43,18 @@ SELECT id FROM billing_cycle WHERE id = %(cycle)s FOR SHARE
 -- In the same order wherever they are locked together, so that nobody waits in a circle.
 SELECT FROM usage_point WHERE id = ANY(%(usage_points)s) ORDER BY id FOR NO KEY UPDATE
 
+-- name: channels
+SELECT c.id, c.usage_point_id, t.name, c.interval_seconds
+FROM channel c JOIN reading_type t ON t.id = c.reading_type_id
+WHERE c.usage_point_id = ANY(%(usage_points)s) AND c.interval_seconds > 0
+  AND t.name = ANY(%(reading_types)s)
+ORDER BY c.id
+
 -- name: stretches
 SELECT i.usage_point_id, i.id, r.id AS channel_id, d.mrid, d.interval_seconds, i.multiplier,
-       coalesce(d.register_modulus, w.modulus), greatest(i.starts_at, %(start)s), least(i.ends_at, %(end)s)
+       coalesce(d.register_modulus, w.modulus),
+       extract(epoch FROM greatest(i.starts_at, %(start)s))::bigint,
+       extract(epoch FROM least(i.ends_at, %(end)s))::bigint
 FROM installation i
 JOIN end_device d ON d.id = i.end_device_id
 LEFT JOIN (
@@ -121,18 +133,10 @@ WHERE s.cycle_id = %(cycle)s AND s.usage_point_id = ANY(%(usage_points)s) AND s.
 -- name: supersede
 UPDATE determinant_set SET state = 'superseded' WHERE id = ANY(%(sets)s)
 
--- name: add_sets
-INSERT INTO determinant_set (
-    cycle_id, usage_point_id, version, state, starts_at, ends_at, time_zone, sector, tariff,
-    calendar, computed_at, software, rule_sets, input_digest, digest)
-SELECT %(cycle)s, n.usage_point_id, n.version, n.state, %(starts_at)s, %(ends_at)s, %(time_zone)s,
-       p.sector, %(tariff)s, %(calendar)s, %(computed_at)s, %(software)s,
-       string_to_array(n.rule_sets, E'\n'), n.input_digest, n.digest
-FROM unnest(%(usage_points)s::integer[], %(versions)s::integer[], %(states)s::text[],
-            %(rule_sets)s::text[], %(input_digests)s::text[], %(digests)s::text[])
-    AS n (usage_point_id, version, state, rule_sets, input_digest, digest)
-JOIN usage_point p ON p.id = n.usage_point_id
-RETURNING usage_point_id, id
+-- name: new_sets
+-- Numbers for new sets, in the order of the usage points.
+SELECT p.id, nextval(pg_get_serial_sequence('determinant_set', 'id')), p.sector
+FROM (SELECT id, sector FROM usage_point WHERE id = ANY(%(usage_points)s) ORDER BY id) AS p
 
 -- name: copy_determinants
 COPY determinant_line (determinant_set_id, position, name, reading_type_id, part, value, unit, starts_at,

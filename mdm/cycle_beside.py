@@ -15,7 +15,7 @@ from mdm.cycle_days import Days
 from mdm.cycle_gates import Beside, Former
 from mdm.determinants.batch import Batch
 from mdm.tariff_gates import Against
-from schemas import statements
+from schemas import binary_copy, statements
 from schemas.database import Connection
 
 _SQL = statements.load("mdm", "cycle_beside.sql")
@@ -46,7 +46,7 @@ def _days(connection: Connection, batch: Batch) -> Mapping[int, Days]:
     rows = connection.execute(_SQL["without_rule_set"], {"provenances": provenances})
     found = cycle_days.seen(batch, [row[0] for row in rows])
     limits: dict[str, object] = {
-        "usage_points": list(batch.usage_points),
+        "usage_points": binary_copy.array(batch.usage_points),
         "start": batch.period.start,
         "end": batch.period.end,
     }
@@ -69,7 +69,7 @@ def _former(connection: Connection, batch: Batch) -> dict[int, dict[Against, For
     """Read what was used in the last period and in last year's same period."""
     start = batch.period.start.astimezone(UTC)
     parameters = {
-        "usage_points": list(batch.usage_points),
+        "usage_points": binary_copy.array(batch.usage_points),
         "start": start,
         "oldest": start - _OLDEST,
         "year_from": start - _YEAR - _NEAR,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,39 @@ from schemas.database import Connection
 Blocks = tuple[NDArray[np.int64], NDArray[np.int32]]
 # The registry keeps multipliers to six decimals.
 _MULTIPLIER = 6
+
+
+def sets(
+    connection: Connection,
+    shared: Mapping[str, int | str | datetime],
+    own: Mapping[str, Sequence[int] | Sequence[str]],
+    rule_sets: Sequence[str],
+) -> None:
+    """COPY determinant sets.
+
+    Parameters
+    ----------
+    shared, own : columns that all sets have alike, and those that each has its own of
+    rule_sets : of all of them
+    """
+    rows = len(own["id"])
+    columns = {
+        "rule_sets": Column("raw", np.full(rows, binary_fields.text_array(rule_sets))),
+    }
+    for name, value in shared.items():
+        if isinstance(value, datetime):
+            moment = readings_columns.microseconds(value)
+            columns[name] = binary_fields.constant("timestamptz", moment, rows)
+        else:
+            type_ = "text" if isinstance(value, str) else "int4"
+            columns[name] = binary_fields.constant(type_, value, rows)
+    for name, values in own.items():
+        if isinstance(values[0], str):
+            texts = [str(value).encode() for value in values]
+            columns[name] = Column("text", np.array(texts, "S"))
+        else:
+            columns[name] = Column("int8" if name == "id" else "int4", np.array(values, np.int64))
+    binary_copy.write(connection, "determinant_set", columns)
 
 
 def interval_inputs(

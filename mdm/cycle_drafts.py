@@ -26,8 +26,8 @@ def drafts(
         point: cycle_gates.holds(batch.tariff, result, beside[point])
         for point, result in found.items()
     }
-    inputs = cycle_inputs.digests(batch)
     versions = cycle_inputs.named_versions(batch)
+    inputs = cycle_inputs.digests(batch, versions)
     rule_sets = cycle_inputs.rule_sets(connection, batch)
     digests = composition.digests(found)
     return [

@@ -131,14 +131,17 @@ def _difference(tariff: Tariff, result: Result) -> Iterator[Hold]:
 
 
 def _shares(tariff: Tariff, counts: Counts, days: Days | None) -> Iterator[Hold]:
+    expected = counts.expected
     for gate in SHARES:
         limit: Decimal | None = getattr(tariff.gates, gate)
+        if limit is None:
+            continue
         number = getattr(days or _NO_DAYS, gate) if gate in BESIDE else getattr(counts, gate)
-        if limit is not None and counts.expected and number * 100 > limit * counts.expected:
-            share = Decimal(number * 100) / counts.expected
+        if number and expected and number * 100 > limit * expected:
+            share = Decimal(number * 100) / expected
             yield Hold(
                 gate,
-                f"{number} of {counts.expected} intervals ({share:.2f} %) are "
+                f"{number} of {expected} intervals ({share:.2f} %) are "
                 f"{gate.replace('_', ' ')}, at most {limit} % may be",
             )
 

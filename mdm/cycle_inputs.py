@@ -20,7 +20,6 @@ from mdm import (
     cycle_blocks,
     cycle_intervals,
     readings,
-    usage_points,
 )
 from mdm.calendar import Calendar
 from mdm.determinants import parts, resets
@@ -58,14 +57,9 @@ def gathered(
     ids, zone = [point.id for point in points], ZoneInfo(points[0].time_zone)
     channels: dict[int, list[Channel]] = defaultdict(list)
     further: dict[int, list[Channel]] = defaultdict(list)
-    wanted = {name for one in _versions(tariff) for name in _intervals(one)}
-    for channel in usage_points.channels(connection, ids):
-        if channel.interval_seconds == 0:
-            continue
-        if channel.reading_type == tariff.interval:
-            channels[channel.usage_point_id].append(channel)
-        elif channel.reading_type in wanted:
-            further[channel.usage_point_id].append(channel)
+    for channel in _channels(connection, tariff, ids):
+        mine = channels if channel.reading_type == tariff.interval else further
+        mine[channel.usage_point_id].append(channel)
     spans: dict[int, list[Span]] = defaultdict(list)
     dials: dict[int, dict[str, list[Span]]] = defaultdict(dict)
     for one, part in _stretched(tariff, period, zone):
@@ -93,6 +87,13 @@ def gathered(
     )
     days, blocks = cycle_intervals.read(connection, batch, known_at=known_at)
     return replace(batch, days=days, blocks=blocks)
+
+
+def _channels(connection: Connection, tariff: Tariff, ids: Sequence[int]) -> list[Channel]:
+    """List the channels of intervals that a tariff asks for."""
+    wanted = {name for one in _versions(tariff) for name in _intervals(one) if name}
+    limits = {"usage_points": binary_copy.array(ids), "reading_types": sorted(wanted)}
+    return [Channel(*row) for row in connection.execute(_SQL["channels"], limits)]
 
 
 def _versions(tariff: Tariff) -> list[Tariff]:
@@ -137,11 +138,19 @@ def _facts(
     return {point: facts for point, facts in whole.items() if facts.text}
 
 
-def digests(batch: Batch) -> dict[int, str]:
-    """Give the SHA-256 of each usage point's inputs: definitions, versions, installations."""
+Versions = Mapping[int, tuple[NDArray[np.int64], NDArray[np.int32]]]
+
+
+def digests(batch: Batch, versions: Versions | None = None) -> dict[int, str]:
+    """Give the SHA-256 of each usage point's inputs: definitions, versions, installations.
+
+    Parameters
+    ----------
+    versions : ``named_versions`` of the batch, if the caller has them
+    """
     named = [batch.tariff.digest, batch.calendar.digest, batch.zone.key, str(batch.period)]
     shared = _dumped(named)
-    versions, written = named_versions(batch), _Lists()
+    versions, written = versions or named_versions(batch), _Lists()
     found = {}
     for point in batch.usage_points:
         channels = ",".join(
@@ -149,17 +158,32 @@ def digests(batch: Batch) -> dict[int, str]:
             for c in batch.every_channel(point)
             for starts, version in [versions[c.id]]
         )
-        spans = [_described(span) for span in batch.spans.get(point, ())]
+        spans = ",".join(map(_written, batch.spans.get(point, ())))
         # What a set has none of is not in its digest: older sets have none of these.
-        more = [
-            [kind, *(_described(span) for span in several)]
-            for kind, several in sorted(batch.dials.get(point, {}).items())
-        ]
-        facts = batch.facts[point].text if point in batch.facts else ""
-        inputs = [spans, *([more] if more else []), *([facts] if facts else [])]
-        text = f"[{shared},[{channels}],{_dumped(inputs)[1:]}"
-        found[point] = hashlib.sha256(text.encode()).hexdigest()
+        text = f"[{shared},[{channels}],[{spans}]"
+        if dials := batch.dials.get(point):
+            kinds = (
+                ",".join([_dumped(kind), *map(_written, several)])
+                for kind, several in sorted(dials.items())
+            )
+            text += f",[{','.join(f'[{kind}]' for kind in kinds)}]"
+        if facts := batch.facts[point].text if point in batch.facts else "":
+            text += f",{_dumped(facts)}"
+        found[point] = hashlib.sha256(f"{text}]".encode()).hexdigest()
     return found
+
+
+def _written(span: Span) -> str:
+    """Write a span as canonical JSON."""
+    stretch = span.stretch
+    channel = "null" if stretch.channel_id is None else stretch.channel_id
+    modulus = "null" if stretch.modulus is None else stretch.modulus
+    start, end = (f"[{r.read_at},{r.version}]" if r else "null" for r in (span.start, span.end))
+    return (
+        f"[{stretch.installation_id},{channel},{_dumped(stretch.end_device)},"
+        f'{stretch.interval_seconds},"{stretch.multiplier:.6f}",{modulus},'
+        f"{stretch.starts_at},{stretch.ends_at},[{start},{end}]]"
+    )
 
 
 def _dumped(value: object) -> str:
@@ -180,9 +204,12 @@ class _Lists(dict[tuple[str, bytes], str]):
 def named_versions(batch: Batch) -> dict[int, tuple[NDArray[np.int64], NDArray[np.int32]]]:
     """Give starts [s since 1970-01-01 UTC] and versions of every channel's blocks, in order."""
     blocks = batch.blocks
-    order = np.lexsort((blocks.starts_at, blocks.channel_id))
-    channel, starts = blocks.channel_id[order], blocks.starts_at[order]
-    version = blocks.version[order]
+    channel, starts, version = blocks.channel_id, blocks.starts_at, blocks.version
+    # No channel's number has more than 31 bits, no moment of this age more than 33.
+    key = (channel.astype(np.int64) << 33) + starts if (starts >= 0).all() else None
+    if key is None or not (key[1:] >= key[:-1]).all():
+        order = np.lexsort((starts, channel)) if key is None else np.argsort(key, kind="stable")
+        channel, starts, version = channel[order], starts[order], version[order]
     wanted = [item.id for point in batch.usage_points for item in batch.every_channel(point)]
     first = np.searchsorted(channel, wanted).tolist()
     end = np.searchsorted(channel, wanted, side="right").tolist()
@@ -206,16 +233,6 @@ def rule_sets(connection: Connection, batch: Batch) -> dict[int, list[str]]:
         if provenance in names:
             found[owner[pair >> 32]].add(names[provenance])
     return {point: sorted(found[point]) for point in batch.usage_points}
-
-
-def _described(span: Span) -> list[object]:
-    stretch = span.stretch
-    bounds = [(r.read_at, r.version) if r else None for r in (span.start, span.end)]
-    return [
-        *(stretch.installation_id, stretch.channel_id, stretch.end_device),
-        *(stretch.interval_seconds, f"{stretch.multiplier:.6f}", stretch.modulus),
-        *(stretch.starts_at, stretch.ends_at, bounds),
-    ]
 
 
 def _spans(
@@ -297,8 +314,8 @@ def _stretches(
                 interval_seconds=seconds,
                 multiplier=multiplier,
                 modulus=modulus,
-                starts_at=int(starts_at.timestamp()),
-                ends_at=int(ends_at.timestamp()),
+                starts_at=starts_at,
+                ends_at=ends_at,
             )
         )
     return found

@@ -205,26 +205,36 @@ def _add_sets(
 ) -> dict[int, int]:
     """Insert sets; give their ids by usage point."""
     _define(connection, batch)
-    rows = connection.execute(
-        _SQL["add_sets"],
-        {
-            "cycle": cycle_id,
-            "starts_at": batch.period.start,
-            "ends_at": batch.period.end,
-            "time_zone": batch.zone.key,
-            "tariff": batch.tariff.digest,
-            "calendar": batch.calendar.digest,
-            "computed_at": now,
-            "software": SOFTWARE,
-            "usage_points": binary_copy.array(d.usage_point_id for d in drafts),
-            "versions": binary_copy.array(versions[d.usage_point_id] for d in drafts),
-            "states": [_state(d, after_billing=d.usage_point_id in billed) for d in drafts],
-            "rule_sets": ["\n".join(d.rule_sets) for d in drafts],
-            "input_digests": [d.input_digest for d in drafts],
-            "digests": [d.digest for d in drafts],
-        },
-    )
-    return {row[0]: row[1] for row in rows}
+    points = binary_copy.array(d.usage_point_id for d in drafts)
+    rows = connection.execute(_SQL["new_sets"], {"usage_points": points}).fetchall()
+    ids, sectors = {row[0]: row[1] for row in rows}, {row[0]: row[2] for row in rows}
+    # Sets of one history of rules are one table; nearly all have the same.
+    alike: dict[tuple[str, ...], list[Draft]] = {}
+    for draft in drafts:
+        alike.setdefault(tuple(draft.rule_sets), []).append(draft)
+    shared: dict[str, int | str | datetime] = {
+        "cycle_id": cycle_id,
+        "starts_at": batch.period.start,
+        "ends_at": batch.period.end,
+        "time_zone": batch.zone.key,
+        "tariff": batch.tariff.digest,
+        "calendar": batch.calendar.digest,
+        "computed_at": now,
+        "software": SOFTWARE,
+    }
+    for rule_sets, several in alike.items():
+        numbers = [d.usage_point_id for d in several]
+        own = {
+            "id": [ids[number] for number in numbers],
+            "usage_point_id": numbers,
+            "version": [versions[number] for number in numbers],
+            "state": [_state(d, after_billing=d.usage_point_id in billed) for d in several],
+            "sector": [sectors[number] for number in numbers],
+            "input_digest": [d.input_digest for d in several],
+            "digest": [d.digest for d in several],
+        }
+        cycle_columns.sets(connection, shared, own, rule_sets)
+    return ids
 
 
 def _define(connection: Connection, batch: Batch) -> None:

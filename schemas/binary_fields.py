@@ -35,6 +35,7 @@ ARRAYS: Final = {
 }
 MOMENTS: Final = ("timestamptz", "timestamptz[]")
 TEXT: Final = "text"
+_TEXT_OID: Final = 25
 RAW: Final = "raw"
 NATIVE: Final = {
     "bool": np.dtype(np.bool_),
@@ -101,6 +102,15 @@ def constant(type_: str, value: object, rows: int) -> Column:
         return Column(type_, empty, null=np.ones(rows, np.bool_))
     raw = value.encode() if isinstance(value, str) else value
     return Column(type_, np.broadcast_to(np.array(raw), (rows,)))
+
+
+def text_array(texts: Sequence[str]) -> np.void:
+    """Write a text[] as one field of the type ``raw``."""
+    words = [text.encode() for text in texts]
+    head = [1, 0, _TEXT_OID, len(words), 1] if words else [0, 0, _TEXT_OID]
+    parts = [np.array(head, ">i4").tobytes()]
+    parts += [len(word).to_bytes(4, "big") + word for word in words]
+    return np.void(b"".join(parts))
 
 
 def nulls(column: Column) -> NDArray[np.bool_]:

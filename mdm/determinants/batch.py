@@ -56,8 +56,10 @@ class Batch:
     facts: Mapping[int, Facts] = field(default_factory=dict)
     days: Sequence[Days] = ()
 
-    def every_channel(self, point: int) -> list[Channel]:
+    def every_channel(self, point: int) -> Sequence[Channel]:
         """Give a usage point's channels of all reading types."""
+        if not self.further:
+            return self.channels.get(point, ())
         return [*self.channels.get(point, ()), *self.further.get(point, ())]
 
     def channels_of(self, point: int, reading_type: str) -> list[Channel]:

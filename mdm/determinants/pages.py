@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -136,13 +136,17 @@ class Pages:
 
     def digests(self) -> list[str]:
         """Give each page's digest, as ``determinant.digest`` gives it of its determinants."""
-        template = f"[{','.join(map(_written, self.headings))}]"
         columns: list[NDArray[np.int64]] = []
         for line, heading in enumerate(self.headings):
             scale = 10**heading.rounding.places
             columns += np.divmod(self.units[:, line], scale) if scale > 1 else [self.units[:, line]]
             columns += [self.starts_at[:, line], self.ends_at[:, line], *self.counts[:, line].T]
-        rows = np.stack(columns, axis=1).tolist()
+        # What all pages have alike (the period, counts of 0) is written once.
+        alike = [bool((column == column[:1]).all()) for column in columns]
+        said = iter([int(c[0]) if same else None for c, same in zip(columns, alike, strict=True)])
+        template = f"[{','.join(_written(heading, said) for heading in self.headings)}]"
+        others = [column for column, same in zip(columns, alike, strict=True) if not same]
+        rows = np.stack([np.zeros(len(self.units), np.int64), *others], axis=1)[:, 1:].tolist()
         return [hashlib.sha256((template % tuple(row)).encode()).hexdigest() for row in rows]
 
 
@@ -315,13 +319,19 @@ class _Desk:
         self.whole &= numbers < _MOST // max(times, 1)
 
 
-def _written(heading: Heading) -> str:
-    """Write a line as ``determinant.digest`` does, with places for its numbers."""
+def _written(heading: Heading, said: Iterator[int | None]) -> str:
+    """Write a line as ``determinant.digest`` does, with places for the numbers not said."""
+
+    def number(form: str = "%d") -> str:
+        known = next(said)
+        return form if known is None else form % known
+
     places = heading.rounding.places
-    figure = f'"%d.%0{places}d"' if places else '"%d"'
+    figure = f'"{number()}.{number(f"%0{places}d")}"' if places else f'"{number()}"'
     head = ",".join(map(_text, (heading.name, heading.reading_type, heading.part)))
     tail = f"{_text(str(heading.rounding))},{_text(heading.note)}"
-    return f"[{head},{figure},{_text(heading.unit)},{','.join(['%d'] * (2 + KINDS))},{tail}]"
+    numbers = ",".join(number() for _ in range(2 + KINDS))
+    return f"[{head},{figure},{_text(heading.unit)},{numbers},{tail}]"
 
 
 def _text(text: str) -> str:
