@@ -11,7 +11,7 @@ Schneider Electric, PowerLogic ION9000 user manual, "Timed block demand", "Rolli
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from schemas.quality import QualityClass
 
 # Below any sum of int32 intervals that a period can hold.
 _NOTHING: Final = np.iinfo(np.int64).min
+_AT_ONCE: Final = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,7 +44,7 @@ class Peaks:
     counts: NDArray[np.int64]
 
 
-def rolling(profile: Profile, running: NDArray[np.int64], window_seconds: int) -> Peaks | None:
+def rolling(profile: Profile, running: NDArray[Any], window_seconds: int) -> Peaks | None:
     """Find the highest window that may begin at any slot and lies inside the period.
 
     Parameters
@@ -61,7 +62,7 @@ def rolling(profile: Profile, running: NDArray[np.int64], window_seconds: int) -
     return _peaks(profile, running, np.arange(profile.slots - width + 1), width)
 
 
-def block(profile: Profile, running: NDArray[np.int64], window_seconds: int) -> Peaks | None:
+def block(profile: Profile, running: NDArray[Any], window_seconds: int) -> Peaks | None:
     """Find the highest of the blocks that begin at local midnight and follow each other.
 
     Where clocks change by less than a block, the day's last, shorter block is left out.
@@ -78,22 +79,14 @@ def block(profile: Profile, running: NDArray[np.int64], window_seconds: int) -> 
     return _peaks(profile, running, begins, width) if len(begins) else None
 
 
-def _peaks(
-    profile: Profile, running: NDArray[np.int64], begins: NDArray[np.int64], width: int
-) -> Peaks:
+def _peaks(profile: Profile, running: NDArray[Any], begins: NDArray[np.int64], width: int) -> Peaks:
     """Find the highest of the windows of ``width`` slots that begin at ``begins``, ascending."""
-    sums = _differences(running, begins, width)
-    unknown = (profile.kind == QualityClass.MISSING) | (profile.kind == OUTSIDE)
-    holed = np.flatnonzero(unknown.any(axis=1))
-    if len(holed):
-        holes = np.zeros((len(holed), profile.slots + 1), np.int64)
-        np.cumsum(unknown[holed], axis=1, out=holes[:, 1:])
-        part = sums[holed]
-        part[_differences(holes, begins, width) > 0] = _NOTHING
-        sums[holed] = part
-    best = sums.argmax(axis=1)
-    rows = np.arange(len(sums))
-    highest = sums[rows, best]
+    rows = len(running)
+    highest, best = np.zeros(rows, np.int64), np.zeros(rows, np.intp)
+    # Some channels at a time: their sums stay in the cache.
+    for first in range(0, rows, _AT_ONCE):
+        part = slice(first, first + _AT_ONCE)
+        highest[part], best[part] = _highest(profile.kind[part], running[part], begins, width)
     found = highest != _NOTHING
     slot = begins[best]
     return Peaks(
@@ -105,13 +98,33 @@ def _peaks(
     )
 
 
-def _differences(
-    running: NDArray[np.int64], begins: NDArray[np.int64], width: int
-) -> NDArray[np.int64]:
+def _highest(
+    kind: NDArray[np.uint8], running: NDArray[Any], begins: NDArray[np.int64], width: int
+) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+    """Give the highest window's sum of some channels, and which window it is."""
+    sums = _differences(running, begins, width)
+    nothing = np.iinfo(sums.dtype).min
+    unknown = (kind == QualityClass.MISSING) | (kind == OUTSIDE)
+    holed = np.flatnonzero(unknown.any(axis=1))
+    if len(holed):
+        holes = np.zeros((len(holed), running.shape[1]), np.int64)
+        np.cumsum(unknown[holed], axis=1, out=holes[:, 1:])
+        part = sums[holed]
+        part[_differences(holes, begins, width) > 0] = nothing
+        sums[holed] = part
+    best = sums.argmax(axis=1)
+    highest = sums[np.arange(len(sums)), best].astype(np.int64)
+    return np.where(highest == nothing, _NOTHING, highest), best
+
+
+def _differences(running: NDArray[Any], begins: NDArray[np.int64], width: int) -> NDArray[Any]:
     """Give each window's sum, shape (n, windows)."""
     if len(begins) == running.shape[1] - width:
         # Every slot begins a window: two views instead of two copies.
-        return running[:, width:] - running[:, :-width]
+        return np.asarray(running[:, width:] - running[:, :-width])
+    if len(begins) * width == running.shape[1] - 1 and (np.diff(begins) == width).all():
+        # Blocks without a gap end where others begin.
+        return np.diff(running[:, ::width], axis=1)
     return np.asarray(running[:, begins + width] - running[:, begins])
 
 

@@ -41,13 +41,13 @@ def by_period(profile: Profile, period_of_slot: NDArray[np.uint8], periods: int)
 
 def _counts(profile: Profile, period_of_slot: NDArray[np.uint8], periods: int) -> NDArray[np.int64]:
     """Count slots by period and quality class, shape (n, p, 5)."""
-    counts = np.zeros((len(profile.kind), periods, KINDS), np.int64)
-    counts[:, :, 0] = np.bincount(period_of_slot, minlength=periods)
-    # Most channels of a month are actual throughout; only the others are looked at slot by slot.
-    mixed = np.flatnonzero(profile.kind.any(axis=1))
+    rows, slots = profile.kind.shape
     width = periods * (KINDS + 1)
-    key = profile.kind[mixed] + period_of_slot.astype(np.int64) * (KINDS + 1)
-    key += np.arange(len(mixed))[:, None] * width
-    found = np.bincount(key.ravel(), minlength=len(mixed) * width)
-    counts[mixed] = found.reshape(len(mixed), periods, KINDS + 1)[:, :, :KINDS]
-    return counts
+    # Most slots are actual: the others are counted, and these are the rest of all.
+    other = np.flatnonzero(profile.kind != 0)
+    row, slot = np.divmod(other, slots) if len(other) else (other, other)
+    key = row * width + period_of_slot[slot].astype(np.int64) * (KINDS + 1)
+    key += profile.kind[row, slot]
+    found = np.bincount(key, minlength=rows * width).reshape(rows, periods, KINDS + 1)
+    found[:, :, 0] = np.bincount(period_of_slot, minlength=periods) - found.sum(axis=2)
+    return np.asarray(found[:, :, :KINDS], np.int64)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,7 @@ class Figures:
     """
 
     profile: Profile
-    running: NDArray[np.int64]
+    running: NDArray[Any]
     sums: Sums
     block: Mapping[int, Peaks | None]
     rolling: Mapping[int, Peaks | None]
