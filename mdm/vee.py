@@ -206,9 +206,11 @@ def _outcomes(
     lack = np.zeros(len(part.channels), np.bool_)
     light = share.light
     if light is None:
-        if not share.work.reach:
-            lack = vee_light.with_siblings(part, vee_light.asking_last_year(chosen, lack))
-        return _without(chosen, lack), lack
+        found = _without(chosen, lack)
+        if share.work.reach or not any(vee_light.asks_last_year(each.outcome) for each in found):
+            return found, lack
+        lack = vee_light.asking_last_year(connection, chosen)
+        return _without(chosen, lack) if lack.any() else found, lack
     for rules, mine in chosen:
         lack |= vee_light.lacking(connection, mine, light, rules, share.looked_from)
     lack = vee_light.with_siblings(part, lack)

@@ -36,6 +36,13 @@ SET state = w.state, decided_at = %(now)s, reason = w.reason
 FROM unnest(%(ids)s::bigint[], %(states)s::text[], %(reasons)s::text[]) AS w (id, state, reason)
 WHERE f.id = w.id
 
+-- name: channels_of_days
+SELECT c.id AS channel_id
+FROM unnest(%(channels)s::integer[]) AS c (id)
+WHERE EXISTS (
+    SELECT FROM interval_block b
+    WHERE b.channel_id = c.id AND b.starts_at >= %(start)s AND b.starts_at < %(end)s)
+
 -- name: findings_reaching
 SELECT DISTINCT channel_id
 FROM finding

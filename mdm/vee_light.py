@@ -23,11 +23,16 @@ from schemas.database import Connection
 from schemas.quality import QualityClass
 from schemas.reading import BlockTable
 from validation import engine, standing
+from validation.engine import Outcome
 from validation.ruleset import RuleSet
 
 _SQL = statements.load("mdm", "vee.sql")
 # Days of 23 to 25 hours have the sums of days of 24 within this.
 _DAYS_APART: Final = 0.1
+_LAST_YEAR: Final = "year_ago"
+# Days that it copies are 52 weeks and up to two weeks before; a day more for changes of the clock.
+_FURTHEST: Final = (52 * 7 + 15) * 86_400
+_NEAREST: Final = 51 * 7 * 86_400
 
 
 def lacking(
@@ -78,21 +83,49 @@ def differing(part: Intake, light: Light, rule_set: RuleSet) -> NDArray[np.bool_
     return lack
 
 
+def asks_last_year(outcome: Outcome) -> bool:
+    """Tell whether a run had slots left when the turn of last year came."""
+    tried = (each.tried for each in outcome.counters.attempts if each.method == _LAST_YEAR)
+    return any(tried)
+
+
 def asking_last_year(
-    chosen: Sequence[tuple[RuleSet, Intake]], lack: NDArray[np.bool_]
+    connection: Connection, chosen: Sequence[tuple[RuleSet, Intake]]
 ) -> NDArray[np.bool_]:
     """Tell the channels with slots for which last year is asked: nothing before it fills them.
 
-    Parameters
-    ----------
-    lack : shape (c,), channels that lack something already; a wider one is given back
+    Only those of which the record has something of that time, shape (c,), with the other channels
+    of their usage points.
     """
-    found = lack.copy()
-    for rules, part in chosen:
-        first = tuple(takewhile(lambda use: use.estimator.name != "year_ago", rules.estimators))
+    part = chosen[0][1]
+    asking = np.zeros(len(part.channels), np.bool_)
+    known = _of_last_year(connection, chosen)
+    if not known.any():
+        return asking
+    for rules, mine in chosen:
+        first = tuple(takewhile(lambda use: use.estimator.name != _LAST_YEAR, rules.estimators))
         if len(first) < len(rules.estimators):
-            found |= _open(part, engine.run(part.cube, replace(rules, estimators=first)).quality)
-    return found
+            left = replace(mine.cube, target=mine.cube.target & known[:, None])
+            codes = engine.run(left, replace(rules, estimators=first)).quality
+            asking |= _open(replace(mine, cube=left), codes)
+    return with_siblings(part, asking & known)
+
+
+def _of_last_year(
+    connection: Connection, chosen: Sequence[tuple[RuleSet, Intake]]
+) -> NDArray[np.bool_]:
+    """Tell the channels of which the record has something of about 52 weeks before, shape (c,)."""
+    part = chosen[0][1]
+    days = np.flatnonzero(np.any([mine.cube.target.any(axis=0) for _, mine in chosen], axis=0))
+    limits = {
+        "channels": binary_copy.array(part.channels.id),
+        "start": readings_columns.moment(part.layout.bounds[days[0]] - _FURTHEST),
+        "end": readings_columns.moment(part.layout.bounds[days[-1] + 1] - _NEAREST),
+    }
+    (found,) = binary_copy.read_together(
+        connection, _SQL["channels_of_days"], limits, {"channel_id": "int4"}
+    )
+    return np.isin(part.channels.id, found)
 
 
 def _open(part: Intake, codes: NDArray[np.int16]) -> NDArray[np.bool_]:

@@ -45,6 +45,7 @@ def test_what_is_shipped_uses_the_same_rules_for_every_commodity() -> None:
             *weighted,
             "like_day",
             "two_week",
+            "year_ago",
             "register",
         ]
 
