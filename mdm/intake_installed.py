@@ -80,6 +80,10 @@ class Installed:
             sampled=self.sampled[chosen],
         )
 
+    def as_read(self, rows: NDArray[Any]) -> bool:
+        """Tell whether the multiplier of all of some installations is one."""
+        return bool((self.multiplier[rows] == _SCALE).all())
+
     def times(self, rows: NDArray[Any], values: NDArray[Any]) -> NDArray[np.int64]:
         """Apply installations' multipliers to values, rounded half to even; exact where whole.
 

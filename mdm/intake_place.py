@@ -166,8 +166,17 @@ def place(
     astray = fits & ~near
     if astray.any():
         _write(lines, _cells(lines, raw, installed, layout, found.rows(astray)), misfit=True)
-    _write(lines, _cells(lines, raw, installed, layout, found.rows(fits & near)), misfit=False)
+    placed = found.rows(fits & near)
+    alone = not unplaced and _apart(placed, raw)
+    _write(lines, _cells(lines, raw, installed, layout, placed), misfit=False, alone=alone)
     return unplaced
+
+
+def _apart(found: _Found, raw: RawBlocks) -> bool:
+    """Tell whether no two blocks lie on the same cells: no value can meet another one then."""
+    order = np.argsort(found.first)
+    first, length = found.first[order], raw.length[found.block[order]]
+    return bool((first[:-1] + length[:-1] <= first[1:]).all())
 
 
 def place_steps(
@@ -205,8 +214,9 @@ def _cells(
     value = chosen.values[inside]
     code = None if chosen.quality is None else chosen.quality[inside]
     cell = found.first[place_] + within
-    energy = installed.times(found.installation[place_], value)
-    value, overflow = _fitted(energy)
+    overflow = np.zeros(1, np.bool_)
+    if not installed.as_read(found.installation):
+        value, overflow = _fitted(installed.times(found.installation[place_], value))
     if found.shifted.any() or overflow.any():
         code = np.zeros(len(value), np.int16) if code is None else code
         code = np.where(
@@ -249,8 +259,13 @@ def _inside(
     return keep, np.where(part, found.installation[place_], -1)
 
 
-def _write(lines: Lines, cells: _Cells, *, misfit: bool) -> None:
-    """Write intervals on the lines: first what is known to be missing, then the values."""
+def _write(lines: Lines, cells: _Cells, *, misfit: bool, alone: bool = False) -> None:
+    """Write intervals on the lines: first what is known to be missing, then the values.
+
+    Parameters
+    ----------
+    alone : whether nothing is on their cells yet, and no two have the same one
+    """
     values, codes = lines.values.ravel(), lines.quality.ravel()
     if cells.code is not None:
         missing = quality.class_table()[cells.code] == QualityClass.MISSING
@@ -261,6 +276,8 @@ def _write(lines: Lines, cells: _Cells, *, misfit: bool) -> None:
         cells = _chosen(cells, cells.partial < 0)
     values[cells.cell] = cells.value
     codes[cells.cell] = quality.VALID if cells.code is None else cells.code
+    if alone:
+        return
     lines.misfit.ravel()[cells.cell] = misfit
     other = values[cells.cell] != cells.value
     lines.duplicate.ravel()[cells.cell[other]] = True

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mdm import daily_note, readings_columns, readings_stretch, virtual_due
+from mdm import daily_note, readings_columns, readings_stretch, spans, virtual_due
 from schemas import binary_copy, binary_fields, binary_stacks, statements
 from schemas.binary_fields import Column
 from schemas.database import Connection
@@ -82,10 +82,12 @@ def current(
     -------
     blocks by channel and start
     """
-    limits = _limits(channel_ids, period, known_at)
+    ids = _distinct(channel_ids)
+    limits = _limits(period, known_at) | spans.limits(ids, spans.LONG_ROWS)
     statement, arrays = ("blocks_with_origin", _ORIGIN) if origins else ("blocks", _ARRAYS)
     columns = binary_stacks.read(connection, _SQL[statement], limits, _BLOCK, arrays)
     kept = readings_columns.newest(columns[0].values, columns[1].values, version=columns[2].values)
+    kept = kept[spans.among(ids, columns[0].values[kept])]
     return _table(connection, [readings_columns.rows_of(column, kept) for column in columns])
 
 
@@ -140,10 +142,11 @@ def registers(
     -------
     readings by channel, moment and installation
     """
-    limits = _limits(channel_ids, period, known_at)
-    channel, installation, read_at, version, value, code = binary_copy.read_together(
-        connection, _SQL["registers"], limits, _REGISTER
-    )
+    ids = _distinct(channel_ids)
+    limits = _limits(period, known_at) | spans.limits(ids, spans.SHORT_ROWS)
+    found = binary_copy.read_together(connection, _SQL["registers"], limits, _REGISTER)
+    wanted = spans.among(ids, found[0])
+    channel, installation, read_at, version, value, code = (column[wanted] for column in found)
     kept = readings_columns.newest(channel, read_at, installation, version=version)
     return RegisterTable(
         channel[kept],
@@ -197,6 +200,8 @@ def add_provenance(
 
 def differing(blocks: BlockTable, previous: BlockTable) -> NDArray[np.bool_]:
     """Tell which blocks are new or differ from the version before, shape (k,)."""
+    if not len(previous):
+        return np.ones(len(blocks), np.bool_)
     place = readings_columns.places(
         (previous.channel_id, previous.starts_at), (blocks.channel_id, blocks.starts_at)
     )
@@ -309,15 +314,12 @@ def record_registers(
     return rows
 
 
-def _limits(
-    channel_ids: Sequence[int] | NDArray[Any], period: Period, known_at: datetime | None
-) -> dict[str, object]:
-    return {
-        "channels": binary_copy.array(channel_ids),
-        "start": period.start,
-        "end": period.end,
-        "known_at": known_at or "infinity",
-    }
+def _limits(period: Period, known_at: datetime | None) -> dict[str, object]:
+    return {"start": period.start, "end": period.end, "known_at": known_at or "infinity"}
+
+
+def _distinct(channel_ids: Sequence[int] | NDArray[Any]) -> NDArray[np.int32]:
+    return readings_columns.distinct(np.asarray(channel_ids, np.int32))
 
 
 def _before(connection: Connection, blocks: BlockTable) -> BlockTable:

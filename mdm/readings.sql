@@ -4,13 +4,17 @@ SELECT id, interval_seconds FROM channel WHERE id = ANY(%(channels)s) ORDER BY i
 -- name: blocks
 SELECT channel_id, starts_at, version, provenance_id, "values", quality
 FROM interval_block
-WHERE channel_id = ANY(%(channels)s) AND starts_at >= %(start)s AND starts_at < %(end)s
+WHERE channel_id BETWEEN %(low)s AND %(high)s
+  AND (%(together)s OR channel_id = ANY(ARRAY(SELECT unnest(%(numbers)s::integer[]))))
+  AND starts_at >= %(start)s AND starts_at < %(end)s
   AND recorded_at <= %(known_at)s
 
 -- name: blocks_with_origin
 SELECT channel_id, starts_at, version, provenance_id, "values", quality, origin
 FROM interval_block
-WHERE channel_id = ANY(%(channels)s) AND starts_at >= %(start)s AND starts_at < %(end)s
+WHERE channel_id BETWEEN %(low)s AND %(high)s
+  AND (%(together)s OR channel_id = ANY(ARRAY(SELECT unnest(%(numbers)s::integer[]))))
+  AND starts_at >= %(start)s AND starts_at < %(end)s
   AND recorded_at <= %(known_at)s
 
 -- name: named_blocks
@@ -24,7 +28,9 @@ WHERE b.starts_at >= %(start)s AND b.starts_at <= %(end)s
 -- name: registers
 SELECT channel_id, installation_id, read_at, version, value, quality
 FROM register_reading
-WHERE channel_id = ANY(%(channels)s) AND read_at >= %(start)s AND read_at <= %(end)s
+WHERE channel_id BETWEEN %(low)s AND %(high)s
+  AND (%(together)s OR channel_id = ANY(ARRAY(SELECT unnest(%(numbers)s::integer[]))))
+  AND read_at >= %(start)s AND read_at <= %(end)s
   AND recorded_at <= %(known_at)s
 
 -- name: add_provenance

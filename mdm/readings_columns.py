@@ -119,6 +119,10 @@ def origin(
     """Keep the origin of each interval that is as it was; NULL where the whole day is new."""
     if previous.origin is None:
         raise ValueError("record needs the previous versions with their origins")
+    if not (place >= 0).any():
+        rows = len(blocks)
+        nothing = np.zeros(rows, np.int32)
+        return Column("int8[]", np.zeros((rows, 0), np.int64), nothing, null=nothing == 0)
     values, codes = aligned(blocks, previous, place)
     width = min(values.shape[1], previous.values.shape[1])
     old = np.full(values.shape, provenance_id, np.int64)

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mdm import readings_columns
+from mdm import readings_columns, spans
 from schemas import binary_copy, statements
 from schemas.database import Connection
 from schemas.reading import BlockTable
@@ -60,9 +60,11 @@ class Stretches:
 
 def of(connection: Connection, channel_id: NDArray[Any]) -> Stretches:
     """Read the stretches of channels."""
-    limits = {"channels": binary_copy.array(channel_id)}
+    ids = readings_columns.distinct(np.asarray(channel_id, np.int32))
+    limits = spans.limits(ids, spans.SHORT_ROWS)
     found = binary_copy.read_together(connection, _SQL["stretches"], limits, _COLUMNS)
     order = np.argsort(found[0])
+    order = order[spans.among(ids, found[0][order])]
     channel, clear, starts, lowest, highest = (column[order] for column in found)
     second = readings_columns.SECOND
     return Stretches(channel, clear // second, starts // second, lowest, highest)

@@ -1,7 +1,8 @@
 -- name: stretches
 SELECT channel_id, clear_from, starts_at, lowest, highest
 FROM recorded_stretch
-WHERE channel_id = ANY(%(channels)s)
+WHERE channel_id BETWEEN %(low)s AND %(high)s
+  AND (%(together)s OR channel_id = ANY(ARRAY(SELECT unnest(%(numbers)s::integer[]))))
 
 -- name: widen_stretches
 UPDATE recorded_stretch AS s

@@ -79,7 +79,7 @@ def run(
     now: datetime,
     weeks: Weeks | None = None,
     rule_sets: Sequence[RuleSet] = (),
-    limit: int = 5000,
+    limit: int = 10_000,
     clock: Callable[[], float] | None = None,
 ) -> Report:
     """Take in what has arrived, validate the days it touches and record what changed.

@@ -17,7 +17,9 @@ WHERE id = %(id)s
 -- name: findings_of_days
 SELECT id, channel_id, day, starts_at, ends_at, rule, observed, "limit", state = 'open'
 FROM finding
-WHERE channel_id = ANY(%(channels)s) AND day >= %(start)s AND day < %(end)s
+WHERE channel_id BETWEEN %(low)s AND %(high)s
+  AND (%(together)s OR channel_id = ANY(ARRAY(SELECT unnest(%(numbers)s::integer[]))))
+  AND day >= %(start)s AND day < %(end)s
   AND ends_at > %(reached)s
   AND state IN ('open', 'accepted', 'edited')
 
@@ -46,6 +48,8 @@ WHERE EXISTS (
 -- name: findings_reaching
 SELECT DISTINCT channel_id
 FROM finding
-WHERE channel_id = ANY(%(channels)s) AND day >= %(from)s AND day < %(start)s
+WHERE channel_id BETWEEN %(low)s AND %(high)s
+  AND (%(together)s OR channel_id = ANY(ARRAY(SELECT unnest(%(numbers)s::integer[]))))
+  AND day >= %(from)s AND day < %(start)s
   AND ends_at > %(start)s
   AND state IN ('open', 'accepted', 'edited')

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mdm import readings_columns
+from mdm import readings_columns, spans
 from mdm.intake_cube import Intake
 from schemas import binary_copy, binary_fields, statements
 from schemas.binary_fields import Column
@@ -122,14 +122,16 @@ class _Known:
 def _known(connection: Connection, intake: Intake) -> _Known:
     bounds, ids = intake.layout.bounds, intake.channels.id
     days = np.flatnonzero(intake.cube.target.any(axis=0))
-    limits = {
-        "channels": binary_copy.array(ids),
+    limits = spans.limits(ids, spans.SHORT_ROWS) | {
         "start": readings_columns.moment(bounds[0]),
         "end": readings_columns.moment(bounds[days[-1] + 1]),
         "reached": readings_columns.moment(bounds[days[0]]),
     }
     columns = binary_copy.read(connection, _SQL["findings_of_days"], limits, _KNOWN)
-    number, channel, day, starts, ends, rule, observed, limit, is_open = (c.values for c in columns)
+    wanted = spans.among(ids, columns[1].values)
+    number, channel, day, starts, ends, rule, observed, limit, is_open = (
+        column.values[wanted] for column in columns
+    )
     # The newest decision counts among several; an open one is always the newest.
     kept = readings_columns.newest(channel, starts, rule, version=number)
     row = readings_columns.places((ids,), (channel[kept],))

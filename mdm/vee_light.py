@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mdm import intake_layout, intake_light, readings_columns, readings_stretch
+from mdm import intake_layout, intake_light, readings_columns, readings_stretch, spans
 from mdm.intake_cube import Intake, Share
 from mdm.intake_light import Light
 from mdm.readings_stretch import Stretches
@@ -246,15 +246,15 @@ def _reached(
     connection: Connection, part: Intake, again: NDArray[np.bool_], looked_from: int
 ) -> NDArray[np.bool_]:
     """Tell channels with a finding from before the layout that reaches into it."""
-    limits = {
-        "channels": binary_copy.array(part.channels.id[again]),
+    asked = part.channels.id[again]
+    limits = spans.limits(asked, spans.SHORT_ROWS) | {
         "from": readings_columns.moment(looked_from),
         "start": readings_columns.moment(part.layout.bounds[0]),
     }
     (found,) = binary_copy.read_together(
         connection, _SQL["findings_reaching"], limits, {"channel_id": "int4"}
     )
-    return np.isin(part.channels.id, found)
+    return np.isin(part.channels.id, found[spans.among(asked, found)])
 
 
 def keep(
@@ -274,6 +274,8 @@ def keep(
         # Later days may be recorded: they were not looked at.
         return
     known = part.history.recorded | part.cube.target
+    if not (known.sum(axis=1) > 1).any():
+        return
     total, sound = readings_stretch.sums(
         part.history.values, part.history.quality, layout.days.exists
     )

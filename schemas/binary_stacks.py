@@ -128,8 +128,6 @@ def _field(row: bytes, place: int, size: int, type_: str) -> NDArray[Any]:
     if min(shape) < 1 or count != np.prod(shape) or start + count * dtype.itemsize != place + size:
         raise ValueError(f"{size} bytes are no {type_} of shape {shape}")
     elements = np.frombuffer(row, dtype, count, start)
-    if (elements["bytes"] != np.dtype(element).itemsize).any():
-        raise ValueError(f"an {type_} with elements of other sizes")
     native = elements["data"].astype(binary_fields.NATIVE[type_])
     if type_ in binary_fields.MOMENTS:
         native += binary_fields.EPOCH
