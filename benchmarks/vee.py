@@ -2,7 +2,8 @@
 
 Raw blocks and daily registers are put into the raw store beforehand, cut at 00:00 UTC and with
 arrivals, as landing does it. Timed is everything from the first claim of an arrival to the last
-commit of final blocks, findings and register readings, by worker processes that share the queue.
+commit of final blocks, findings and register readings, by worker processes that share the queue and
+have their modules and rule sets loaded, as those that run for days have.
 Without history it is the first day of a new fleet, so that its channels are made too.
 
 Two rates are told. ``intervals_per_s`` is by the clock. ``intervals_per_cpu_s`` counts the CPU time
@@ -34,6 +35,7 @@ import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from threading import Barrier
 from typing import Any, Final
 
 import numpy as np
@@ -41,11 +43,12 @@ from numpy.typing import NDArray
 
 from benchmarks import phases, scratch
 from benchmarks.store import load
-from mdm import vee
+from mdm import vee, vee_weeks
 from schemas import binary_copy, binary_fields, database, quality
 from schemas.binary_fields import Column
 from schemas.database import Connection
 from schemas.period import Period
+from validation import ruleset
 
 _STEP: Final = 900
 _SLOTS: Final = 96
@@ -213,11 +216,22 @@ def main() -> None:
     print(json.dumps(figures))
 
 
-def work(url: str, now: datetime) -> Worker:
-    """Take batches until nothing is left."""
-    started, intervals, days, again = time.time(), 0, 0, 0
+def work(url: str, now: datetime, others: Barrier | None = None) -> Worker:
+    """Take batches until nothing is left.
+
+    Parameters
+    ----------
+    others : where workers wait for each other before the first batch
+    """
+    intervals, days, again = 0, 0, 0
     with database.connect(url) as connection:
-        backend = connection.info.backend_pid
+        # A worker runs for days: it has its modules, rule sets and calendars when something comes.
+        ruleset.shipped()
+        vee_weeks.shipped()
+        np.unique(np.zeros(1))
+        if others is not None:
+            others.wait()
+        backend, started = connection.info.backend_pid, time.time()
         before = time.process_time() + phases.cpu_of(backend)
         with phases.watched(backend) as watch:
             while True:
@@ -238,8 +252,8 @@ def work(url: str, now: datetime) -> Worker:
 def _workers(url: str, days: int, count: int) -> list[Worker]:
     now = _at(_START + _DAY * days)
     context = multiprocessing.get_context("spawn")
-    with context.Pool(count) as pool:
-        return pool.starmap(work, [(url, now)] * count, chunksize=1)
+    with context.Manager() as shared, context.Pool(count) as pool:
+        return pool.starmap(work, [(url, now, shared.Barrier(count))] * count, chunksize=1)
 
 
 def _parts(meters: int) -> list[slice]:
