@@ -1,7 +1,7 @@
 """Stacks of rows from a real server against psycopg's own adapters, row by row."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import psycopg
@@ -91,24 +91,40 @@ def test_a_failing_query_leaves_the_connection_usable(connection: Connection) ->
     assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
-def test_a_cut_or_garbled_stack_is_refused_or_read_as_something_of_its_size() -> None:
+def stack(octets: bytes) -> bytes:
     element = (4).to_bytes(4, "big") + (7).to_bytes(4, "big")
     flat = b"".join(n.to_bytes(4, "big") for n in (1, 0, 23, 1, 1)) + element
-    square = b"".join(n.to_bytes(4, "big") for n in (2, 0, 23, 1, 1, 1, 1)) + element
-    row = (2).to_bytes(2, "big") + b"".join(
-        len(field).to_bytes(4, "big") + field for field in (flat, square)
+    return (2).to_bytes(2, "big") + b"".join(
+        len(field).to_bytes(4, "big") + field for field in (flat, octets)
     )
-    header, trailer = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
+
+
+def head(order: Literal["big", "little"], count: int) -> bytes:
+    return b"".join(n.to_bytes(4, order) for n in (1, 0, 23, count, 1))
+
+
+HEADER, TRAILER = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
+NATIVE = stack(head("little", 2) + (5).to_bytes(4, "little") + (6).to_bytes(4, "little"))
+OTHER_ORDER = stack(head("big", 2) + (5).to_bytes(4, "big") + (6).to_bytes(4, "big"))
+SENT = stack(head("big", 2) + b"".join(n.to_bytes(4, "big") for n in (4, 5, 4, 6)))
+
+
+@pytest.mark.parametrize("row", [NATIVE, OTHER_ORDER, SENT])
+def test_arrays_come_as_the_server_has_or_sends_them(row: bytes) -> None:
+    columns = binary_stacks.decode([HEADER + row, TRAILER], ["int4[]", "int4[]"], 1)
+    assert [column.values.tolist() for column in columns] == [[7], [[5, 6]]]
+
+
+@pytest.mark.parametrize("row", [NATIVE, SENT])
+def test_a_cut_or_garbled_stack_is_refused_or_read_as_something_of_its_size(row: bytes) -> None:
     types = ["int4[]", "int4[]"]
-    whole = binary_stacks.decode([header + row, trailer], types, 1)
-    assert [column.values.tolist() for column in whole] == [[7], [[7]]]
     for cut in range(1, len(row)):
-        with pytest.raises(ValueError, match=r"column|stack|array|buffer|object id"):
-            binary_stacks.decode([header + row[:cut], trailer], types, 1)
+        with pytest.raises(ValueError, match=r"column|stack|array|buffer|object id|bytes|head"):
+            binary_stacks.decode([HEADER + row[:cut], TRAILER], types, 1)
     for place in range(len(row)):
         garbled = row[:place] + bytes([row[place] ^ 0x5A]) + row[place + 1 :]
         try:
-            columns = binary_stacks.decode([header + garbled, trailer], types, 1)
+            columns = binary_stacks.decode([HEADER + garbled, TRAILER], types, 1)
         except ValueError:
             continue
-        assert [column.values.size for column in columns] == [1, 1]
+        assert [column.values.size for column in columns] == [1, 2]
