@@ -99,6 +99,51 @@ def test_a_works_over_the_change_of_clocks() -> None:
     }
 
 
+def test_a_works_on_the_day_of_25_hours() -> None:
+    # Friday 23 October, Saturday, the Sunday of 50 half-hours, Monday: 194 half-hours of 10 kWh and
+    # 3 kvarh. Monday begins at slot 146: 17:00 is slot 180, of 40 kWh and 30 kvarh; export 1 kWh.
+    period = days(date(2026, 10, 23), 4, LONDON)
+    start = int(period.start.timestamp())
+    active, reactive = [10_000] * 194, [3_000] * 194
+    active[180], reactive[180] = 40_000, 30_000
+    flows = {IMPORT: active, REACTIVE: reactive, EXPORT: [1_000] * 194}
+    facts = Facts(
+        peaks={"coincident_demand/": tuple(start + 1800 * slot for slot in (180, 34, 80))},
+        losses={"LLF": ((date(2025, 4, 1), Decimal("1.1")),)},
+    )
+    of = tariff_file.standing().on("gb-works", "electricity", date(2026, 10, 23))
+    found = {k: str(d.value) for k, d in lines(batch(of, period, flows, facts=facts)).items()}
+    # Two working days of 6 red half-hours and 26 amber ones; green are the other 130.
+    expected = {
+        ("interval_consumption", ""): "1970.0",
+        ("time_of_use_consumption", "green"): "1300.0",
+        ("time_of_use_consumption", "amber"): "520.0",
+        ("time_of_use_consumption", "red"): "150.0",
+        ("block_demand", "30 min"): "80.0",
+        # 1970 ÷ (80 × 97 h) = 0.25387
+        ("load_factor", ""): "0.254",
+        ("energy", "with losses green"): "1430.0",
+        ("energy", "with losses amber"): "572.0",
+        ("energy", "with losses red"): "165.0",
+        ("energy", "export"): "194.0",
+        ("energy", "reactive"): "609.0",
+        ("net_energy", "taken"): "1776.0",
+        ("excess_reactive_energy", ""): "16.8",
+        ("peak_demand", "red 1"): "80.0",
+        ("peak_demand", "red 2"): "20.0",
+        ("peak_demand", "red mean"): "50.0",
+        ("peak_demand", "rolling"): "50.0",
+        ("minimum_demand", ""): "20.0",
+        ("coincident_demand", "mean"): "40.0",
+        ("apparent_demand", ""): "100.0",
+        # 1970 ÷ √(1970² + 609²) = 0.95539
+        ("power_factor", ""): "0.955",
+        ("power_factor", "at peak"): "0.800",
+        ("billed_demand", "measured"): "100.0",
+    }
+    assert {key: found[key] for key in expected} == expected
+
+
 @pytest.mark.parametrize("name", ["kw-government", "gb-works", "au-business"])
 def test_a_usage_point_without_anything_says_why(name: str) -> None:
     of = tariff_file.standing().on(name, "electricity", date(2026, 6, 1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mdm import tariff_file
 from simulators import invoicing, invoicing_prices, invoicing_rating
 from simulators.invoicing_accounts import Account, Accounts
 from simulators.invoicing_check import Bill
@@ -62,10 +63,16 @@ def test_electricity_by_sector(tariff: str, amount: str) -> None:
 @pytest.mark.parametrize(
     ("tariff", "amount"),
     [
-        # 12.345678 thousand gallons at 0.800, 2, 1.250 and 4 KD
+        # 12.345678 thousand gallons at 0.800, 2, 2, 1.250, 2, 1.250, 2, 2, 2 and 4 KD
         ("kw-residential", "9.877"),
         ("kw-investment", "24.691"),
+        ("kw-commercial", "24.691"),
         ("kw-industrial", "15.432"),
+        ("kw-industrial-not-productive", "24.691"),
+        ("kw-agricultural", "15.432"),
+        ("kw-agricultural-not-productive", "24.691"),
+        ("kw-chalet", "24.691"),
+        ("kw-service", "24.691"),
         ("kw-government", "49.383"),
     ],
 )
@@ -97,6 +104,40 @@ def test_a_price_counts_from_its_first_local_day() -> None:
     first = datetime(2017, 5, 21, 21, tzinfo=UTC)
     assert charged(replace(taken("kw-commercial", "1000"), period_start=before)) == "2.000"
     assert charged(replace(taken("kw-commercial", "1000"), period_start=first)) == "5.000"
+
+
+@pytest.mark.parametrize(
+    ("tariff", "first", "before", "after"),
+    [
+        # The first day on which the law was applied to a sector: 1000 kWh before it and from it on.
+        ("kw-investment", date(2017, 8, 22), "2.000", "5.000"),
+        ("kw-commercial", date(2017, 5, 22), "2.000", "5.000"),
+        ("kw-industrial", date(2017, 11, 22), "1.000", "3.000"),
+        ("kw-industrial-not-productive", date(2017, 11, 22), "1.000", "5.000"),
+        ("kw-agricultural", date(2017, 11, 22), "1.000", "3.000"),
+        ("kw-agricultural-not-productive", date(2017, 11, 22), "1.000", "5.000"),
+        ("kw-chalet", date(2018, 2, 22), "2.000", "12.000"),
+        ("kw-service", date(2017, 5, 22), "2.000", "5.000"),
+        ("kw-government", date(2017, 5, 22), "2.000", "25.000"),
+        ("kw-residential", date(2017, 5, 22), "2.000", "2.000"),
+    ],
+)
+def test_each_sector_from_its_own_day(tariff: str, first: date, before: str, after: str) -> None:
+    for days, amount in ((1, before), (0, after)):
+        start = datetime(first.year, first.month, first.day, tzinfo=UTC) - timedelta(days, hours=3)
+        assert charged(replace(taken(tariff, "1000"), period_start=start)) == amount
+
+
+def test_every_tariff_of_kuwait_has_a_price_and_every_price_a_tariff() -> None:
+    standing = tariff_file.standing().by_key
+    known = {
+        (name, commodity, one.unit)
+        for (name, commodity), versions in standing.items()
+        for one in versions
+        if name.startswith("kw-")
+    }
+    assert len(known) == 2 * 10
+    assert {(p.tariff, p.commodity, p.unit) for p in KUWAIT.prices} == known
 
 
 def test_every_tariff_has_names_in_both_languages() -> None:
