@@ -107,6 +107,8 @@ def _failures(
     }[use.rule.view]
     if use.when != ALWAYS:
         live = live & use.when.of(cube, views)
+        if not live.any():
+            return failures.none(use.rule.name)
     found = failures.located(use.rule(view, **use.parameters), use, cube, views)
     if not len(found.first):
         return found

@@ -57,7 +57,7 @@ class Condition:
             row &= _among(cube.sector, self.sectors)
         if self.interval_seconds:
             row &= cube.interval_seconds in self.interval_seconds
-        if self.above_per_day is not None:
+        if self.above_per_day is not None and row.any():
             row &= (_use_per_day(views) > self.above_per_day)[:, None]
         if self.months:
             day &= _among(cube.days.month, self.months)[:, 0]

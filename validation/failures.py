@@ -95,6 +95,13 @@ def located(mask: Mask, use: RuleUse, cube: Cube, views: Views) -> Failures:
     )
 
 
+def none(name: str) -> Failures:
+    """Give a rule's failures where it has none."""
+    cells, figures = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float64)
+    codes = np.empty(0, dtype=np.int8)
+    return Failures(name, cells, cells, figures, figures, codes, codes)
+
+
 def distinct(failures: Sequence[Failures]) -> Failures:
     """Put failures of one rule together; of those that begin at the same cell the worst stays."""
     columns = ("first", "last", "observed", "limit", "severity", "action")
