@@ -46,7 +46,6 @@ from mdm import (
     daily,
     daily_group,
     delivery,
-    delivery_files,
 )
 from mdm.cycle import Cycle
 from mdm.determinants import composition, days, pages, profile, supply
@@ -72,10 +71,10 @@ _PHASES: Final[phases.Phases] = (
     (cycle_pages, "write", "determinants in"),
     (cycle_columns, "interval_inputs", "inputs in"),
     (cycle_columns, "register_inputs", "inputs in"),
-    (delivery_files, "records", "export: lines out"),
-    (delivery, "_write_items", "export: items in"),
-    (delivery, "_exports", "export: items in"),
-    (delivery_files, "packed", "export: files"),
+    # Its database works for a thread beside the one that writes files; both are the export's.
+    (delivery, "_prepared", "export: files and claim"),
+    (delivery, "_send", "export: sent"),
+    (delivery, "_exports", "export: counted"),
 )
 
 

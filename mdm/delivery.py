@@ -26,7 +26,7 @@ from mdm.account_balance import Balance
 from mdm.acknowledgement import Acknowledgement, Taken
 from mdm.cycle import Cycle
 from mdm.delivery_access import Access, Retry, Way
-from mdm.delivery_files import DeliveryError, Package
+from mdm.delivery_files import DeliveryError, File, Package
 from mdm.export import formats
 from schemas import binary_copy, statements
 from schemas.database import Connection
@@ -149,7 +149,6 @@ def _prepared(
         (f"{name}-{first // size + 1:04d}.{kind.suffix}", sets[first : first + size])
         for first in range(0, len(sets), size)
     ]
-    package = delivery_files.packed(connection, head, file_format, parts)
     row = connection.execute(
         _SQL["add_export"],
         {
@@ -162,8 +161,14 @@ def _prepared(
         },
     ).fetchone()
     assert row is not None  # noqa: S101  # RETURNING gives a row for the row it inserts
-    _write_items(connection, row[0], package)
-    connection.execute(_SQL["mark_exported"], {"sets": binary_copy.array(sets)})
+    number = row[0]
+    package = delivery_files.packed(
+        connection,
+        head,
+        file_format,
+        parts,
+        keep=lambda file: _claim(connection, number, file),
+    )
     return _exports(connection, cycle.id, name)[0], package
 
 
@@ -353,16 +358,17 @@ def _name(connection: Connection, cycle: Cycle) -> str:
     return f"{group}-{cycle.starts_on}-{cycle.id}-{row[0] if row else 1:04d}"
 
 
-def _write_items(connection: Connection, export_id: int, whole: Package) -> None:
-    for file in whole.files:
-        entry = file.entry
-        fields = {
-            "export": export_id,
-            "name": entry.name,
-            "sha256": entry.sha256,
-            "bytes": entry.size,
-            "usage_points": entry.usage_points,
-        }
-        connection.execute(_SQL["add_file"], fields)
-        items = {"export": export_id, "file": entry.name, "sets": binary_copy.array(file.sets)}
-        connection.execute(_SQL["add_items"], items)
+def _claim(connection: Connection, export_id: int, file: File) -> None:
+    """Write down what a file holds, and that its sets are under way."""
+    entry = file.entry
+    fields = {
+        "export": export_id,
+        "name": entry.name,
+        "sha256": entry.sha256,
+        "bytes": entry.size,
+        "usage_points": entry.usage_points,
+    }
+    connection.execute(_SQL["add_file"], fields)
+    sets = binary_copy.array(file.sets)
+    connection.execute(_SQL["add_items"], {"export": export_id, "file": entry.name, "sets": sets})
+    connection.execute(_SQL["mark_exported"], {"sets": sets})

@@ -24,7 +24,7 @@ INSERT INTO export_item (export_id, file, determinant_set_id)
 SELECT %(export)s, %(file)s, unnest(%(sets)s::bigint[])
 
 -- name: mark_exported
-UPDATE determinant_set SET state = 'exported' WHERE id = ANY(%(sets)s)
+UPDATE determinant_set SET state = 'exported' WHERE id = ANY(%(sets)s::bigint[])
 
 -- name: exports
 SELECT e.id, e.cycle_id, e.name, e.format, e.target, e.prepared_at, e.software, e.delivered_at,
@@ -44,31 +44,6 @@ FROM export_item i
 JOIN determinant_set s ON s.id = i.determinant_set_id
 JOIN usage_point p ON p.id = s.usage_point_id
 WHERE i.export_id = %(export)s
-
--- name: sets
-SELECT s.id, p.mrid, p.commodity, s.sector, t.name, s.time_zone, s.starts_at, s.ends_at, s.version,
-       o.version, s.digest
-FROM determinant_set s
-JOIN usage_point p ON p.id = s.usage_point_id
-JOIN billing_definition t ON t.digest = s.tariff
-LEFT JOIN correction c ON c.new_set_id = s.id
-LEFT JOIN determinant_set o ON o.id = c.old_set_id
-WHERE s.id = ANY(%(sets)s)
-
--- name: lines
-SELECT d.determinant_set_id, d.name, t.name, d.part, d.value, d.unit, d.starts_at, d.ends_at,
-       d.actual, d.questionable, d.missing, d.estimated, d.edited, d.rounding, d.note
-FROM determinant d JOIN reading_type t ON t.id = d.reading_type_id
-WHERE d.determinant_set_id = ANY(%(sets)s)
-ORDER BY d.determinant_set_id, d.position
-
--- name: differences
-SELECT c.new_set_id, i.name, t.name, i.part, i.unit, i.old_value, i.difference
-FROM correction c
-JOIN correction_item i ON i.correction_id = c.id
-JOIN reading_type t ON t.id = i.reading_type_id
-WHERE c.new_set_id = ANY(%(sets)s)
-ORDER BY c.new_set_id, i.name, t.name, i.part, i.unit
 
 -- name: made_by
 SELECT DISTINCT s.software, s.rule_sets, t.name || '@' || t.digest, k.name || '@' || k.digest

@@ -5,22 +5,20 @@ from __future__ import annotations
 import gc
 import hashlib
 import tempfile
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
-from decimal import Decimal
-from typing import IO, Final, NamedTuple
+from datetime import datetime
+from typing import IO, Final
 
-from mdm import delivery_series
+from mdm import delivery_line, delivery_records
 from mdm.cycle import Cycle
+from mdm.delivery_records import Found
 from mdm.delivery_series import SeriesError
-from mdm.determinants.determinant import Counts
 from mdm.export import formats, manifest
+from mdm.export.formats import Format
 from mdm.export.manifest import FileEntry, Made, Tally
-from mdm.export.record import Head, Line, Record, key
-from mdm.export.series import NOTHING
+from mdm.export.record import Head
 from schemas import binary_copy, statements
 from schemas.database import Connection
 
@@ -66,41 +64,85 @@ class Package:
         yield manifest.NAME, self.manifest
 
 
-class _Figure(NamedTuple):
-    """What names a figure in a set."""
-
-    name: str
-    reading_type: str
-    part: str
-    unit: str
-
-
 def packed(
-    connection: Connection, head: Head, format_: str, parts: Sequence[tuple[str, Sequence[int]]]
+    connection: Connection,
+    head: Head,
+    format_: str,
+    parts: Sequence[tuple[str, Sequence[int]]],
+    *,
+    keep: Callable[[File], None] = lambda _file: None,
+    tell: Callable[[int], None] = lambda _sets: None,
 ) -> Package:
     """Write the files of an export.
+
+    While one is written, the database reads the next and keeps what came of the one before: files
+    are written by one core and read by another.
 
     Parameters
     ----------
     parts : name of each file and the determinant sets that go in it
+    keep : given each file as it is done; from another thread, which alone uses the connection then
+    tell : told how many sets each file that is done has
     """
-    tally, files = Tally(), []
-    kind = formats.named(format_)
+    kind, tally, files = formats.named(format_), Tally(), list[File]()
     # Without a name; it is gone as soon as nobody has it any more, however the program ends.
     store = tempfile.TemporaryFile()  # noqa: SIM115  # its files are read after this has ended
-    for name, sets in parts:
-        with _uncollected():
-            found = records(connection, sets, head.starts_on, head.ends_on, with_series=kind.series)
-            content = kind.render(head, found)
-        tally.add(found)
-        for record in found:
-            tally.leave_out(kind.omissions(record))
-        digest = hashlib.sha256(content).hexdigest()
-        entry = FileEntry(name, kind.media_type, len(content), digest, len(found))
-        files.append(File(entry, list(sets), store, store.tell()))
-        store.write(content)
+    with delivery_line.opened() as line:
+        coming = [line.asked(_read, connection, head, kind, sets) for _, sets in parts[:1]]
+        for number, (name, sets) in enumerate(parts, 1):
+            found = line.answered(coming.pop())
+            coming += [line.asked(_read, connection, head, kind, s) for _, s in parts[number:][:1]]
+            content = _written(kind, head, found)
+            _counted(tally, kind, found)
+            digest = hashlib.sha256(content).hexdigest()
+            entry = FileEntry(name, kind.media_type, len(content), digest, len(found))
+            files.append(File(entry, list(sets), store, store.tell()))
+            store.write(content)
+            line.told(keep, files[-1])
+            tell(len(sets))
     whole = tally.manifest(head, [f.entry for f in files], _made(connection, files))
     return Package(files, whole)
+
+
+def _read(connection: Connection, head: Head, kind: Format, sets: Sequence[int]) -> Found:
+    days = head.starts_on, head.ends_on
+    try:
+        with _uncollected():
+            return delivery_records.read(connection, sets, *days, with_series=kind.series)
+    except SeriesError as gone:
+        raise DeliveryError(str(gone)) from gone
+
+
+def _written(kind: Format, head: Head, found: Found) -> bytes:
+    """Write a file; its usage points stand in order."""
+    if kind.rows is None:
+        with _uncollected():
+            return kind.render(head, found.whole())
+    texts = list(
+        zip(
+            (record.usage_point for record in found.records.values()),
+            kind.rows.of_records(head, found.records.values()),
+            strict=True,
+        )
+    )
+    for _, sheet in found.paged:
+        points = (record.usage_point for record in sheet.records)
+        texts += zip(points, kind.rows.of_sheet(head, sheet), strict=True)
+    texts.sort()
+    return "".join([kind.rows.start, *(text for _, text in texts)]).encode()
+
+
+def _counted(tally: Tally, kind: Format, found: Found) -> None:
+    """Count what went into a file, and what the format could not say of it."""
+    if kind.says_all:
+        tally.add(found.records.values())
+        for _, sheet in found.paged:
+            tally.add_sheet(sheet)
+        return
+    records = found.whole()
+    tally.add(records)
+    for record in records:
+        tally.leave_out(kind.omissions(record))
 
 
 @contextmanager
@@ -128,63 +170,11 @@ def refusals(
         return {}
     found: dict[int, str] = {}
     for first in range(0, len(sets), _TOGETHER):
-        part = sets[first : first + _TOGETHER]
-        # One set a usage point is ready at a time, but that is not for this module to know.
-        for number, record in _numbered(
-            connection, part, head.starts_on, head.ends_on, with_series=kind.series
-        ).items():
+        read = _read(connection, head, kind, sets[first : first + _TOGETHER])
+        for number, record in read.numbered().items():
             reason = kind.refusal(record)
             if reason is not None:
                 found[number] = f"{record.usage_point}: {reason}"
-    return found
-
-
-def records(
-    connection: Connection,
-    sets: Sequence[int],
-    starts_on: date,
-    ends_on: date,
-    *,
-    with_series: bool = False,
-) -> list[Record]:
-    """Give what an export says of determinant sets, by usage point."""
-    found = _numbered(connection, sets, starts_on, ends_on, with_series=with_series)
-    return sorted(found.values(), key=lambda record: record.usage_point)
-
-
-def _numbered(
-    connection: Connection,
-    sets: Sequence[int],
-    starts_on: date,
-    ends_on: date,
-    *,
-    with_series: bool,
-) -> dict[int, Record]:
-    lines = _lines(connection, sets)
-    try:
-        series = delivery_series.of_sets(connection, sets) if with_series else {}
-    except SeriesError as gone:
-        raise DeliveryError(str(gone)) from gone
-    found = {}
-    for set_id, mrid, *fields in connection.execute(
-        _SQL["sets"], {"sets": binary_copy.array(sets)}
-    ):
-        commodity, sector, tariff, zone, starts_at, ends_at, version, corrects, digest = fields
-        found[set_id] = Record(
-            key=key(mrid, starts_on, ends_on, version),
-            usage_point=mrid,
-            commodity=commodity,
-            sector=sector,
-            tariff=tariff,
-            time_zone=zone,
-            starts_at=starts_at,
-            ends_at=ends_at,
-            version=version,
-            corrects=corrects,
-            digest=digest,
-            lines=lines[set_id],
-            series=series.get(set_id, NOTHING),
-        )
     return found
 
 
@@ -192,50 +182,6 @@ def head(cycle: Cycle, name: str, prepared_at: datetime, software: str) -> Head:
     """Give what the records of an export of a cycle share."""
     group, first, last = cycle.billing_group, cycle.starts_on, cycle.ends_on
     return Head(name, group, first, last, prepared_at, software, cycle.addressee)
-
-
-def _lines(connection: Connection, sets: Sequence[int]) -> dict[int, list[Line]]:
-    """Give the lines of sets; those that correct a bill tell what it said before."""
-    changes = _changes(connection, sets)
-    lines: dict[int, list[Line]] = defaultdict(list)
-    rows = connection.execute(_SQL["lines"], {"sets": binary_copy.array(sets)}).fetchall()
-    for set_id, *row in rows:
-        name, kind, part, value, unit, starts_at, ends_at, a, q, m, e, d, rounding, note = row
-        previous, difference = None, None
-        if set_id in changes:
-            unchanged = (value, Decimal(0) if value is not None else None)
-            figure = _Figure(name, kind, part, unit)
-            previous, difference = changes[set_id].pop(figure, unchanged)
-        lines[set_id].append(
-            Line(
-                *(name, kind, part, value, unit, starts_at, ends_at, Counts(a, q, m, e, d)),
-                *(rounding, note, previous, difference),
-            )
-        )
-    for set_id, gone in changes.items():
-        lines[set_id] += [_withdrawn(f, lines[set_id][0], *gone[f]) for f in sorted(gone)]
-    return lines
-
-
-Change = tuple[Decimal | None, Decimal | None]
-
-
-def _changes(connection: Connection, sets: Sequence[int]) -> dict[int, dict[_Figure, Change]]:
-    """Give what was billed before and the difference, by set; only of sets that correct."""
-    changes: dict[int, dict[_Figure, Change]] = defaultdict(dict)
-    for set_id, *row in connection.execute(_SQL["differences"], {"sets": binary_copy.array(sets)}):
-        name, kind, part, unit, old, difference = row
-        changes[set_id][_Figure(name, kind, part, unit)] = (old, difference)
-    return changes
-
-
-def _withdrawn(figure: _Figure, beside: Line, old: Decimal | None, by: Decimal | None) -> Line:
-    """Write the line of a figure that was billed and is no longer there."""
-    return Line(
-        *(figure.name, figure.reading_type, figure.part, None, figure.unit),
-        *(beside.starts_at, beside.ends_at, Counts(), beside.rounding, "no longer there"),
-        *(old, by),
-    )
 
 
 def _made(connection: Connection, files: Sequence[File]) -> Made:

@@ -21,6 +21,7 @@ from mdm.export import (
     usage,
 )
 from mdm.export.record import Head, LeftOut, Record
+from mdm.export.sheet import Sheet
 
 
 def _everything(_record: Record) -> Iterable[LeftOut]:
@@ -35,6 +36,21 @@ Refusal = Callable[[Record], str | None]
 
 
 @dataclass(frozen=True, slots=True)
+class Rows:
+    """A format whose files are one usage point after the other, with nothing between them.
+
+    Attributes
+    ----------
+    start : with which each file begins
+    of_records, of_sheet : give each usage point's part; the same for the same figures
+    """
+
+    start: str
+    of_records: Callable[[Head, Iterable[Record]], Iterable[str]]
+    of_sheet: Callable[[Head, Sheet], Iterable[str]]
+
+
+@dataclass(frozen=True, slots=True)
 class Format:
     """A way to write records.
 
@@ -46,6 +62,7 @@ class Format:
     refusal : why a usage point cannot be in it at all, None where it can: it is not claimed then
     series : whether it needs the records' intervals and register readings
     usage_points : most of them in one file: small enough to send again, few enough to count
+    rows : how it writes sheets; None where each usage point is written by itself
     """
 
     suffix: str
@@ -57,6 +74,12 @@ class Format:
     refusal: Refusal = _takes
     series: bool = False
     usage_points: int = 1000
+    rows: Rows | None = None
+
+    @property
+    def says_all(self) -> bool:
+        """Whether it has a place for everything."""
+        return not self.lacks and self.left_out is _everything
 
     @property
     def refuses(self) -> bool:
@@ -82,7 +105,7 @@ _MSCONS: Final = Format(
 )
 
 FORMATS: Final = {
-    "csv": Format("csv", "text/csv", csv_.render),
+    "csv": Format(*("csv", "text/csv", csv_.render), rows=Rows(csv_.START, csv_.bills, csv_.sheet)),
     "json": Format("json", "application/json", json_.render),
     "parquet": Format(
         *("parquet", "application/vnd.apache.parquet", parquet.render),

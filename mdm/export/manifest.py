@@ -12,6 +12,7 @@ from typing import Final
 from mdm import tariff as names
 from mdm import tariff_declared as kinds
 from mdm.export.record import Head, LeftOut, Record, instant, plain
+from mdm.export.sheet import Sheet
 
 FORMAT: Final = "miqyas-manifest/1"
 NAME: Final = "manifest.json"
@@ -62,6 +63,14 @@ class Tally:
             for line in record.lines:
                 if line.name in _ADDITIVE and line.value is not None:
                     self._sums[line.name, line.part, line.unit] += line.value
+
+    def add_sheet(self, sheet: Sheet) -> None:
+        """Count the records of a sheet in."""
+        self._usage_points += len(sheet.records)
+        self._determinants += len(sheet.records) * len(sheet.headings)
+        for heading, total in sheet.sums():
+            if heading.name in _ADDITIVE:
+                self._sums[heading.name, heading.part, heading.unit] += total
 
     def leave_out(self, of_one: Iterable[LeftOut]) -> None:
         """Count in what the format could not say of one usage point."""

@@ -30,8 +30,7 @@ class Line(NamedTuple):
     difference: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """A usage point's determinants of one billing period.
 
     Attributes
@@ -80,7 +79,12 @@ class Head:
 
 def key(usage_point: str, starts_on: date, ends_on: date, version: int) -> str:
     """Give the idempotency key of a bill."""
-    return f"{usage_point}/{starts_on}/{ends_on}/{version}"
+    return f"{usage_point}/{_days(starts_on, ends_on)}/{version}"
+
+
+@lru_cache(maxsize=64)
+def _days(starts_on: date, ends_on: date) -> str:
+    return f"{starts_on}/{ends_on}"
 
 
 @lru_cache(maxsize=4096)

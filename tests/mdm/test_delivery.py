@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from mdm import cycle, cycle_status, delivery, delivery_folder
+from mdm import cycle, cycle_status, delivery, delivery_files, delivery_folder, delivery_records
 from mdm.acknowledgement import Acknowledgement
 from mdm.delivery_files import DeliveryError
 from mdm.export.formats import FORMATS
@@ -72,8 +72,8 @@ def test_csv_and_json_say_the_same(connection: Connection, tmp_path: Path) -> No
     export = delivery.prepare(connection, this, file_format="json", target=str(tmp_path), now=NOW)
     assert export
     sets = [row[0] for row in connection.execute("SELECT id FROM determinant_set")]
-    head = delivery.delivery_files.head(this, export.name, NOW, "x")
-    found = delivery.delivery_files.records(connection, sets, this.starts_on, this.ends_on)
+    head = delivery_files.head(this, export.name, NOW, "x")
+    found = delivery_records.read(connection, sets, this.starts_on, this.ends_on).whole()
     rows = list(csv.DictReader(FORMATS["csv"].render(head, found).decode().splitlines()))
     (point,) = json.loads(FORMATS["json"].render(head, found))["usage_points"]
     lines = point.pop("determinants")
@@ -303,7 +303,7 @@ def test_a_password_in_an_address_is_refused(connection: Connection) -> None:
     assert delivery.exports(connection, this) == []
 
 
-@pytest.mark.parametrize("file", ["delivery.sql", "acknowledgement.sql"])
+@pytest.mark.parametrize("file", ["delivery.sql", "delivery_records.sql", "acknowledgement.sql"])
 def test_every_statement_can_be_prepared(connection: Connection, file: str) -> None:
     for name, text in statements.load("mdm", file).items():
         record.prepare(connection, name, text)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -72,4 +71,4 @@ def measured(
     of_one: Record, *series: Intervals, dials: Sequence[Dial] = (), meters: Sequence[Meter] = ()
 ) -> Record:
     known = tuple(meters) or (Meter("M-1", 0, 2**62),)
-    return replace(of_one, series=Series(tuple(series), tuple(dials), known))
+    return of_one._replace(series=Series(tuple(series), tuple(dials), known))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -61,12 +60,9 @@ def contents(content: bytes) -> list[ET.Element]:
 
 @pytest.mark.parametrize("name", ["UP-1", AWKWARD, "ط" * 5_000])
 def test_it_is_valid(schema: xmlschema.XMLSchema10, name: str) -> None:
-    water = replace(
-        measured(
-            record(name + "w", [line("consumption", "12", "1000 imperial gallons")]),
-            intervals([3] * 24, seconds=3600, reading_type="water_volume_interval"),
-        ),
-        commodity="water",
+    water = measured(
+        record(name + "w", [line("consumption", "12", "1000 imperial gallons")], commodity="water"),
+        intervals([3] * 24, seconds=3600, reading_type="water_volume_interval"),
     )
     content = espi.render(HEAD, [whole(name), water])
     feed = ET.fromstring(content)

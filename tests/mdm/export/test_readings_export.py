@@ -13,7 +13,7 @@ import nemreader
 import pandas as pd
 import pytest
 
-from mdm import cycle, delivery, delivery_files, delivery_series, readings_export
+from mdm import cycle, delivery, delivery_files, delivery_records, delivery_series, readings_export
 from mdm.delivery_files import DeliveryError
 from mdm.export import espi, formats
 from mdm.readings_export import FORMATS, ReadingsExportError
@@ -139,9 +139,9 @@ def test_declared_figures_and_their_channels_go_out_in_every_format(
     this = june(connection)
     assert works.run(connection, this).problems == ()
     sets = [row[0] for row in connection.execute("SELECT id FROM determinant_set")]
-    (found,) = delivery_files.records(
+    (found,) = delivery_records.read(
         connection, sets, this.starts_on, this.ends_on, with_series=True
-    )
+    ).whole()
     head = delivery_files.head(this, "A-1", NOW, "x")
     for name, kind in formats.FORMATS.items():
         assert kind.refusal(found) is None, name
@@ -171,8 +171,9 @@ def test_readings_that_are_gone_stop_the_export(connection: Connection) -> None:
     ((one, other),) = found.spans()
     assert (one.value, other.value) == (5_000, 5_000 + 100 * SLOTS)
     connection.execute("DELETE FROM interval_block")
+    head = delivery_files.head(this, "A-1", NOW, "x")
     with pytest.raises(DeliveryError, match="an export cannot be made: version 1 of channel"):
-        delivery_files.records(connection, sets, this.starts_on, this.ends_on, with_series=True)
+        delivery_files.packed(connection, head, "nem12", [("A-1-0001.csv", sets)])
 
 
 def test_registers_of_an_exchange_stay_with_their_meters(connection: Connection) -> None:
