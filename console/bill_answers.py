@@ -1,13 +1,14 @@
-"""What receivers say became of bills, for ``miqyas bill acknowledge``."""
+"""What receivers say became of bills, for ``miqyas bill acknowledge`` and ``advance``."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import typer
 
 from console import show, store
-from mdm import acknowledgement, delivery, delivery_folder
+from mdm import acknowledgement, delivery, delivery_answers, delivery_folder
 from mdm.acknowledgement import Taken
 from mdm.cycle import Cycle
 from mdm.delivery_access import Access
@@ -18,7 +19,7 @@ from schemas.settings import Settings
 
 def collect(connection: Connection, chosen: Cycle) -> None:
     """Take what receivers of folders and SFTP left; exit with 1 if a file is none."""
-    found = delivery.collect(
+    found = delivery_answers.collect(
         connection, chosen, now=store.now(connection), access=Access.of(Settings())
     )
     for problem in found.problems:
@@ -26,6 +27,16 @@ def collect(connection: Connection, chosen: Cycle) -> None:
     show.done(f"{show.count(found.files, 'file')}, {_told(found.taken)}")
     if found.problems:
         raise typer.Exit(1)
+
+
+def collected(connection: Connection, one: Cycle, now: datetime) -> tuple[str, str]:
+    """Take the same for ``miqyas bill advance``; give what is new and what is wrong, in words."""
+    found = delivery_answers.collect(connection, one, now=now, access=Access.of(Settings()))
+    new, unseen = found.taken.new, found.taken.unseen
+    parts = [f"{new:,} new"] if new else []
+    if unseen:
+        parts.append(f"{unseen:,} that fit no bill; see `miqyas bill strays`")
+    return ", ".join(parts), "; ".join(found.problems)
 
 
 def take(connection: Connection, chosen: Cycle, name: str, file: Path) -> None:

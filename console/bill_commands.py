@@ -17,10 +17,10 @@ from console import (
     bill_cycle_commands,
     bill_daily_commands,
     bill_holds_commands,
+    bill_strays_command,
     show,
     store,
 )
-from mdm import acknowledgement as acknowledgements
 from mdm import (
     correction_days,
     correction_log,
@@ -30,6 +30,7 @@ from mdm import (
     delivery_folder,
     delivery_targets,
     replay,
+    strays,
 )
 from mdm.cycle import Cycle, Problem
 from mdm.cycle_status import Status
@@ -43,6 +44,7 @@ app = typer.Typer(no_args_is_help=True, help="Billing cycles: compute, hold, del
 bill_cycle_commands.add_to(app)
 bill_daily_commands.add_to(app)
 bill_balances_command.add_to(app)
+bill_strays_command.add_to(app)
 app.add_typer(bill_holds_commands.app, name="holds")
 
 GroupName = Annotated[str, typer.Argument(metavar="GROUP", help="Billing group of the registry.")]
@@ -356,10 +358,11 @@ def _exports(connection: Connection, one: Cycle) -> None:
         )
         if sent.problem:
             show.problem(f"export {sent.name}: {sent.problem}")
-    for stray in acknowledgements.strays(connection, one.id):
+    stray = strays.standing(connection, one.billing_group)
+    if stray.number:
         show.problem(
-            f"{stray.export or 'unknown export'}: {stray.bill} was said to be {stray.outcome} on "
-            f"{stray.first_at:%Y-%m-%d}, and {stray.why}"
+            f"{show.count(stray.number, 'stray acknowledgement')}, the oldest of "
+            f"{stray.oldest:%Y-%m-%d}: see `miqyas bill strays`"
         )
 
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from console import show, store
+from console import bill_answers, show, store
 from mdm import (
     cycle,
     cycle_advance,
@@ -80,7 +80,8 @@ def advance(
 ) -> None:
     """Do what the calendars of cycles ask for: open, compute, wait, estimate, close, deliver.
 
-    Run it beside `miqyas vee run --follow`; on the closing day nobody needs to type anything.
+    It takes the acknowledgements, too, that receivers leave in files. Run it beside
+    `miqyas vee run --follow`; on the closing day nobody needs to type anything.
 
     Example: miqyas bill advance --follow 600
     """
@@ -165,10 +166,13 @@ def _advanced(url: str) -> tuple[int, int]:
         def deliver(one: Cycle, plan: Plan) -> str:
             return _delivered(connection, one, plan, now)
 
-        how = How(deliver=deliver, tell=tell)
+        def collect(one: Cycle) -> tuple[str, str]:
+            return bill_answers.collected(connection, one, now)
+
+        how = How(deliver=deliver, collect=collect, tell=tell)
         for step in cycle_advance.advance(connection, how, now=now):
             done += 1
-            if step.kind == "failed":
+            if step.kind in ("failed", "unread"):
                 failed += 1
                 show.problem(str(step))
             else:

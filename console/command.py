@@ -62,6 +62,7 @@ from mdm.readings_export import ReadingsExportError
 from mdm.registry import HeadingError
 from mdm.replay import ReplayError
 from mdm.scorecard import ScorecardError
+from mdm.strays import StrayError
 from mdm.tariff import TariffError
 from mdm.worklist_days import WorklistError
 from schemas.cluster import ServerError
@@ -96,6 +97,7 @@ _REFUSALS = (
     ScheduleError,
     ScorecardError,
     ServerError,
+    StrayError,
     TariffError,
     UnknownDevice,
     UnknownFormat,

@@ -40,6 +40,8 @@ class Acknowledgement:
         reason = item.get("reason") or ""
         if not (isinstance(point, str) and type(version) is int and isinstance(reason, str)):
             raise TypeError(f"{dict(item)} is no acknowledgement")
+        if not _storable(point + reason):
+            raise ValueError(f"{point!r} or its reason is not text that can be kept")
         if outcome not in get_args(Outcome) or (outcome == "rejected" and not reason):
             raise ValueError(f"{point} must be billed, or rejected with a reason")
         return cls(point, version, outcome, reason)
@@ -54,13 +56,18 @@ class Stray(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What became of acknowledgements: how many are new, which were not taken."""
+    """What became of acknowledgements: how many are new, which were not taken.
+
+    ``unseen`` counts those of the latter that nobody had said before.
+    """
 
     new: int = 0
     strays: tuple[Stray, ...] = ()
+    unseen: int = 0
 
     def __add__(self, other: Taken) -> Taken:
-        return Taken(self.new + other.new, self.strays + other.strays)
+        strays = self.strays + other.strays
+        return Taken(self.new + other.new, strays, self.unseen + other.unseen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +134,37 @@ def take(
     """Write down what fits and keep what does not."""
     new, strays = sorted_out(connection, export_id, given)
     settle(connection, export_id, new, now)
-    for stray in strays:
-        one = stray.given
+    return Taken(len(new), tuple(strays), _keep(connection, export_id, strays, now))
+
+
+def keep_unknown(
+    connection: Connection, file: str, given: Sequence[Acknowledgement], *, now: datetime
+) -> Taken:
+    """Keep what a file says whose name is that of no export."""
+    strays = tuple(Stray(one, f"{file} is the name of no export") for one in given)
+    return Taken(0, strays, _keep(connection, None, strays, now))
+
+
+def _keep(
+    connection: Connection, export_id: int | None, strays: Sequence[Stray], now: datetime
+) -> int:
+    """Keep strays, each once; give how many were not kept before."""
+    unseen = 0
+    for one, why in strays:
         bill = f"{one.usage_point}, version {one.version}"
-        kept = {"bill": bill, "outcome": one.outcome, "reason": one.reason, "why": stray.why}
-        connection.execute(_SQL["keep_stray"], {"export": export_id, "now": now, **kept})
-    return Taken(len(new), tuple(strays))
+        kept = {"bill": bill, "outcome": one.outcome, "reason": one.reason, "why": why}
+        done = connection.execute(_SQL["keep_stray"], {"export": export_id, "now": now, **kept})
+        unseen += done.rowcount
+    return unseen
+
+
+def _storable(text: str) -> bool:
+    """Tell whether the database can keep a text: no NUL, and no half of a pair of surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
 
 
 def strays(connection: Connection, cycle_id: int) -> list[KeptStray]:

@@ -31,10 +31,17 @@ _SQL = statements.load("mdm", "cycle_advance.sql")
 _ESTIMATED: Final = 200
 # Once days were summed, others may come for so long before a cycle's days are looked at again.
 _SUMMED: Final = timedelta(hours=4)
+_TROUBLE: Final = ("failed", "unread")
 
-Kind = Literal["opened", "summed", "computed", "estimated", "closed", "delivered", "failed"]
+Kind = Literal[
+    "opened", "summed", "computed", "estimated", "closed", "delivered", "failed", "acknowledged",
+    "unread",
+]  # fmt: skip
 Deliver = Callable[[Cycle, Plan], str]
 """Delivers what may be billed; gives what was done in words, empty if nothing was to be done."""
+Collect = Callable[[Cycle], tuple[str, str]]
+"""Takes acknowledgements that were left in files; gives what is new and what is wrong with them, in
+words, each empty if there is nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +64,12 @@ class How:
     Attributes
     ----------
     deliver : asked on and after the closing day where a plan names a target
+    collect : asked each time, for as long as something that was delivered is not acknowledged
     tell : told of progress: the cycle, usage points done, and of how many
     """
 
     deliver: Deliver | None = None
+    collect: Collect | None = None
     tell: Callable[[Cycle, int, int], None] = lambda _cycle, _done, _all: None
     tariffs: Tariffs | None = None
     rule_sets: Sequence[RuleSet] = ()
@@ -181,6 +190,8 @@ def _taken(shift: _Shift, one: Cycle) -> Iterator[Step]:
             return
         (row,) = shift.connection.execute(_SQL["done"], {"cycle": one.id})
         done = _Done(*row)
+        for kind, detail in _collected(shift, one):
+            yield _noted(shift, one, kind, detail)
         if days := _summed(shift, one, done):
             yield _noted(shift, one, "summed", f"{days:,} days")
         due = _due(shift, one, done)
@@ -278,6 +289,17 @@ def _delivered(shift: _Shift, one: Cycle, done: _Done) -> Iterator[tuple[Kind, s
         yield "delivered", detail or "nothing was left to deliver"
 
 
+def _collected(shift: _Shift, one: Cycle) -> Iterator[tuple[Kind, str]]:
+    """Take what receivers left in files; before computing, so that what is billed is known."""
+    if shift.how.collect is None:
+        return
+    new, wrong = shift.how.collect(one)
+    if new:
+        yield "acknowledged", new
+    if wrong:
+        yield "unread", wrong
+
+
 def _told(run: Run) -> str:
     parts = [f"{run.usage_points:,} computed"]
     parts += [
@@ -295,8 +317,11 @@ def _told(run: Run) -> str:
 
 
 def _noted(shift: _Shift, one: Cycle, kind: Kind, detail: str) -> Step:
+    """Write a step down; what goes wrong in the same way again and again is written once."""
     fields = {"cycle": one.id, "kind": kind, "detail": detail, "now": shift.now}
-    shift.connection.execute(_SQL["add_step"], fields)
+    last = shift.connection.execute(_SQL["last_step"], {"cycle": one.id}).fetchone()
+    if kind not in _TROUBLE or last != (kind, detail):
+        shift.connection.execute(_SQL["add_step"], fields)
     return Step(str(one), kind, detail, shift.now)
 
 

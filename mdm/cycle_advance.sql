@@ -8,6 +8,9 @@ SELECT pg_advisory_unlock(hashtext('billing_advance'), %(cycle)s)
 INSERT INTO billing_step (cycle_id, kind, happened_at, detail)
 VALUES (%(cycle)s, %(kind)s, %(now)s, %(detail)s)
 
+-- name: last_step
+SELECT kind, detail FROM billing_step WHERE cycle_id = %(cycle)s ORDER BY id DESC LIMIT 1
+
 -- name: steps
 SELECT kind, detail, happened_at FROM billing_step WHERE cycle_id = %(cycle)s ORDER BY id
 

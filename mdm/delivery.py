@@ -19,11 +19,10 @@ from mdm import (
     acknowledgement,
     cycle_sets,
     delivery_files,
-    delivery_folder,
     delivery_targets,
 )
 from mdm.account_balance import Balance
-from mdm.acknowledgement import Acknowledgement, Taken
+from mdm.acknowledgement import Acknowledgement
 from mdm.cycle import Cycle
 from mdm.delivery_access import Access, Retry, Way
 from mdm.delivery_files import DeliveryError, File, Package
@@ -92,15 +91,6 @@ class Delivery:
     def rejected(self) -> int:
         """Determinant sets rejected."""
         return sum(export.rejected for export in self.exports)
-
-
-@dataclass(frozen=True, slots=True)
-class Collected:
-    """What files of acknowledgements said; ``problems`` names those that are none."""
-
-    files: int
-    taken: Taken
-    problems: tuple[str, ...]
 
 
 def exports(connection: Connection, cycle: Cycle) -> list[Export]:
@@ -290,44 +280,6 @@ def acknowledge(
         )
     acknowledgement.settle(connection, export.id, new, now)
     return len(new)
-
-
-def collect(
-    connection: Connection,
-    cycle: Cycle,
-    *,
-    now: datetime,
-    retry: Retry | None = None,
-    access: Access | None = None,
-    wait: Callable[[float], None] = time.sleep,
-) -> Collected:
-    """Take the acknowledgements that receivers of folders and SFTP have left in files.
-
-    Files stay where they are: what was taken before changes nothing.
-
-    Raises
-    ------
-    DeliveryError
-        if a target cannot be reached or refuses.
-    """
-    way = Way(wait, retry or Retry(), access or Access())
-    waiting: dict[str, dict[str, Export]] = {}
-    for export in exports(connection, cycle):
-        if export.state == "delivered":
-            waiting.setdefault(export.target, {})[export.name] = export
-    taken, files, problems = Taken(), 0, []
-    for target, mine in waiting.items():
-        fetch = delivery_targets.of(target).answers
-        for answer in fetch(target, mine, way) if fetch else ():
-            files += 1
-            try:
-                given = list(delivery_folder.acknowledgements(answer.name, answer.content))
-            except DeliveryError as problem:
-                problems.append(f"{target}: {problem}")
-                continue
-            with connection.transaction():
-                taken += acknowledgement.take(connection, mine[answer.export].id, given, now=now)
-    return Collected(files, taken, tuple(problems))
 
 
 def _send(connection: Connection, export: Export, whole: Package, now: datetime, way: Way) -> None:

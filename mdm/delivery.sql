@@ -35,6 +35,15 @@ WHERE e.cycle_id = %(cycle)s AND (%(name)s::text IS NULL OR e.name = %(name)s)
 GROUP BY e.id
 ORDER BY e.id
 
+-- name: waiting
+SELECT e.id, e.name, e.target FROM export e
+WHERE e.cycle_id = %(cycle)s AND e.delivered_at IS NOT NULL
+  AND EXISTS (SELECT FROM export_item i WHERE i.export_id = e.id AND i.outcome IS NULL)
+ORDER BY e.id
+
+-- name: names
+SELECT name FROM export WHERE target = %(target)s
+
 -- name: files
 SELECT name, sha256, bytes, usage_points FROM export_file WHERE export_id = %(export)s ORDER BY name
 

@@ -25,6 +25,6 @@ def sent(
     return iter(())
 
 
-def answers(_target: str, _exports: object, _way: Way) -> list[Answer]:
+def answers(_target: str, _sought: object, _way: Way) -> list[Answer]:
     """Give no files: ``acknowledge_bill`` writes down what it is told."""
     return []

@@ -6,7 +6,7 @@ import csv
 import io
 import os
 import shutil
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -27,11 +27,41 @@ ACKNOWLEDGEMENTS: Final = ("usage_point", "version", "outcome", "reason")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A file with acknowledgements that a receiver left."""
+    """A file with acknowledgements that a receiver left.
 
-    export: str
+    Attributes
+    ----------
+    export : that it is of; None if its name is that of none
+    problem : why it could not be read; empty if it could
+    """
+
+    export: str | None
     name: str
-    content: bytes
+    content: bytes = b""
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """Of which exports files are wanted: of those that wait, and of those that nobody knows.
+
+    Attributes
+    ----------
+    waiting, known : names of exports that wait for acknowledgements, and of all to this target
+    """
+
+    waiting: Collection[str]
+    known: Collection[str]
+
+    def named(self, names: Iterable[str]) -> list[tuple[str, str | None]]:
+        """Choose the files that are wanted; give each with its export."""
+        found = []
+        for name in sorted(names):
+            if name.endswith(".csv"):
+                export = answered(name, self.known)
+                if export is None or export in self.waiting:
+                    found.append((name, export))
+        return found
 
 
 def sent(
@@ -75,30 +105,36 @@ def put(folder: Path, name: str, package: Package) -> Path:
     return final
 
 
-def answers(target: str, exports: Collection[str], _way: Way) -> list[Answer]:
-    """Read the files with acknowledgements of exports that are in the folder beside them.
+def answers(target: str, sought: Sought, _way: Way) -> list[Answer]:
+    """Read the files with acknowledgements that are in the folder beside the exports.
 
     Raises
     ------
     DeliveryError
-        if they cannot be read.
+        if the folder cannot be read; of a file that cannot be, the answer says so.
     """
     folder = Path(target) / ANSWERS
     try:
-        names = sorted(file.name for file in folder.iterdir()) if folder.is_dir() else []
-        return [
-            Answer(export, name, (folder / name).read_bytes())
-            for name in names
-            if (export := answered(name, exports)) is not None
-        ]
+        names = [file.name for file in folder.iterdir()] if folder.is_dir() else []
     except OSError as problem:
         raise DeliveryError(f"cannot read {folder}: {problem.strerror}") from problem
+    return [_answer(folder, name, export) for name, export in sought.named(names)]
+
+
+def _answer(folder: Path, name: str, export: str | None) -> Answer:
+    try:
+        with (folder / name).open("rb") as file:
+            return Answer(export, name, file.read(LARGEST + 1))
+    except OSError as problem:
+        return Answer(export, name, problem=f"{name} cannot be read: {problem.strerror}")
 
 
 def answered(file: str, exports: Collection[str]) -> str | None:
     """Tell which export a file with acknowledgements is of: EXPORT.csv or EXPORT-….csv."""
-    of = (e for e in exports if file == f"{e}.csv" or file.startswith((f"{e}-", f"{e}.")))
-    return next(of, None) if file.endswith(".csv") else None
+    name = file.removesuffix(".csv")
+    # An export's own name has these signs in it, too: the longest that is one counts.
+    ends = [len(name), *(n for n in range(len(name) - 1, 0, -1) if name[n] in "-.")]
+    return next((name[:end] for end in ends if name[:end] in exports), None)
 
 
 def acknowledgements(name: str, content: bytes) -> Iterator[Acknowledgement]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import posixpath
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -20,6 +20,7 @@ from mdm import delivery_folder
 from mdm.acknowledgement import Acknowledgement
 from mdm.delivery_access import Access, Way
 from mdm.delivery_files import DeliveryError, Package
+from mdm.delivery_folder import Answer, Sought
 
 _PORT: Final = 22
 _CONNECT_SECONDS: Final = 20
@@ -82,28 +83,33 @@ def sent(
     return iter(())
 
 
-def answers(target: str, exports: Collection[str], way: Way) -> list[delivery_folder.Answer]:
-    """Fetch the files with acknowledgements of exports that are on the server.
+def answers(target: str, sought: Sought, way: Way) -> list[Answer]:
+    """Fetch the files with acknowledgements that are on the server beside the exports.
 
     Raises
     ------
     DeliveryError
-        if the server cannot be reached, is not known or refuses.
+        if the server cannot be reached, is not known or refuses; of a single file that it does
+        not give, the answer says so.
     """
     folder = posixpath.join(Place.of(target).path, delivery_folder.ANSWERS)
 
-    async def fetch(sftp: asyncssh.SFTPClient) -> list[delivery_folder.Answer]:
+    async def fetch(sftp: asyncssh.SFTPClient) -> list[Answer]:
         if not await sftp.exists(folder):
             return []
-        found = []
-        for name in sorted(map(str, await sftp.listdir(folder))):
-            export = delivery_folder.answered(name, exports)
-            if export is not None:
-                content = await _content(sftp, posixpath.join(folder, name))
-                found.append(delivery_folder.Answer(export, name, content))
-        return found
+        names = map(str, await sftp.listdir(folder))
+        return [await _answer(sftp, folder, *one) for one in sought.named(names)]
 
     return _repeated(target, way, fetch)
+
+
+async def _answer(sftp: asyncssh.SFTPClient, folder: str, name: str, export: str | None) -> Answer:
+    try:
+        return Answer(export, name, await _content(sftp, posixpath.join(folder, name)))
+    except _LOST:
+        raise
+    except asyncssh.SFTPError as problem:
+        return Answer(export, name, problem=f"{name} cannot be read: {problem.reason}")
 
 
 def _repeated(target: str, way: Way, work: Callable[[asyncssh.SFTPClient], Awaitable[_T]]) -> _T:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,10 +12,10 @@ from mdm import delivery_database, delivery_folder, delivery_http, delivery_lago
 from mdm.acknowledgement import Acknowledgement
 from mdm.delivery_access import Way
 from mdm.delivery_files import Package
-from mdm.delivery_folder import Answer
+from mdm.delivery_folder import Answer, Sought
 
 Send = Callable[[str, str, Package, Way], Iterator[Sequence[Acknowledgement]]]
-Answers = Callable[[str, Collection[str], Way], list[Answer]]
+Answers = Callable[[str, Sought, Way], list[Answer]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,15 @@ from zoneinfo import ZoneInfo
 from console import store
 from console.pages.language import Language
 from console.pages.showing import Reader
-from mdm import account_balance, cycle, cycle_advance, cycle_calendar, cycle_holds, cycle_status
+from mdm import (
+    account_balance,
+    cycle,
+    cycle_advance,
+    cycle_calendar,
+    cycle_holds,
+    cycle_status,
+    strays,
+)
 from mdm.cycle_advance import Step
 from mdm.cycle_holds import Wanted
 from mdm.cycle_plan import Plan, Span
@@ -79,6 +87,8 @@ def content(
         "cycles": [_shown(connection, one, now) for one in reversed(newest)],
         "coming": _coming(connection, group, now.astimezone(zone).date()),
         "causes": cycle_holds.causes(connection, group),
+        "strays": strays.unclosed(connection, group, limit=_PAGE),
+        "stray": strays.standing(connection, group),
         "found": found[:_PAGE],
         "more": len(found) > _PAGE,
         "number": number,

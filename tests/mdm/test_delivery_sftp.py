@@ -15,7 +15,7 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from mdm import acknowledgement, cycle, cycle_status, delivery
+from mdm import acknowledgement, cycle, cycle_status, delivery, delivery_answers
 from mdm.delivery_access import Access, Retry
 from mdm.delivery_files import DeliveryError
 from schemas import database
@@ -145,8 +145,8 @@ def test_an_export_arrives_whole_and_is_acknowledged_in_files(
     ]
 
 
-def collect(connection: Connection, this: cycle.Cycle, house: House) -> delivery.Collected:
-    return delivery.collect(
+def collect(connection: Connection, this: cycle.Cycle, house: House) -> delivery_answers.Collected:
+    return delivery_answers.collect(
         connection, this, now=later(3), retry=Retry(attempts=1), access=house.access
     )
 
