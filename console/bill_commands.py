@@ -126,7 +126,10 @@ def export(
             f"{file_format!r} is none of {', '.join(formats.FORMATS)}", param_hint="--format"
         )
     file_format = delivery_targets.format_for(to, file_format)
-    with _settled(group, first.date()) as (connection, chosen):
+    with (
+        _settled(group, first.date()) as (connection, chosen),
+        show.out.status("delivering…") as status,
+    ):
         done = delivery.deliver(
             connection,
             chosen,
@@ -134,6 +137,7 @@ def export(
             file_format=file_format,
             now=store.now(connection),
             access=Access.of(Settings()),
+            tell=lambda text: status.update(f"{text}…"),
         )
         after = cycle_status.status(connection, chosen)
         refused = delivery.refused(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 from zoneinfo import ZoneInfo
 
 import typer
@@ -21,7 +22,7 @@ from mdm import (
     usage_points,
 )
 from mdm.cycle import Cycle, CycleError
-from mdm.cycle_advance import How
+from mdm.cycle_advance import How, Step
 from mdm.cycle_plan import Plan, PlanError
 from mdm.delivery_access import Access
 from schemas import database
@@ -87,13 +88,14 @@ def advance(
     """
     with store.url() as url, database.kept_open(url):
         if follow is None:
-            done, failed = _advanced(url)
+            done, failed = _advanced(url, Troubles())
             if not done:
                 show.done("Nothing is due; see `miqyas bill calendar`.")
             raise typer.Exit(1 if failed else 0)
+        troubles = Troubles()
         with show.until_stopped("Billing by the calendars of cycles."):
             while True:
-                _advanced(url)
+                _advanced(url, troubles)
                 time.sleep(follow)
 
 
@@ -151,7 +153,35 @@ def _plan(connection: Connection, plan: Plan, now: datetime, number: int) -> Non
     show.table(title, ["from", "to before", "closes on", "cycle"], rows)
 
 
-def _advanced(url: str) -> tuple[int, int]:
+class Troubles:
+    """What goes wrong again and again, so that hours of it are not a page each."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], tuple[str, datetime, int]] = {}
+
+    def told(self, step: Step) -> str:
+        """Give a step in words: in full, or how often the same went wrong and since when."""
+        key = step.subject, step.kind
+        detail, since, times = self._known.get(key, ("", step.happened_at, 0))
+        if detail != step.detail:
+            self._known[key] = step.detail, step.happened_at, 1
+            return str(step)
+        self._known[key] = detail, since, times + 1
+        return (
+            f"{step.subject}: still {step.kind}, {times + 1} times since "
+            f"{since:%Y-%m-%d %H:%M} UTC: {detail}"
+        )
+
+    def over(self, step: Step) -> None:
+        """Forget what went wrong with what now went well."""
+        for kind in _CURED.get(step.kind, ()):
+            self._known.pop((step.subject, kind), None)
+
+
+_CURED: Final = {"delivered": ("failed",), "acknowledged": ("unread",)}
+
+
+def _advanced(url: str, troubles: Troubles) -> tuple[int, int]:
     """Do what is due; give how many steps there were and how many failed."""
     done = failed = 0
     with (
@@ -164,7 +194,7 @@ def _advanced(url: str) -> tuple[int, int]:
             status.update(f"{one}: {so_far:,} of {of:,} usage points computed…")
 
         def deliver(one: Cycle, plan: Plan) -> str:
-            return _delivered(connection, one, plan, now)
+            return _delivered(connection, one, plan, now, lambda text: status.update(f"{text}…"))
 
         def collect(one: Cycle) -> tuple[str, str]:
             return bill_answers.collected(connection, one, now)
@@ -172,15 +202,18 @@ def _advanced(url: str) -> tuple[int, int]:
         how = How(deliver=deliver, collect=collect, tell=tell)
         for step in cycle_advance.advance(connection, how, now=now):
             done += 1
-            if step.kind in ("failed", "unread"):
+            if step.kind in cycle_advance.TROUBLE:
                 failed += 1
-                show.problem(str(step))
+                show.problem(f"{now:%Y-%m-%d %H:%M} {troubles.told(step)}")
             else:
-                show.done(str(step))
+                troubles.over(step)
+                show.done(f"{now:%Y-%m-%d %H:%M} {step}")
     return done, failed
 
 
-def _delivered(connection: Connection, one: Cycle, plan: Plan, now: datetime) -> str:
+def _delivered(
+    connection: Connection, one: Cycle, plan: Plan, now: datetime, tell: Callable[[str], None]
+) -> str:
     """Deliver what may be billed; say how it went."""
     done = delivery.deliver(
         connection,
@@ -189,6 +222,7 @@ def _delivered(connection: Connection, one: Cycle, plan: Plan, now: datetime) ->
         file_format=plan.format,
         now=now,
         access=Access.of(Settings()),
+        tell=tell,
     )
     if not done.exports:
         return ""

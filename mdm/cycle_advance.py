@@ -31,7 +31,8 @@ _SQL = statements.load("mdm", "cycle_advance.sql")
 _ESTIMATED: Final = 200
 # Once days were summed, others may come for so long before a cycle's days are looked at again.
 _SUMMED: Final = timedelta(hours=4)
-_TROUBLE: Final = ("failed", "unread")
+TROUBLE: Final = ("failed", "unread")
+"""Kinds of steps that went wrong."""
 
 Kind = Literal[
     "opened", "summed", "computed", "estimated", "closed", "delivered", "failed", "acknowledged",
@@ -320,7 +321,7 @@ def _noted(shift: _Shift, one: Cycle, kind: Kind, detail: str) -> Step:
     """Write a step down; what goes wrong in the same way again and again is written once."""
     fields = {"cycle": one.id, "kind": kind, "detail": detail, "now": shift.now}
     last = shift.connection.execute(_SQL["last_step"], {"cycle": one.id}).fetchone()
-    if kind not in _TROUBLE or last != (kind, detail):
+    if kind not in TROUBLE or last != (kind, detail):
         shift.connection.execute(_SQL["add_step"], fields)
     return Step(str(one), kind, detail, shift.now)
 

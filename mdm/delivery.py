@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -18,6 +19,7 @@ from mdm import (
     account_balance,
     acknowledgement,
     cycle_sets,
+    delivery_access,
     delivery_files,
     delivery_targets,
 )
@@ -113,7 +115,13 @@ def prepare(
 
 
 def _prepared(
-    connection: Connection, cycle: Cycle, *, file_format: str, target: str, now: datetime
+    connection: Connection,
+    cycle: Cycle,
+    *,
+    file_format: str,
+    target: str,
+    now: datetime,
+    tell: Callable[[str], None] = delivery_access.silently,
 ) -> tuple[Export, Package] | None:
     """Claim what may be billed; give the export and its files, which need not be made again.
 
@@ -158,6 +166,7 @@ def _prepared(
         file_format,
         parts,
         keep=lambda file: _claim(connection, number, file),
+        tell=_counting(tell, name, len(sets)),
     )
     return _exports(connection, cycle.id, name)[0], package
 
@@ -170,7 +179,12 @@ def refused(connection: Connection, cycle: Cycle, *, file_format: str, now: date
     return sorted(delivery_files.refusals(connection, head, file_format, sets).values())
 
 
-def package(connection: Connection, cycle: Cycle, export: Export) -> Package:
+def package(
+    connection: Connection,
+    cycle: Cycle,
+    export: Export,
+    tell: Callable[[str], None] = delivery_access.silently,
+) -> Package:
     """Make an export's files again.
 
     Raises
@@ -186,6 +200,7 @@ def package(connection: Connection, cycle: Cycle, export: Export) -> Package:
         delivery_files.head(cycle, export.name, export.prepared_at, export.software),
         export.format,
         [(file, [set_id for _, set_id in sorted(parts[file])]) for file in sorted(parts)],
+        tell=_counting(tell, export.name, export.items),
     )
     recorded = connection.execute(_SQL["files"], {"export": export.id}).fetchall()
     for file, (name, sha256, *_) in zip(found.files, recorded, strict=True):
@@ -208,6 +223,7 @@ def deliver(
     retry: Retry | None = None,
     access: Access | None = None,
     wait: Callable[[float], None] = time.sleep,
+    tell: Callable[[str], None] = delivery_access.silently,
 ) -> Delivery:
     """Send what may be billed to a target; first what is still under way there.
 
@@ -220,6 +236,7 @@ def deliver(
     file_format : the target's own unless given, or JSON
     retry : how often and how long an address is tried again
     access : keys and certificates
+    tell : told in words how far it is
 
     Raises
     ------
@@ -238,21 +255,46 @@ def deliver(
     def told(target: str, balances: Sequence[Balance]) -> None:
         account_balance.record(connection, target, balances, now=now)
 
-    way = Way(wait, retry or Retry(), access or Access(), told)
-    done = []
+    way = Way(wait, retry or Retry(), access or Access(), told, tell)
     under_way = [e for e in exports(connection, cycle) if e.target == target and _open(e)]
+    for export in under_way:
+        with _noted(connection, export):
+            if export.problem:
+                # Before files are made for an hour's worth of attempts at somebody who is away.
+                delivery_targets.knock(target)
+            _send(connection, export, package(connection, cycle, export, tell), now, way)
+    # Only then: what is claimed for somebody who is away waits for him.
     with connection.transaction():
-        fresh = _prepared(connection, cycle, file_format=file_format, target=target, now=now)
-    before: list[tuple[Export, Package | None]] = [(export, None) for export in under_way]
-    for export, made in [*before, *([fresh] if fresh else [])]:
-        try:
-            whole = made or package(connection, cycle, export)
-            _send(connection, export, whole, now, way)
-        except DeliveryError as problem:
-            connection.execute(_SQL["mark_problem"], {"export": export.id, "problem": str(problem)})
-            raise
-        done.append(_exports(connection, cycle.id, export.name)[0])
-    return Delivery(tuple(done))
+        fresh = _prepared(
+            connection, cycle, file_format=file_format, target=target, now=now, tell=tell
+        )
+    if fresh:
+        with _noted(connection, fresh[0]):
+            _send(connection, *fresh, now, way)
+    done = [*under_way, *([fresh[0]] if fresh else [])]
+    return Delivery(tuple(_exports(connection, cycle.id, export.name)[0] for export in done))
+
+
+@contextmanager
+def _noted(connection: Connection, export: Export) -> Iterator[None]:
+    """Write down why an export is not delivered."""
+    try:
+        yield
+    except DeliveryError as problem:
+        connection.execute(_SQL["mark_problem"], {"export": export.id, "problem": str(problem)})
+        raise
+
+
+def _counting(tell: Callable[[str], None], export: str, of: int) -> Callable[[int], None]:
+    """Give who is told of more usage points that are written, and tells how many are."""
+    done = 0
+
+    def more(sets: int) -> None:
+        nonlocal done
+        done += sets
+        tell(f"export {export}: {done:,} of {of:,} usage points written")
+
+    return more
 
 
 def acknowledge(

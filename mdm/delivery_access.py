@@ -124,15 +124,31 @@ class Retry:
             yield min(self.first_wait * 2**number, self.longest_wait)
 
 
+def silently(_text: str) -> None:
+    """Tell nobody."""
+
+
 def _forget(_target: str, _balances: Sequence[Balance]) -> None:
     """Leave what accounts owe to others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How a delivery gets to its target; ``balances`` is told what accounts owe, by target."""
+    """How a delivery gets to its target.
+
+    Attributes
+    ----------
+    balances : told what accounts owe, by target
+    tell : told how far it is, in words
+    """
 
     wait: Callable[[float], None]
     retry: Retry = field(default_factory=Retry)
     access: Access = field(default_factory=Access)
     balances: Callable[[str, Sequence[Balance]], None] = _forget
+    tell: Callable[[str], None] = silently
+
+    def again(self, seconds: float, trouble: str) -> None:
+        """Wait before the next attempt, and say why."""
+        self.tell(f"{trouble}; tried again in {seconds:g} s")
+        self.wait(seconds)

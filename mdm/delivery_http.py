@@ -102,7 +102,10 @@ class Conversation:
                     f"attempts; at last {trouble}. Deliver again when it is back: nothing is sent "
                     "twice"
                 )
-            self.way.wait(min(max(wait, asked_for), self.way.retry.longest_wait))
+            self.way.again(
+                min(max(wait, asked_for), self.way.retry.longest_wait),
+                f"{self._url} did not take {method} {path}: {trouble}",
+            )
 
 
 def sent(
@@ -119,8 +122,9 @@ def sent(
         conversation.request(
             "PUT", f"/exports/{export}", package.manifest, {"Content-Type": "application/json"}
         )
-        for file in package.files:
+        for number, file in enumerate(package.files, 1):
             yield _post(conversation, target, export, file)
+            way.tell(f"{target} took {number:,} of {len(package.files):,} files of {export}")
 
 
 def _post(

@@ -27,7 +27,7 @@ FORMAT: Final = "lago"
 _PATH: Final = "/api/v1/events/batch"
 _REFUSED: Final = 422
 _THERE: Final = {"transaction_id": ["value_already_exist"]}
-_PREFIX: Final = "lago+"
+PREFIX: Final = "lago+"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def sent(
         raise DeliveryError(
             f"{target} needs an API key: name its file in MIQYAS_DELIVERY_TOKEN_FILE"
         )
-    with Conversation(target.removeprefix(_PREFIX), way) as conversation:
+    with Conversation(target.removeprefix(PREFIX), way) as conversation:
         for file in package.files:
             for batch in _batches(_bills(file.content)):
                 yield list(_given(conversation, target, batch))

@@ -129,7 +129,7 @@ def _repeated(target: str, way: Way, work: Callable[[asyncssh.SFTPClient], Await
                     f"{target} did not take it in {way.retry.attempts} attempts; at last {said}. "
                     "Deliver again when it is back: nothing is sent twice"
                 ) from problem
-            way.wait(wait)
+            way.again(wait, f"{target}: {said}")
 
 
 async def _done(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from urllib.parse import urlsplit
 from mdm import delivery_database, delivery_folder, delivery_http, delivery_lago, delivery_sftp
 from mdm.acknowledgement import Acknowledgement
 from mdm.delivery_access import Way
-from mdm.delivery_files import Package
+from mdm.delivery_files import DeliveryError, Package
 from mdm.delivery_folder import Answer, Sought
 
 Send = Callable[[str, str, Package, Way], Iterator[Sequence[Acknowledgement]]]
@@ -35,6 +36,9 @@ class Kind:
     format: str | None = None
 
 
+# What answers to which kind of address if it names no port.
+_PORTS: Final = {"http": 80, "https": 443, "sftp": 22}
+_KNOCK_SECONDS: Final = 10
 _FOLDER: Final = Kind(delivery_folder.sent, delivery_folder.answers)
 KINDS: Final = {
     "http": Kind(delivery_http.sent),
@@ -76,6 +80,27 @@ def plain(target: str) -> str:
         # It would be kept, and shown in messages.
         raise ValueError("an address must not carry a user or a password")
     return target.rstrip("/")
+
+
+def knock(target: str) -> None:
+    """Look whether somebody is there who takes connections; a folder always is.
+
+    Raises
+    ------
+    DeliveryError
+        if nobody answers within a few seconds.
+    """
+    parts = urlsplit(target.removeprefix(delivery_lago.PREFIX))
+    port = _PORTS.get(parts.scheme)
+    if port is None or parts.hostname is None:
+        return
+    try:
+        socket.create_connection((parts.hostname, parts.port or port), _KNOCK_SECONDS).close()
+    except OSError as problem:
+        raise DeliveryError(
+            f"{target} still cannot be reached: {problem.strerror or problem}. What was claimed "
+            "waits for it; nothing is sent twice"
+        ) from problem
 
 
 def format_for(target: str, chosen: str | None) -> str:
