@@ -114,6 +114,17 @@ TARGETS: Final[Mapping[str, Sequence[Target]]] = {
         Target("year_ms", "ms", 100, most=True),
         Target("exact", "", 1),
     ),
+    "balance": (
+        Target("accused", "", 0, most=True),
+        Target("twice", "%", 95),
+        Target("ten times", "%", 95),
+        Target("half", "%", 95),
+        Target("bypassed whole", "%", 80),
+        Target("bypassed by 60 %", "%", 90),
+        Target("bypassed by 30 %", "%", 80),
+        Target("of another feeder", "%", 90),
+        Target("not in the registry", "%", 90),
+    ),
     "vee_truth": (
         Target("least_recall", "", 0.95),
         Target("false_alarms", "%", 0.5, most=True),

@@ -63,6 +63,8 @@ def _show(told: Balance) -> None:
         show.done(f"missing: {len(told.lacking) - 5:,} others")
     if not told.enough:
         show.done("Too few days are known to look for a cause: at least 7 are needed.")
+    elif told.unmetered:
+        show.done(_unmetered(told))
     elif not told.accused:
         show.done("Nothing stands out: no meter explains what is unexplained.")
     for accused in told.accused:
@@ -81,6 +83,18 @@ def _row(name: str, sums: balances.Sums, told: Balance) -> tuple[str, ...]:
     )
 
 
+def _unmetered(told: Balance) -> str:
+    """Say that something draws energy that has no meter's pattern."""
+    if told.unmetered is None:
+        return ""
+    since = f" since {told.unmetered.since}" if told.unmetered.since else ""
+    amount = balance_words.shown(told.unmetered.energy_a_day, told.kind)
+    return (
+        f"No meter explains it: something{since} draws {amount:,} {told.kind.display_unit} a day "
+        "in a pattern of its own. A tap before the meters, or a usage point without readings."
+    )
+
+
 def _words(accused: Accused, told: Balance) -> str:
     """Say what a suspect explains, and how surely."""
     suspect = accused.suspect
@@ -91,7 +105,11 @@ def _words(accused: Accused, told: Balance) -> str:
         f"counts flows (measured: {factor})",
         "bypass": f"theft or bypass{since}: "
         + (f"{factor} times what it counts flows" if factor else "it counts next to nothing"),
-        "counts_too_much": f"it counts too much: {factor} times what it counts flows",
+        "counts_too_much": f"it counts too much{since}: {factor} times what it counts flows",
+        "elsewhere": f"fed from another node{since}, or swapped: what it counts does not flow "
+        "through this one",
+        "unregistered": f"fed by this node{since}, though it is not in its definition: {factor} "
+        "times what it counts is missing here",
     }[suspect.cause]
     amount = balance_words.shown(suspect.energy, told.kind)
     alone = "" if suspect.alone else "; others explain nearly as much"

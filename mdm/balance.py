@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from fractions import Fraction
 from typing import Final
@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mdm import balance_causes, virtual
-from mdm.balance_causes import Suspect
-from mdm.virtual import Flows, Virtual
+from mdm.balance_causes import Look, Suspect
+from mdm.virtual import Flows, Term, Virtual
 from mdm.virtual_sum import MILLION
 from schemas import quality, reading_type, statements
 from schemas.database import Connection
@@ -23,6 +23,8 @@ from schemas.reading_type import ReadingType
 
 _SQL = statements.load("mdm", "balance.sql")
 USUAL_DAYS: Final = 35
+# Meters of the same routes that are looked at beside the node's own.
+_OTHERS: Final = 200
 _MOST_DAYS: Final = 400
 _WHOLE_DAY: Final = 0.5
 
@@ -82,11 +84,24 @@ class Lack:
 
 @dataclass(frozen=True, slots=True)
 class Accused:
-    """A meter that explains what is lost; ``since`` is None for the whole time."""
+    """A meter that explains what is lost; ``since`` is None for the whole time.
+
+    ``days`` are the evidence, by local day: what is unexplained, what the meter counts, and what is
+    unexplained without what it accounts for [the reading type's unit].
+    """
 
     usage_point: str
     since: date | None
     suspect: Suspect
+    days: tuple[tuple[date, float, float, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unmetered:
+    """Something that no meter counts: since when, None for all the time, and how much a day."""
+
+    since: date | None
+    energy_a_day: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +118,7 @@ class Balance:
     total: Sums
     lacking: tuple[Lack, ...]
     accused: tuple[Accused, ...]
+    unmetered: Unmetered | None
     enough: bool
 
 
@@ -159,7 +175,39 @@ def view(
             f"a balance is of 1 to {_MOST_DAYS} days that are over, not from {first} to {end}"
         )
     found = virtual.flows(connection, known, first, (end - first).days)
-    return _balance(node, known, found, first, end)
+    return _balance(node, known, (found, _others(connection, known, found)), first, end)
+
+
+def _others(connection: Connection, known: Virtual, found: Flows) -> dict[str, Line]:
+    """Give what meters beside the node counted on its slots, of which nothing is missing."""
+    limits = {
+        "node": known.channel_id,
+        "members": sorted({term.usage_point_id for term in known.terms}),
+        "limit": _OTHERS,
+    }
+    rows = connection.execute(_SQL["others"], limits).fetchall()
+    if not rows:
+        return {}
+    terms = tuple(
+        Term(0, point, mrid, kind, MILLION, "out", found.layout.first, None)
+        for _, point, mrid, kind, _ in rows
+    )
+    inputs = np.array(sorted((row[0], row[1], *row[3:]) for row in rows), np.int64)
+    beside = replace(known, terms=terms, inputs=inputs)
+    told = virtual.flows(connection, beside, found.layout.first, found.layout.count)
+    gone = quality.class_table()[told.lines.quality] == QualityClass.MISSING
+    return {
+        term.usage_point: Line(told.lines.values[n].astype(np.float64), ~gone[n])
+        for n, term in enumerate(terms)
+    }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Line:
+    """What a meter counted in each slot, and where that is known, shape (t,)."""
+
+    values: NDArray[np.float64]
+    known: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -193,7 +241,10 @@ def _slots(found: Flows) -> _Slots:
     return _Slots(counts, missing, counts.any(axis=0) & ~missing.any(axis=0), day, place)
 
 
-def _balance(node: Node, known: Virtual, found: Flows, first: date, end: date) -> Balance:
+def _balance(
+    node: Node, known: Virtual, seen: tuple[Flows, dict[str, Line]], first: date, end: date
+) -> Balance:
+    found = seen[0]
     slots = _slots(found)
     wanted = [first + timedelta(days=n) for n in range(found.layout.count)]
     force = np.bincount(slots.day, slots.counts.any(axis=0), found.layout.count) > 0
@@ -205,7 +256,7 @@ def _balance(node: Node, known: Virtual, found: Flows, first: date, end: date) -
     lacking: dict[str, int] = {}
     for term, gone in zip(known.terms, slots.missing, strict=True):
         lacking[term.usage_point] = max(lacking.get(term.usage_point, 0), int(gone.sum()))
-    accused, enough = _accused(known, found, slots, wanted)
+    accused, unmetered, enough = _accused(known, seen, slots, wanted)
     return Balance(
         node=node,
         kind=reading_type.named(node.reading_type),
@@ -221,6 +272,7 @@ def _balance(node: Node, known: Virtual, found: Flows, first: date, end: date) -
             if count
         ),
         accused=tuple(accused),
+        unmetered=unmetered,
         enough=enough,
     )
 
@@ -237,9 +289,10 @@ def _sums(known: Virtual, found: Flows, slots: _Slots, which: NDArray[np.bool_])
 
 
 def _accused(
-    known: Virtual, found: Flows, slots: _Slots, wanted: Sequence[date]
-) -> tuple[list[Accused], bool]:
-    """Hold what is unexplained against each meter; say too whether there was enough to judge by."""
+    known: Virtual, seen: tuple[Flows, dict[str, Line]], slots: _Slots, wanted: Sequence[date]
+) -> tuple[list[Accused], Unmetered | None, bool]:
+    """Hold what is unexplained against meters; say too whether there was enough to judge by."""
+    found, others = seen
     # A day of which little is known would stand for a day of low use.
     by_day = np.bincount(slots.day, slots.whole, len(wanted)) >= _WHOLE_DAY * np.bincount(
         slots.day, minlength=len(wanted)
@@ -257,20 +310,50 @@ def _accused(
             lines.append((name, -energy[mine].sum(axis=0)))
     enough = len(np.unique(slots.day[use])) >= balance_causes.FEWEST_DAYS and bool(lines)
     if not enough:
-        return [], False
-    suspects = balance_causes.suspects(
+        return [], None, False
+    beside = [(name, each.values[use]) for name, each in others.items() if each.known[use].all()]
+    whole = _Held(energy, lines + beside, slots.day[use], wanted)
+    look = balance_causes.look(
         energy[role == "in"].sum(axis=0),
         energy.sum(axis=0),
         np.stack([line for _, line in lines]),
-        slots.day[use],
-        slots.place[use],
+        (slots.day[use], slots.place[use]),
+        np.stack([line for _, line in beside]) if beside else None,
     )
-    days = np.unique(slots.day[use])
-    return [
-        Accused(
-            lines[each.meter][0],
-            None if each.since is None else wanted[int(days[each.since])],
-            each,
-        )
-        for each in suspects
-    ], True
+    return [whole.accused(each) for each in look.suspects], whole.unmetered(look), True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Held:
+    """What was held against meters: terms' energies, meters' lines by name, the slots' days."""
+
+    energy: NDArray[np.float64]
+    lines: Sequence[tuple[str, NDArray[np.float64]]]
+    day: NDArray[np.int64]
+    wanted: Sequence[date]
+
+    def date(self, place: int | None) -> date | None:
+        """Give the date of a day by its place among those that were looked at."""
+        return None if place is None else self.wanted[int(np.unique(self.day)[place])]
+
+    def accused(self, suspect: Suspect) -> Accused:
+        """Name a suspect, with what is unexplained by day, with and without it."""
+        name, line = self.lines[suspect.meter]
+        days = np.unique(self.day)
+        first = np.searchsorted(self.day, days)
+        left, counted = (np.add.reduceat(each, first) for each in (self.energy.sum(axis=0), line))
+        mine = np.arange(len(days)) >= (suspect.since or 0)
+        # Of one that counts nothing any more, what is missing is known on the whole only.
+        part = np.where(mine, counted if suspect.factor is not None else 1.0, 0.0)
+        part = part * (suspect.energy / max(float(part.sum()), 1e-9))
+        rows = zip(days.tolist(), left.tolist(), counted.tolist(), (left - part).tolist(),
+                   strict=True)  # fmt: skip
+        evidence = tuple((self.wanted[day], a, b, c) for day, a, b, c in rows)
+        return Accused(name, self.date(suspect.since), suspect, evidence)
+
+    def unmetered(self, look: Look) -> Unmetered | None:
+        """Give what no meter counts, by day."""
+        if look.unmetered is None:
+            return None
+        count = len(np.unique(self.day)) - (look.unmetered.since or 0)
+        return Unmetered(self.date(look.unmetered.since), look.unmetered.energy / max(count, 1))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,7 +11,9 @@ from console import balance_words, store
 from console.pages.language import Language
 from console.pages.showing import Reader
 from mdm import balance
+from mdm.balance import Accused
 from schemas.database import Connection
+from schemas.reading_type import ReadingType
 
 
 def content(
@@ -40,7 +42,34 @@ def content(
         "amount": lambda value: balance_words.shown(value, told.kind),
         "factor": balance_words.factor,
         "ratio": balance_words.ratio,
+        "chart": lambda one: _chart(one, told.kind),
         "width": lambda sums: round(100 * abs(sums.unexplained) / largest) if largest else 0,
+    }
+
+
+def _chart(one: Accused, kind: ReadingType) -> dict[str, Any] | None:
+    """Give the lines of a graph, 100 wide and 40 high: unexplained, without it, and its count."""
+    if len(one.days) < 2:
+        return None
+    days, *lines = zip(*one.days, strict=True)
+    top = max(*(max(line) for line in lines), 1e-9)
+    low = min(0.0, *(min(line) for line in lines))
+
+    def height(value: float) -> str:
+        return f"{40 - 39 * (value - low) / (top - low):.1f}"
+
+    def points(line: Sequence[float]) -> str:
+        step = 100 / (len(line) - 1)
+        return " ".join(f"{n * step:.1f},{height(value)}" for n, value in enumerate(line))
+
+    return {
+        "unexplained": points(lines[0]),
+        "counted": points(lines[1]),
+        "without": points(lines[2]),
+        "zero": height(0.0),
+        "top": balance_words.shown(top, kind),
+        "first": days[0],
+        "last": days[-1],
     }
 
 

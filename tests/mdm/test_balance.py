@@ -33,23 +33,33 @@ def test_planted_causes_are_found_and_nobody_else_is_accused() -> None:
     told = {name: planted.score(name, range(8)) for name in planted.CAUSES}
     assert told["clean"].accused == 0
     assert sum(each.accused for each in told.values()) == 0
-    assert told["ten times"].found >= 7
-    assert told["twice"].found >= 6
-    assert told["half"].found >= 7
-    assert told["bypassed whole"].found >= 4
-    assert told["bypassed by 60 %"].found >= 2
-    # Who is found is found with the right factor or date.
-    assert all(each.exact >= 0.6 * each.found for each in told.values() if each.found)
+    for name in ("ten times", "twice", "half", "bypassed by 60 %", "not in the registry"):
+        assert told[name].found == 8, name
+    assert told["of another feeder"].found == 8
+    assert told["bypassed whole"].found >= 6
+    assert told["bypassed by 30 %"].found >= 6
+    # Who is found is found with the right factor, date or kind.
+    assert all(each.exact >= 0.7 * each.found for each in told.values() if each.found)
+    # A tap before the meters is told as that.
+    assert told["a tap since a day"].unmetered >= 6
+    assert told["clean"].unmetered == 0
 
 
 def test_too_few_days_or_nothing_at_all_say_nothing() -> None:
     feeder = planted.feeder(1, "ten times")
+    flow_in, left, meters, times, others = feeder.inputs
     short = feeder.day < 6
-    assert balance_causes.suspects(*(each[..., short] for each in feeder.inputs)) == []
+    part = tuple(each[short] for each in times)
+    told = balance_causes.look(
+        flow_in[short], left[short], meters[:, short], part, others[:, short]
+    )
+    assert told == balance_causes.Look()
     none = np.zeros(24 * 10)
     day, place = np.repeat(np.arange(10), 24), np.tile(np.arange(24), 10)
-    assert balance_causes.suspects(none, none, np.zeros((3, 240)), day, place) == []
-    assert balance_causes.suspects(none + 5, none, np.zeros((0, 240)), day, place) == []
+    nothing = balance_causes.look(none, none, np.zeros((3, 240)), (day, place))
+    assert nothing == balance_causes.Look()
+    nobody = balance_causes.look(none + 5, none, np.zeros((0, 240)), (day, place))
+    assert nobody == balance_causes.Look()
 
 
 def recorded(connection: Connection, feeder: planted.Feeder, *, lost: slice | None = None) -> None:
@@ -97,6 +107,9 @@ def test_a_balance_of_the_record(connection: Connection) -> None:
     (accused,) = told.accused
     assert accused.usage_point == f"M{feeder.planted:02}"
     assert (accused.suspect.cause, accused.suspect.ratio) == ("multiplier", 10)
+    # The evidence: without what it accounts for, next to nothing is unexplained.
+    assert len(accused.days) == 28
+    assert sum(abs(left) for *_, left in accused.days) < 0.2 * sum(day[1] for day in accused.days)
     # The virtual channel itself has what is unexplained, exactly.
     while virtual.run(connection, now=NOW).taken:
         pass
@@ -106,6 +119,24 @@ def test_a_balance_of_the_record(connection: Connection) -> None:
         " AND starts_at = %s", [channel, FIRST],
     ).fetchall()  # fmt: skip
     assert abs(int(rows[0][0]) - whole.unexplained) <= Fraction(1, 2)
+
+
+def test_a_meter_of_the_route_that_is_not_in_the_node_is_pointed_at(
+    connection: Connection,
+) -> None:
+    feeder = planted.feeder(6, "clean", meters=12)
+    recorded(connection, feeder)
+    terms = ["F,,1,in,2026-01-01,", "F,,-0.02,loss,2026-01-01,"]
+    terms += [f"M{n:02},,-1,out,2026-01-01," for n in range(11)]
+    take(connection, lines(*terms, virtual="NODE", kind="balance", seconds=3600))
+    told = balance.view(connection, balance.named(connection, "NODE"), now=NOW)
+    (accused,) = told.accused
+    assert (accused.usage_point, accused.suspect.cause) == ("M11", "unregistered")
+    assert told.meters == 11
+    connection.execute("UPDATE usage_point SET billing_group = 'Z' WHERE mrid = 'M11'")
+    other = balance.view(connection, balance.named(connection, "NODE"), now=NOW)
+    assert other.accused == ()
+    assert other.unmetered
 
 
 def test_a_clean_node_accuses_nobody(connection: Connection) -> None:
