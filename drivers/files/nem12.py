@@ -33,7 +33,8 @@ from drivers.files.parsed import (
     amount,
     text_of,
 )
-from schemas import quality, reading_type
+from schemas import quality, quality_mapping, reading_type
+from schemas.quality_mapping import Aemo
 from schemas.reading import IntervalBlock
 from schemas.reading_type import ReadingType
 
@@ -264,7 +265,7 @@ def _day(line: int, fields: list[str], stream: _Stream) -> _Day:
         raise BadField(f"field {slots + 8}", wrong, f"follows a day of {slots} values")
     start, flag = _date(_field(fields, 1)), _field(fields, slots + 2)
     values, finer = _values(fields, stream)
-    code = _quality(flag)
+    code = _quality(flag, fields[slots + 3 : slots + 5])
     notes = [f"rounded to 1 {stream.kind.unit}"] if finer else []
     if said := _said(flag, fields[slots + 3 : slots + 5]):
         notes.append(f"1-{slots} {said}")
@@ -297,7 +298,7 @@ def _apply_event(fields: list[str], day: _Day) -> None:
     if last < first:
         raise BadField("EndInterval", str(last), f"is before the start, {first}")
     flag = _field(fields, 3)
-    day.codes[first - 1 : last] = [_quality(flag)] * (last - first + 1)
+    day.codes[first - 1 : last] = [_quality(flag, fields[4:6])] * (last - first + 1)
     if said := _said(flag, fields[4:6]):
         day.notes.append(f"{first}-{last} {said}")
 
@@ -313,12 +314,23 @@ def _slot(name: str, written: str, day: _Day) -> int:
     return int(written)
 
 
-def _quality(written: str) -> int:
-    """Give the quality code of a flag and method; A is simply valid."""
+def _quality(written: str, why: list[str]) -> int:
+    """Give the quality code of a flag and method; A is simply valid.
+
+    Where reason code and description are ours, so is the code: what we wrote comes back as what it
+    was. What a person elsewhere decided is no decision here: it stays as AEMO has it.
+    """
     read = _QUALITY.fullmatch(written)
     if read is None:
         raise BadField("QualityMethod", written, "is no flag A, E, F, N, S, V with its method")
-    return quality.VALID if written == "A" else quality.aemo(read[1], int(read[2] or 0))
+    theirs = quality.VALID if written == "A" else quality.aemo(read[1], int(read[2] or 0))
+    reason, described = ([*why, "", ""])[:2]
+    if not reason.isdecimal() or not described:
+        return theirs
+    method = int(read[2]) if read[2] else None
+    code = quality_mapping.of_aemo(Aemo(read[1], method, int(reason), described))
+    decided = code in quality.BY_PEOPLE or code == quality.EDITED
+    return theirs if decided else code
 
 
 def _said(flag: str, reason: list[str]) -> str:

@@ -1,8 +1,13 @@
 """Quality codes go out into the words of others and come back as what they were."""
 
+from random import Random
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from schemas import facts, quality, quality_mapping
+from schemas.quality import QualityClass
 from schemas.quality_mapping import Aemo
 
 OWN = [int(row["code"]) for row in facts.rows("quality_codes.csv")]
@@ -80,3 +85,35 @@ def test_what_nobody_defined_is_refused() -> None:
         quality_mapping.of_espi(3)
     with pytest.raises(ValueError, match="AEMO"):
         quality_mapping.of_aemo(Aemo("X"))
+
+
+@given(st.lists(st.sampled_from([*OWN, *THEIRS]), min_size=1, max_size=4), st.randoms())
+def test_of_several_qualities_none_is_made_better(codes: list[int], order: Random) -> None:
+    """A reading with the types of several codes is as bad as the worst, in whatever order."""
+    types = [one for code in codes for one in quality_mapping.to_iec(code)]
+    ours = {one for one in types if int(one.split(".")[2]) >= 1000}
+    back = quality_mapping.of_iec(types)
+    if len(set(codes)) == 1:
+        assert back == codes[0]
+    if not ours:
+        order.shuffle(types)
+        assert rank(quality_mapping.of_iec(types)) == max(map(rank, codes))
+
+
+@given(st.sampled_from([*OWN, *THEIRS]))
+def test_no_other_words_change_what_a_value_may_be_billed_as(code: int) -> None:
+    """What is estimated stays so, what a person set stays so, what is good stays good: by class."""
+    kinds = quality.class_table()
+    espi = quality_mapping.of_espi(quality_mapping.to_espi(code))
+    iec = quality_mapping.of_iec(quality_mapping.to_iec(code))
+    assert kinds[iec] == kinds[code]
+    doubtful = {QualityClass.QUESTIONABLE, QualityClass.MISSING}
+    if kinds[code] in doubtful or code == quality.PARTIAL:
+        # ESPI has one word for all that is in doubt; no value is no value beside it.
+        assert kinds[espi] in doubtful
+    else:
+        assert kinds[espi] == kinds[code]
+
+
+def rank(code: int) -> int:
+    return [0, 4, 3, 1, 2].index(int(quality.class_table()[code]))

@@ -16,7 +16,7 @@ from drivers.files import nem12 as ours
 from mdm.export import codes, nem12, nem13
 from mdm.export.record import Record
 from mdm.export.series import Meter
-from schemas import quality, quality_mapping, reading_type
+from schemas import facts, quality, quality_mapping, reading_type
 from tests.mdm.export.records import AWKWARD, END, HEAD, IMPORT, START, dial, intervals, record
 from tests.mdm.export.records import measured as with_series
 
@@ -82,9 +82,35 @@ def test_our_reader_gives_the_same_values_and_codes() -> None:
     first = parsed.blocks[0].block
     assert first.quality is not None
     # 21:00 UTC is seven o'clock in the morning there.
-    assert quality.aemo_of(int(first.quality[28])) == "S14"
+    assert int(first.quality[28]) == quality.ESTIMATED_TWO_WEEK
     assert first.annotation
     assert "estimated_two_week" in first.annotation
+
+
+OWN = sorted(int(row["code"]) for row in facts.rows("quality_codes.csv"))
+THEIRS = [quality.aemo(flag, method) for flag in "EFS" for method in range(100)]
+DECIDED = (*quality.BY_PEOPLE, quality.EDITED)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from([*OWN, *THEIRS, quality.aemo("N")]), min_size=1, max_size=DAYS))
+def test_every_quality_goes_through_a_file_and_comes_back(codes_: list[int]) -> None:
+    flags = dict(enumerate(codes_))
+    point = with_series(record("UP-1"), intervals([5] * DAYS, flags))
+    parsed = ours.parse(nem12.render(HEAD, [point]))
+    assert not parsed.rejected
+    found: dict[int, int] = {}
+    for part in parsed.blocks:
+        block = part.block
+        for slot in range(len(block.values)):
+            at = int(block.start.timestamp()) + 900 * slot
+            found[at] = 0 if block.quality is None else int(block.quality[slot])
+    for slot, code in flags.items():
+        back = found.get(int(START.timestamp()) + 900 * slot, quality.MISSING)
+        # A person's decision is none elsewhere: flag, method and reason stay, not the decision.
+        as_aemo = quality.aemo(quality.aemo_of(code)[0], int(quality.aemo_of(code)[1:] or 0))
+        kept = quality.VALID if as_aemo == quality.aemo("A") else as_aemo
+        assert back == (kept if code in DECIDED else code), quality.name_of(code)
 
 
 def test_a_meter_exchange_begins_a_new_block(tmp_path: Path) -> None:
