@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -40,8 +41,18 @@ def score(
     out: Annotated[
         Path | None, typer.Option(dir_okay=False, help="Write all scores there, as CSV.")
     ] = None,
+    orders: Annotated[
+        Path | None,
+        typer.Option(dir_okay=False, help="Write the orders there, as rule sets have them."),
+    ] = None,
+    by_season: Annotated[
+        bool, typer.Option("--by-season", help="Show each season's errors too.")
+    ] = False,
 ) -> None:
     """Hide known values of past days, estimate them with each estimator, and show the errors.
+
+    To apply a suggestion, put its estimators from --orders in place of a rule set's own, try that
+    with `miqyas vee backtest --rules`, and have it take effect from a day on.
 
     Example: miqyas vee scorecard --from 2026-05-01 --to 2026-06-01
     """
@@ -61,27 +72,36 @@ def score(
             turns=turns,
             progress=progress,
         )
-    _show(told)
+    _show(told, by_season=by_season)
+    if orders:
+        orders.write_text(as_rules(told), "utf-8")
+        show.done(f"Written to {orders}: the suggested estimators of each class.")
     if out:
         write(told.scores, out)
         show.done(f"Written to {out}: all scores, by season too.")
 
 
-def _show(told: Scorecard) -> None:
+def _show(told: Scorecard, *, by_season: bool) -> None:
     show.done(
         f"{show.count(told.usage_points, 'usage point')}, {show.count(told.channels, 'channel')}, "
         f"{told.hidden:,} values hidden and estimated by each. Nothing was written."
     )
+    season = ["season"] if by_season else []
     for usage, (alone, scaled) in told.orders.items():
-        mine = [each for each in told.scores if each.usage == usage and each.season == ALL]
+        mine = [
+            each
+            for each in told.scores
+            if each.usage == usage and (by_season or each.season == ALL)
+        ]
         if not mine:
             continue
         show.table(
             f"{usage}: errors in % of what flowed (WAPE)",
-            ["gap", "method", "filled #", "error #", "bias #", "scaled #", "last value #",
-             "interpolate #"],
+            ["gap", *season, "method", "filled #", "error #", "bias #", "scaled #",
+             "last value #", "interpolate #"],
             [
-                (s.length, s.method, percent(s.filled / s.asked, 0), percent(s.wape),
+                (s.length, *([s.season] if by_season else []), s.method,
+                 percent(s.filled / s.asked, 0), percent(s.wape),
                  percent(s.bias, sign=True), percent(s.scaled), percent(s.persistence),
                  percent(s.interpolate))
                 for s in mine
@@ -90,6 +110,20 @@ def _show(told: Scorecard) -> None:
         )  # fmt: skip
         for when, order in (("without a register", alone), ("scaled to a register", scaled)):
             show.done(f"{usage}, {when}: suggested order: {', '.join(order) or 'none helps'}")
+
+
+def as_rules(told: Scorecard) -> str:
+    """Write the suggested orders as rule sets have them: a block for each class."""
+    parts = ["# Put the block of a class in place of the estimators of its rule set."]
+    for usage, found in told.orders.items():
+        for when, order in zip(("without a register", "scaled to a register"), found, strict=True):
+            parts.append(f"\n# {usage}, {when}{'' if order else ': none helps'}")
+            for name in order:
+                use = told.uses[name]
+                # JSON's strings, numbers, booleans and lists are TOML's too.
+                values = "".join(f"{k} = {json.dumps(v)}\n" for k, v in use.parameters.items())
+                parts.append(f'[[estimators]]\nmethod = "{use.estimator.name}"\n{values}')
+    return "\n".join(parts)
 
 
 def percent(part: float | None, places: int = 1, *, sign: bool = False) -> str:

@@ -43,6 +43,7 @@ class Scorecard:
     hidden : values that were hidden, each time that one was
     scores : by method, class, length and season
     orders : suggested order of estimators by class, without and with a register to scale to
+    uses : the estimators with their parameters, by the names that they have in scores and orders
     """
 
     usage_points: int
@@ -50,6 +51,7 @@ class Scorecard:
     hidden: int
     scores: tuple[Score, ...]
     orders: dict[str, tuple[list[str], list[str]]]
+    uses: dict[str, EstimatorUse]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,6 +102,7 @@ def make(
         for each in usage_points.channels(connection, sorted(names))
         if each.interval_seconds and reading_type.named(each.reading_type).accumulation == "delta"
     ]
+    tried = list(uses or scorecard.candidates())
     usages = tuple(sorted({_usage(each, names) for each in channels}))
     scores, hidden, done = Scores(usages), 0, 0
     look = _Look(connection, names, first, end, now, weeks or vee_weeks.shipped())
@@ -107,7 +110,7 @@ def make(
         block = look.block(group)
         usage = np.array([usages.index(each) for each in block.usage], np.int64)
         season = _seasons(block.layout)
-        for trial in scorecard.trials(block.cube, uses or scorecard.candidates(), turns=turns):
+        for trial in scorecard.trials(block.cube, tried, turns=turns):
             hidden += len(trial.truth)
             scores.add(trial, usage, season)
         done += len(group)
@@ -122,7 +125,8 @@ def make(
         each: (scores.order(each, registers=False), scores.order(each, registers=True))
         for each in usages
     }
-    return Scorecard(len(every), len(channels), hidden, tuple(scores.table()), orders)
+    known = dict(zip(scorecard.labels(tried), tried, strict=True))
+    return Scorecard(len(every), len(channels), hidden, tuple(scores.table()), orders, known)
 
 
 def _usage(channel: Channel, names: dict[int, UsagePoint]) -> str:

@@ -66,6 +66,27 @@ def test_scores_are_shown_and_written_and_the_order_named(miqyas: Shell, tmp_pat
     assert "electricity, residential, scaled to a register: suggested order: " in said.out
 
 
+def test_a_suggestion_can_be_applied(miqyas: Shell, tmp_path: Path) -> None:
+    """The order as rule sets have it, put into one, back-tested; seasons beside the errors."""
+    orders = tmp_path / "orders.toml"
+    said = miqyas("vee", "scorecard", *MAY, "--by-season", "--orders", orders)
+    assert said.status == 0, said.err
+    assert "Mar–May" in said.out
+    head, _, block = orders.read_text("utf-8").partition("# electricity, residential, without")
+    assert "in place of the estimators" in head
+    suggested = block.partition("\n")[2].partition("# electricity")[0]
+    (line,) = [each for each in said.lines if "residential, without a register" in each]
+    names = line.partition("order: ")[2].split(", ")
+    assert [each.split()[0] for each in names] == [
+        each.split('"')[1] for each in suggested.splitlines() if each.startswith("method")
+    ]
+    rules = tmp_path / "new.toml"
+    rules.write_text(record.RULES[0].text.partition("[[estimators]]")[0] + suggested, "utf-8")
+    tried = miqyas("vee", "backtest", "--rules", rules, *MAY)
+    assert tried.status == 0, tried.err
+    assert "Nothing was written." in tried.out
+
+
 def test_a_rule_sets_own_estimators_are_scored(miqyas: Shell, tmp_path: Path) -> None:
     rules = tmp_path / "mine.toml"
     rules.write_text(record.RULES[0].text, "utf-8")
