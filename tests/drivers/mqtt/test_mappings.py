@@ -133,6 +133,14 @@ def test_the_captured_uplink_of_the_things_stack(shared: Path) -> None:
     )
 
 
+def test_a_field_may_hold_the_transformer_ratio() -> None:
+    ratio = FieldMap("ct", (mapping.Entry((("ct_ratio",),), "current_transformer_ratio", "1"),))
+    found = ratio.readings({"ct_ratio": Decimal(40)}, ARRIVAL)
+    assert [(one.reading_type, one.value) for one in found] == [
+        ("current_transformer_ratio", 40_000)
+    ]
+
+
 def test_a_water_meter_by_chirpstack() -> None:
     found = delivered(CHIRPSTACK, chirpstack(AXIOMA), "axioma-w1")
     at = datetime(2026, 9, 2, 23, 9, 34, tzinfo=UTC)
