@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, Self, get_args
 
-from schemas import statements
+from schemas import binary_copy, statements
 from schemas.database import Connection
 
 _SQL = statements.load("mdm", "acknowledgement.sql")
@@ -94,7 +94,8 @@ def sorted_out(
     known = {
         (mrid, version): (set_id, outcome)
         for set_id, mrid, version, outcome in connection.execute(
-            _SQL["outcomes"], {"export": export_id}
+            _SQL["outcomes"],
+            {"export": export_id, "usage_points": list({one.usage_point for one in given})},
         )
     }
     new: dict[int, Acknowledgement] = {}
@@ -120,7 +121,7 @@ def settle(
     parameters = {
         "export": export_id,
         "now": now,
-        "sets": list(new),
+        "sets": binary_copy.array(new),
         "outcomes": [given.outcome for given in new.values()],
         "reasons": [given.reason for given in new.values()],
     }

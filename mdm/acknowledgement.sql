@@ -2,11 +2,22 @@
 SELECT id FROM export WHERE id = %(export)s FOR NO KEY UPDATE
 
 -- name: outcomes
-SELECT i.determinant_set_id, p.mrid, s.version, i.outcome
-FROM export_item i
-JOIN determinant_set s ON s.id = i.determinant_set_id
-JOIN usage_point p ON p.id = s.usage_point_id
-WHERE i.export_id = %(export)s
+-- Of a town's export each file is acknowledged by itself: by the usage points that it names, one by
+-- one. Left to itself the planner goes through all of the export for each file, or for each of these:
+-- it does not know yet how large an export is that was just claimed.
+SELECT s.id, p.mrid, s.version, i.outcome
+FROM (SELECT id, mrid FROM usage_point WHERE mrid = ANY(%(usage_points)s) OFFSET 0) p
+CROSS JOIN LATERAL (
+    SELECT d.id, d.version FROM determinant_set d
+    WHERE d.usage_point_id = p.id
+      AND d.cycle_id = (SELECT cycle_id FROM export WHERE id = %(export)s)
+    OFFSET 0
+) s
+CROSS JOIN LATERAL (
+    SELECT x.outcome FROM export_item x
+    WHERE x.export_id = %(export)s AND x.determinant_set_id = s.id
+    OFFSET 0
+) i
 
 -- name: acknowledge
 UPDATE export_item i

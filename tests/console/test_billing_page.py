@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from typing import get_args
 
 import httpx
 import pytest
@@ -16,7 +17,9 @@ from playwright.sync_api import sync_playwright
 from headend import clock
 from mdm import (
     account_balance,
+    acknowledgement,
     cycle,
+    cycle_advance,
     cycle_calendar,
     cycle_holds,
     cycle_plan,
@@ -83,6 +86,8 @@ def address(module_database_url: str) -> Iterator[str]:
             Acknowledgement("UP-water", 1, "billed"),
         ]
         delivery.acknowledge(connection, sent, answers, now=later(72))
+        unknown = [Acknowledgement(f"UP-{EVIL}", 7, "rejected", f"nobody lives there {EVIL}")]
+        acknowledgement.take(connection, sent.id, unknown, now=later(72))
         told = [
             Balance("A-1", "KWD", Decimal("1234.500"), date(2026, 6, 7), ("UP-whole",)),
             Balance(EVIL, "KWD", Decimal("-2.250"), date(2026, 6, 8), ("UP-water",)),
@@ -129,6 +134,17 @@ def test_what_waits_and_why(client: httpx.Client) -> None:
     assert "UP-silent" not in mine
 
 
+def test_what_fits_no_bill_waits_for_a_person(client: httpx.Client) -> None:
+    page = client.get("/billing?group=A&lang=en")
+    text = words(page)
+    assert "1 stray acknowledgements oldest:" in text
+    assert f"UP-{EVIL}, version 7 #1 rejected nobody lives there {EVIL}" in text
+    assert "it is not in the export" in text
+    assert EVIL not in page.text
+    # What is of no known group is everybody's; this one is of A.
+    assert "UP-<" not in words(client.get("/billing?group=nobody&lang=en"))
+
+
 def test_what_accounts_owe(client: httpx.Client) -> None:
     text = words(client.get("/billing?lang=en"))
     assert (
@@ -155,6 +171,7 @@ def test_every_reason_has_words() -> None:
     with file.open(encoding="utf-8", newline="") as text:
         known = {row["key"] for row in csv.DictReader(text) if row["en"] and row["ar"]}
     assert {f"gate:{name}" for name in REASONS} <= known
+    assert {f"step:{kind}" for kind in get_args(cycle_advance.Kind)} <= known
 
 
 @pytest.mark.parametrize("language", ["en", "ar"])
