@@ -33,7 +33,7 @@ from mdm import (
     strays,
 )
 from mdm.cycle import Cycle, Problem
-from mdm.cycle_status import Status
+from mdm.cycle_status import Phase, Status
 from mdm.delivery_access import Access
 from mdm.export import formats
 from schemas import database
@@ -140,12 +140,14 @@ def export(
             tell=lambda text: status.update(f"{text}…"),
         )
         after = cycle_status.status(connection, chosen)
+        zone = cycle_status.zone(connection, group)
+        phase = cycle_status.phase(chosen, zone, store.now(connection))
         refused = delivery.refused(
             connection, chosen, file_format=file_format, now=store.now(connection)
         )
     _refused(file_format, refused)
     if not done.exports:
-        show.done(_why_nothing(after))
+        show.done(_why_nothing(after, phase))
     for one in done.exports:
         show.done(
             f"{one.name} to {one.target}: {show.count(one.items, 'usage point')}, "
@@ -312,8 +314,13 @@ def _status(connection: Connection, one: Cycle) -> None:
         show.done(f"{total.commodity}: {total.billed:,} of {total.total:,} {total.unit} are billed")
 
 
-def _why_nothing(now: Status) -> str:
+def _why_nothing(now: Status, phase: Phase) -> str:
     """Say why a cycle has nothing to deliver."""
+    if phase == "open":
+        return (
+            f"Nothing to deliver: {now.cycle} is not over, and nothing of it is final; "
+            "see `miqyas bill to-date` for what was used so far."
+        )
     waiting = [
         f"{number:,} {what}"
         for what, number in (

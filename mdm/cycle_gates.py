@@ -11,6 +11,7 @@ from mdm import tariff as names
 from mdm.cycle_days import Days
 from mdm.determinants.composition import Result
 from mdm.determinants.determinant import Counts
+from mdm.determinants.ground import factor
 from mdm.determinants.pages import Page
 from mdm.determinants.registers import MICRO
 from mdm.tariff import Tariff
@@ -121,11 +122,12 @@ def _difference(tariff: Tariff, result: Result) -> Iterator[Hold]:
     if limit is None or difference is None or result.register_micro is None:
         return
     if abs(difference) * 100 > limit * abs(result.register_micro):
-        # The gates work in the stored unit: Wh, litre.
-        amount = Decimal(difference) / MICRO
+        # A composed tariff of parts has the first one's unit, as its register has.
+        exact = difference * factor(tariff.register or "", tariff.unit) / MICRO
+        amount = tariff.quantity_rounding.of(exact.numerator, exact.denominator)
         yield Hold(
             "register_difference",
-            f"intervals − registers is {amount.normalize():f} in the stored unit, "
+            f"intervals − registers is {amount} {tariff.unit}, "
             f"more than {limit} % of the registers' consumption",
         )
 

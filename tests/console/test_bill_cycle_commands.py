@@ -51,6 +51,8 @@ def test_from_a_calendar_to_a_delivery(miqyas: Shell, database_url: str, tmp_pat
     assert "2026-06-04 2026-07-01 2026-07-02 open" in miqyas("bill", "calendar").lines
     status = miqyas("bill", "status", "A")
     assert {"waiting for data 1", "ready 1", "held 0"} <= set(status.lines)
+    early = miqyas("bill", "export", "A", "2026-06-04", "--to", out).out
+    assert "is not over, and nothing of it is final" in " ".join(early.split())
     assert not out.exists()
     # Sunday, the closing day.
     at(database_url, datetime(2026, 6, 6, 21, tzinfo=UTC))

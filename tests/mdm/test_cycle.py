@@ -140,8 +140,7 @@ def test_gates_hold_with_reasons(connection: Connection) -> None:
             "73 of 288 intervals (25.35 %) are estimated, at most 25 % may be"
         ),
         ("UP-off", "register_difference"): (
-            "intervals − registers is -1 in the stored unit, more than 0 % of the registers'"
-            " consumption"
+            "intervals − registers is -0.001 kWh, more than 0 % of the registers' consumption"
         ),
         ("UP-silent", "consumption"): (
             "M-UP-silent has no usable reading at the start, 2026-05-31 21:00 UTC; "
