@@ -18,6 +18,7 @@ from console import (
     bill_daily_commands,
     bill_holds_commands,
     bill_strays_command,
+    bill_workers,
     show,
     store,
 )
@@ -63,19 +64,25 @@ def run(
         datetime,
         typer.Argument(metavar="UNTIL", formats=["%Y-%m-%d"], help="First day not in the cycle."),
     ],
+    workers: Annotated[
+        int, typer.Option(min=1, max=64, help="Processes that compute parts of it at once.")
+    ] = 1,
 ) -> None:
     """Compute a cycle's determinants from the record as it is now; again, as often as you like.
 
-    Example: miqyas bill run monthly 2026-06-01 2026-07-01
+    Example: miqyas bill run monthly 2026-06-01 2026-07-01 --workers 2
     """
-    with store.connection() as connection, show.out.status("computing…") as status:
+    with (
+        store.url() as url,
+        database.connect(url) as connection,
+        show.out.status("computing…") as status,
+    ):
         now = store.now(connection)
         opened = cycle.opened(connection, group, first.date(), until.date(), now=now)
-
-        def tell(done: cycle.Run, number: int) -> None:
+        done, number = cycle.Run(), cycle.partitions(connection, opened).usage_points
+        for part in bill_workers.runs(connection, url, opened, now, workers):
+            done += part
             status.update(f"{done.usage_points:,} of {number:,} usage points computed…")
-
-        done = cycle.run(connection, opened, now=now, tell=tell)
         show.done(
             f"{opened}: {done.usage_points:,} usage points, {done.written:,} written, "
             f"{done.unchanged:,} unchanged, {done.corrected:,} corrected after billing"

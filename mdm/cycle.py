@@ -19,12 +19,13 @@ from mdm import (
     calendar_file,
     cycle_drafts,
     cycle_inputs,
+    cycle_partitions,
     cycle_sets,
     tariff_file,
     tariff_parts,
-    usage_points,
 )
 from mdm.calendar import CalendarError
+from mdm.cycle_partitions import Partitions
 from mdm.cycle_sets import Outcome
 from mdm.determinants import batch as batches
 from mdm.determinants.batch import Batch
@@ -192,11 +193,9 @@ def of_id(connection: Connection, number: int) -> Cycle:
     return Cycle(*row)
 
 
-def partitions(
-    connection: Connection, cycle: Cycle, size: int = _PARTITION
-) -> list[list[UsagePoint]]:
+def partitions(connection: Connection, cycle: Cycle, size: int = _PARTITION) -> Partitions:
     """Cut a cycle's usage points into parts that can be run apart, by any number of workers."""
-    return parted(usage_points.usage_points(connection, billing_group=cycle.billing_group), size)
+    return cycle_partitions.of_group(connection, cycle.billing_group, size)
 
 
 def parted(points: Sequence[UsagePoint], size: int = _PARTITION) -> list[list[UsagePoint]]:
@@ -230,11 +229,11 @@ def run(
         if the cycle's period is not over.
     """
     parts = partitions(connection, cycle, partition)
-    total, number = Run(), sum(map(len, parts))
-    _lock(connection, cycle, [point.id for points in parts for point in points])
+    total = Run()
+    _lock(connection, cycle, [number for ids in parts.ids for number in ids])
     for points in parts:
         total += run_partition(connection, cycle, points, now=now, tariffs=tariffs)
-        tell(total, number)
+        tell(total, parts.usage_points)
     return total
 
 
@@ -294,6 +293,18 @@ def _lock(connection: Connection, cycle: Cycle, ids: Sequence[int]) -> None:
     """Keep usage points for ourselves; the order of locks is: cycle, usage points, the rest."""
     connection.execute(_SQL["lock"], {"cycle": cycle.id})
     connection.execute(_SQL["lock_usage_points"], {"usage_points": binary_copy.array(ids)})
+
+
+def refuse_unfinished(connection: Connection, cycle: Cycle, now: datetime) -> None:
+    """Refuse a cycle that is not over for all of its usage points.
+
+    Raises
+    ------
+    CycleError
+        naming the time zone in which it is not.
+    """
+    for (zone,) in connection.execute(_SQL["zones"], {"billing_group": cycle.billing_group}):
+        _refuse_unfinished(cycle, ZoneInfo(zone), now)
 
 
 def release(

@@ -21,6 +21,19 @@ ORDER BY usage_point_id
 -- name: in_group
 SELECT FROM usage_point WHERE billing_group = %(billing_group)s LIMIT 1
 
+-- name: zones
+SELECT DISTINCT time_zone FROM usage_point WHERE billing_group = %(billing_group)s
+
+-- name: members
+SELECT coalesce(array_agg(id ORDER BY id), '{}')
+FROM usage_point WHERE billing_group = %(billing_group)s
+
+-- name: partition
+SELECT id, mrid, commodity, sector, time_zone, tariff, billing_group
+FROM usage_point
+WHERE id = ANY(%(usage_points)s) AND billing_group = %(billing_group)s
+ORDER BY id
+
 -- name: groups
 SELECT DISTINCT billing_group FROM usage_point ORDER BY billing_group
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
+import pytest
+
 from headend import clock
+from mdm import cycle
 from schemas import database
 from tests.console.shell import Shell
 from tests.mdm import billing
@@ -79,6 +83,26 @@ def test_wrong_groups_and_days_are_told(miqyas: Shell, database_url: str) -> Non
         said = miqyas("bill", "run", *words)
         assert (said.status, "Traceback" in said.err) == (1, False)
         assert message in said.err
+
+
+def test_workers_compute_parts_of_a_cycle(
+    miqyas: Shell, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with database.connect(database_url) as connection:
+        for number in range(5):
+            billing.add_whole(connection, f"UP-{number}", 100 + number)
+    at(database_url, billing.NOW)
+    monkeypatch.setattr(cycle, "partitions", partial(cycle.partitions, size=2))
+    words = ("bill", "run", "A", "2026-06-01", "2026-06-04", "--workers", "2")
+    assert "5 usage points, 5 written" in miqyas(*words).out
+    assert "5 usage points, 0 written, 5 unchanged" in miqyas(*words).out
+    with database.connect(database_url) as connection:
+        rows = connection.execute("SELECT usage_point, count(*) FROM billing GROUP BY 1").fetchall()
+    assert len(rows) == 5
+    # Nothing is kept of a cycle that is not over, not even that it was opened.
+    early = miqyas("bill", "run", "A", "2026-06-04", "2026-06-09", "--workers", "2")
+    assert "is not over" in early.err
+    assert "2026-06-09" not in miqyas("bill", "status", "A").out
 
 
 def test_holds_are_decided_in_bulk_and_taken_back(miqyas: Shell, database_url: str) -> None:
