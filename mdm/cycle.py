@@ -23,6 +23,7 @@ from mdm import (
     cycle_sets,
     tariff_file,
     tariff_parts,
+    uncollected,
 )
 from mdm.calendar import CalendarError
 from mdm.cycle_partitions import Partitions
@@ -237,6 +238,7 @@ def run(
     return total
 
 
+@uncollected.uncollected()
 def run_partition(
     connection: Connection,
     cycle: Cycle,
