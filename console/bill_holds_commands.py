@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from console import show, store
+from console.deciding import AssignedTo, Assignee, Assigner, Limit, Person, Reason, UsagePoint
 from mdm import cycle_holds
 from mdm.cycle import CycleError
 from mdm.cycle_holds import Item, Wanted
@@ -26,12 +27,9 @@ First = Annotated[
     datetime | None,
     typer.Option("--first-day", formats=["%Y-%m-%d"], help="Only of cycles from this day on."),
 ]
-UsagePoint = Annotated[str | None, typer.Option(help="Only of this usage point.")]
 Gate = Annotated[
     str | None, typer.Option(help="Only what this gate holds; `rejected`, `refused` are gates, too")
 ]
-Person = Annotated[str, typer.Option("--by", help="Who decides; stands in the record for ever.")]
-Reason = Annotated[str, typer.Option(help="Why; stands in the record for ever.")]
 
 _DAY = timedelta(days=1)
 
@@ -42,8 +40,8 @@ def list_holds(
     first: First = None,
     usage_point: UsagePoint = None,
     gate: Gate = None,
-    assigned_to: Annotated[str | None, typer.Option(help="Only what this person has.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
+    assigned_to: AssignedTo = None,
+    limit: Limit = 50,
 ) -> None:
     """List what is held or was rejected, by cause first, then one by one with its reasons.
 
@@ -104,12 +102,12 @@ def show_hold(
 @app.command("assign")
 def assign(
     numbers: Numbers = None,
-    to: Annotated[str | None, typer.Option(help="Who has it from now on; none: nobody.")] = None,
+    to: Assignee = None,
     group: Group = None,
     first: First = None,
     usage_point: UsagePoint = None,
     gate: Gate = None,
-    by: Annotated[str | None, typer.Option(help="Who assigns; else the account's name.")] = None,
+    by: Assigner = None,
 ) -> None:
     """Give held usage points to somebody.
 

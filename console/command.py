@@ -204,7 +204,7 @@ def main() -> None:
     # Whoever stops a service expects it to give back what it holds: server, broker, leases.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        app()
+        app(prog_name="miqyas")
     except psycopg.OperationalError as error:
         show.problem(f"The database did not answer: {error}".strip())
         show.problem("What to do: run `miqyas doctor`.")
@@ -218,3 +218,7 @@ def main() -> None:
         sys.exit(1)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -17,12 +17,9 @@ from schemas.database import Connection
 from schemas.period import Period
 from schemas.settings import Settings
 
-Person = Annotated[str, typer.Option("--by", help="Who decides; stands in the record for ever.")]
-Reason = Annotated[str, typer.Option(help="Why; stands in the record for ever.")]
 Numbers = Annotated[
     list[int] | None, typer.Argument(metavar="[NUMBER...]", help="From `worklist list`.")
 ]
-UsagePoint = Annotated[str | None, typer.Option(help="Only of this usage point.")]
 Rule = Annotated[str | None, typer.Option(help="Only of this rule.")]
 Severity = Annotated[
     Literal["info", "issue", "terminate"] | None, typer.Option(help="Only of this severity.")

@@ -10,17 +10,15 @@ from typing import Annotated
 import typer
 
 from console import show, store, vee_commands, worklist_edits
+from console.deciding import AssignedTo, Assignee, Assigner, Limit, Person, Reason, UsagePoint
 from console.worklist_choice import (
     AfterBilling,
     Group,
     Numbers,
-    Person,
-    Reason,
     Rule,
     Severity,
     Since,
     Until,
-    UsagePoint,
     Wanted,
     aware,
     period,
@@ -44,13 +42,13 @@ def list_findings(
     rule: Rule = None,
     severity: Severity = "issue",
     billing_group: Group = None,
-    assigned_to: Annotated[str | None, typer.Option(help="Only what this person has.")] = None,
+    assigned_to: AssignedTo = None,
     since: Since = None,
     until: Until = None,
     *,
     overdue: Annotated[bool, typer.Option("--overdue", help="Only what waits too long.")] = False,
     everything: Annotated[bool, typer.Option("--all", help="Of every severity.")] = False,
-    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
+    limit: Limit = 50,
 ) -> None:
     """List open findings, counted by cause first; issues only, unless you ask for more.
 
@@ -140,12 +138,12 @@ def show_finding(
 @app.command("assign")
 def assign(
     numbers: Numbers = None,
-    to: Annotated[str | None, typer.Option(help="Who has it from now on; none: nobody.")] = None,
+    to: Assignee = None,
     rule: Rule = None,
     severity: Severity = None,
     usage_point: UsagePoint = None,
     billing_group: Group = None,
-    by: Annotated[str | None, typer.Option(help="Who assigns; else the account's name.")] = None,
+    by: Assigner = None,
 ) -> None:
     """Give findings to somebody.
 

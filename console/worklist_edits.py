@@ -11,18 +11,16 @@ from zoneinfo import ZoneInfo
 import typer
 
 from console import show, store, worklist_choice
+from console.deciding import Person, Reason, UsagePoint
 from console.worklist_choice import (
     AfterBilling,
     DryRun,
     Group,
     Numbers,
-    Person,
-    Reason,
     Rule,
     Severity,
     Since,
     Until,
-    UsagePoint,
     Wanted,
 )
 from mdm import edit_approval, editing, usage_points, worklist_bulk, worklist_days

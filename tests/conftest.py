@@ -24,6 +24,7 @@ from psycopg import sql
 from schemas import database, server
 from schemas.cluster import ServerError
 from simulators import broker as brokers
+from tests.console.shell import Shell, shell
 
 _KINDS: tuple[server.Private, ...] = ("timescaledb", "embedded")
 # A test's data is thrown away: it need not survive a power cut, and cloning is twice as fast.
@@ -98,6 +99,20 @@ def database_url(database_server: server.Server) -> Iterator[str]:
     """A fresh migrated database for one test."""
     with _clone(database_server.url) as url:
         yield url
+
+
+@pytest.fixture
+def miqyas(
+    database_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Iterator[Shell]:
+    """The command, on a database and in a home folder of the test's own."""
+    monkeypatch.setenv("MIQYAS_DATABASE_URL", database_url)
+    monkeypatch.setenv("MIQYAS_HOME", str(tmp_path / "home"))
+    with shell(monkeypatch, capsys) as run:
+        yield run
 
 
 @pytest.fixture(scope="module")

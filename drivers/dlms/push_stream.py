@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 from drivers.dlms import hdlc, mbus, wrapper
 from drivers.dlms.block_transfer import Joiner
 from drivers.errors import RemoteProtocolError
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 class Sent(NamedTuple):
@@ -28,7 +31,7 @@ class Sent(NamedTuple):
         return self.source > 0
 
 
-class _Framing(Protocol):
+class _Framing(Protocol[T_co]):
     """Cuts a stream into APDUs, by one framing."""
 
     @property
@@ -38,7 +41,7 @@ class _Framing(Protocol):
     def feed(self, data: bytes) -> None:
         """Take bytes as they come."""
 
-    def next(self) -> Sent | None:
+    def next(self) -> T_co | None:
         """Give the next whole APDU, None while it has not come whole."""
 
 
@@ -53,7 +56,7 @@ class PushStream:
     __slots__ = ("_framing", "_joiner")
 
     def __init__(self, joiner: Joiner | None = None) -> None:
-        self._framing: _Framing | None = None
+        self._framing: _Framing[Sent] | None = None
         self._joiner = joiner or Joiner()
 
     @property
@@ -144,35 +147,13 @@ class _Wrapped:
         return None if frame is None else Sent(frame.apdu, frame.source, frame.destination)
 
 
-class _Hdlc:
-    """HDLC frames of type 3 (IEC 62056-46)."""
+class _Joined(Generic[T]):
+    """Frames whose contents are joined to APDUs: HDLC (type 3, IEC 62056-46), M-Bus (62056-7-3)."""
 
-    __slots__ = ("_apdus", "_frames")
+    __slots__ = ("_frames", "_join")
 
-    def __init__(self) -> None:
-        self._frames, self._apdus = hdlc.Frames(), hdlc.Apdus()
-
-    @property
-    def waiting(self) -> int:
-        return self._frames.waiting
-
-    def feed(self, data: bytes) -> None:
-        self._frames.feed(data)
-
-    def next(self) -> Sent | None:
-        while (frame := self._frames.next()) is not None:
-            if (apdu := self._apdus.join(frame)) is not None:
-                return Sent(apdu)
-        return None
-
-
-class _MBus:
-    """Long frames of wired M-Bus (IEC 62056-7-3)."""
-
-    __slots__ = ("_apdus", "_frames")
-
-    def __init__(self) -> None:
-        self._frames, self._apdus = mbus.Frames(), mbus.Apdus()
+    def __init__(self, frames: _Framing[T], join: Callable[[T], bytes | None]) -> None:
+        self._frames, self._join = frames, join
 
     @property
     def waiting(self) -> int:
@@ -183,9 +164,17 @@ class _MBus:
 
     def next(self) -> Sent | None:
         while (frame := self._frames.next()) is not None:
-            if (apdu := self._apdus.join(frame)) is not None:
+            if (apdu := self._join(frame)) is not None:
                 return Sent(apdu)
         return None
+
+
+def _hdlc() -> _Joined[hdlc.Frame]:
+    return _Joined(hdlc.Frames(), hdlc.Apdus().join)
+
+
+def _mbus() -> _Joined[mbus.Frame]:
+    return _Joined(mbus.Frames(), mbus.Apdus().join)
 
 
 class _Unknown:
@@ -210,4 +199,8 @@ class _Unknown:
         )
 
 
-_FRAMINGS: Final[dict[int, Callable[[], _Framing]]] = {0x00: _Wrapped, 0x7E: _Hdlc, 0x68: _MBus}
+_FRAMINGS: Final[dict[int, Callable[[], _Framing[Sent]]]] = {
+    0x00: _Wrapped,
+    0x7E: _hdlc,
+    0x68: _mbus,
+}

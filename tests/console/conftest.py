@@ -5,25 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from simulators import control
 from tests.console import served
+from tests.console import town as houses
 from tests.console.served import Town
-from tests.console.shell import Shell, shell
-
-
-@pytest.fixture
-def miqyas(
-    database_url: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Iterator[Shell]:
-    monkeypatch.setenv("MIQYAS_DATABASE_URL", database_url)
-    monkeypatch.setenv("MIQYAS_HOME", str(tmp_path / "home"))
-    with shell(monkeypatch, capsys) as run:
-        yield run
+from tests.console.shell import Shell
 
 
 @pytest.fixture
@@ -41,3 +30,18 @@ def town(miqyas: Shell, tmp_path: Path) -> Iterator[Town]:
         )
         assert "It is 2026-06-04 21:30 UTC now" in moved.out
         yield made
+
+
+@pytest.fixture(scope="module")
+def address(module_database_url: str) -> Iterator[str]:
+    """Where the pages of a small town are served."""
+    houses.build(module_database_url)
+    with houses.served(module_database_url) as at:
+        yield at
+
+
+@pytest.fixture
+def client(address: str) -> Iterator[httpx.Client]:
+    """A client of the pages at an address."""
+    with httpx.Client(base_url=address, timeout=30) as asking:
+        yield asking

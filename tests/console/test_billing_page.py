@@ -32,8 +32,8 @@ from mdm.delivery_http import Acknowledgement
 from schemas import database, quality
 from schemas.database import Connection
 from tests.console import town
+from tests.console.reading import words
 from tests.console.test_pages_browser import FLAGS
-from tests.console.test_worklist_page import words
 from tests.mdm import billing
 from tests.mdm.billing import NOW, SLOTS, add_point, add_whole, later
 
@@ -97,12 +97,6 @@ def address(module_database_url: str) -> Iterator[str]:
         cycle_holds.assign(connection, [guess.id], EVIL, person="Mona", now=later(72))
     with town.served(module_database_url) as at:
         yield at
-
-
-@pytest.fixture
-def client(address: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=address, timeout=30) as asking:
-        yield asking
 
 
 def test_how_far_each_cycle_is(client: httpx.Client) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 
 import pytest
 
 from console import command
 from tests.console.served import free_port
-from tests.console.shell import Shell
+from tests.console.shell import ROOT, Shell
 
 
 def test_doctor_says_which_database_is_in_use(miqyas: Shell) -> None:
@@ -106,3 +108,18 @@ def test_a_frame_in_words(miqyas: Shell) -> None:
     said = miqyas("decode", "c0 01 c1 00:01 0000010000ff 02 00")
     assert said.status == 0
     assert '<InstanceId Value="0000010000FF" />' in said.out
+
+
+@pytest.mark.parametrize("module", ["console", "console.command"])
+def test_the_command_runs_as_a_module_too(module: str) -> None:
+    said = subprocess.run(
+        [sys.executable, "-m", module, "decod"],
+        check=False,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert said.returncode == 2
+    assert "Usage: miqyas" in said.stderr
+    assert "No such command 'decod'" in said.stderr

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import httpx
 import pytest
@@ -14,7 +12,7 @@ from headend import publishers, quarantine
 from headend.directory import Directory
 from schemas import database
 from tests.console import town
-from tests.console.shell import Shell, shell
+from tests.console.shell import Shell
 from tests.headend.registry import end_device
 
 NOW = datetime(2026, 6, 3, 12, tzinfo=UTC)
@@ -22,22 +20,15 @@ QUANTITY = b'{"value": 1250.0, "timestamp": 1780484400, "obis": "1.8.0"}'
 
 
 @pytest.fixture
-def miqyas(
-    database_url: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Iterator[Shell]:
-    monkeypatch.setenv("MIQYAS_DATABASE_URL", database_url)
-    monkeypatch.setenv("MIQYAS_HOME", str(tmp_path / "home"))
+def miqyas(miqyas: Shell, database_url: str) -> Shell:
+    """The command, where a good message and a broken one are in quarantine."""
     with database.connect(database_url) as connection:
         messages = [
             Message("smartmeter/M1/ACTIVE_ENERGY_P", QUANTITY, NOW),
             Message("smartmeter/M1/ACTIVE_ENERGY_P", b"\x00\xff", NOW),
         ]
         publishers.land(connection, messages, Directory(()), now=NOW)
-    with shell(monkeypatch, capsys) as run:
-        yield run
+    return miqyas
 
 
 def test_from_a_stranger_to_a_landed_reading(miqyas: Shell, database_url: str) -> None:

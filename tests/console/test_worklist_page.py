@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import timedelta
-from html import unescape
 
 import httpx
 import pytest
@@ -15,6 +14,7 @@ from mdm import vee, worklist, worklist_people
 from mdm.intake_layout import Weeks
 from schemas import database
 from tests.console import town
+from tests.console.reading import words
 from tests.console.test_pages_browser import FLAGS
 from tests.mdm import record
 from tests.mdm.test_editing import CURVE, DAY, LATER, NOW, QUARTER
@@ -37,17 +37,6 @@ def address(module_database_url: str) -> Iterator[str]:
         worklist_people.assign(connection, [spike.id], EVIL, person="Mona", now=LATER)
     with town.served(module_database_url) as at:
         yield at
-
-
-@pytest.fixture
-def client(address: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=address, timeout=30) as asking:
-        yield asking
-
-
-def words(response: httpx.Response) -> str:
-    body = re.sub(r"<(style|svg).*?</\1>", " ", response.text, flags=re.DOTALL)
-    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", body)))
 
 
 def spike_of(client: httpx.Client) -> str:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 
-import pytest
 from nemreader import NEMFile
 
 from mdm.registry_row import COLUMNS
-from tests.console.shell import Shell, shell
+from tests.console.shell import Shell
 from tests.console.town import row
 
 AEST = timezone(timedelta(hours=10))
@@ -28,19 +26,6 @@ UNUSUAL = {
     ("E1", date(2025, 4, 7), 32): "1.8",
     ("Q1", date(2025, 4, 7), 32): "1.35",
 }
-
-
-@pytest.fixture
-def miqyas(
-    database_url: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Iterator[Shell]:
-    monkeypatch.setenv("MIQYAS_DATABASE_URL", database_url)
-    monkeypatch.setenv("MIQYAS_HOME", str(tmp_path / "home"))
-    with shell(monkeypatch, capsys) as run:
-        yield run
 
 
 def nem12() -> str:

@@ -22,6 +22,7 @@ SUNDAY = date(2026, 5, 31)
 """First day of a working week in Kuwait, where the weekend is Friday and Saturday."""
 
 Row = Sequence[int | None]
+DEFAULTS = ruleset.select(ruleset.shipped(), "electricity", date(2026, 6, 1))
 
 
 def cube(

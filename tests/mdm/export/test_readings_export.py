@@ -20,7 +20,7 @@ from mdm.readings_export import FORMATS, ReadingsExportError
 from schemas import database, quality, statements
 from schemas.database import Connection
 from schemas.period import Period
-from tests.console.shell import Shell, shell
+from tests.console.shell import Shell
 from tests.mdm import billing, record
 from tests.mdm import test_declared_cycle as works
 from tests.mdm.billing import NOW, PERIOD, RECORDED, SLOTS, add_whole, june, later
@@ -32,19 +32,6 @@ CODES = {5: quality.ESTIMATED_LINEAR, 6: quality.MISSING}
 def connection(database_url: str) -> Iterator[Connection]:
     with database.connect(database_url, autocommit=True) as connection:
         yield connection
-
-
-@pytest.fixture
-def miqyas(
-    database_url: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Iterator[Shell]:
-    monkeypatch.setenv("MIQYAS_DATABASE_URL", database_url)
-    monkeypatch.setenv("MIQYAS_HOME", str(tmp_path / "home"))
-    with shell(monkeypatch, capsys) as run:
-        yield run
 
 
 def written(connection: Connection, name: str, hours: int = 0) -> readings_export.Written:
