@@ -24,4 +24,6 @@ def decode(
         octets = bytes.fromhex(digits)
     except ValueError:
         raise typer.BadParameter(f"{frame[:40]!r} is not hexadecimal") from None
+    if not octets:
+        raise typer.BadParameter("give the frame's octets, such as c001c100010000010000ff0200")
     show.done(translation.as_xml(octets))

@@ -83,7 +83,7 @@ def import_keys(file: KeysFile) -> None:
         lacking = [name for name in keys.COLUMNS if name not in (rows.fieldnames or ())]
         if lacking:
             raise registry.HeadingError(
-                f"{file}: the first line must name the columns {','.join(keys.COLUMNS)};"
+                f"the first line must name the columns {','.join(keys.COLUMNS)};"
                 f" missing: {', '.join(lacking)}"
             )
         report = keys.import_keys(connection, rows, now=store.now(connection))
@@ -201,8 +201,19 @@ def opened(file: Path) -> Iterator[TextIO]:
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
             yield lines
+    except registry.HeadingError as error:
+        raise registry.HeadingError(f"{file}: {error}{_separated(file)}") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise registry.HeadingError(
             f"{file} is not a CSV file in UTF-8 ({error}); nothing was taken. "
             "What to do: save it as CSV with the encoding UTF-8."
         ) from error
+
+
+def _separated(file: Path) -> str:
+    """Say what to do where spreadsheets of another country wrote the file."""
+    with file.open(encoding="utf-8-sig") as lines:
+        first = lines.readline()
+    if ";" not in first or "," in first:
+        return ""
+    return ". What to do: save it with commas between the columns; these are semicolons."

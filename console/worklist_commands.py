@@ -91,6 +91,10 @@ def list_findings(
         show.table(kind, columns, rows)
     if len(found) == limit:
         show.done(f"These are the first {limit}; see --limit, --rule and --usage-point.")
+    named = sorted({one.rule for one in causes})
+    if rule is not None and rule not in named:
+        others = f"; there are of: {', '.join(named)}" if named else ""
+        show.done(f"There is no open finding of a rule {rule!r}{others}.")
 
 
 @app.command("show")

@@ -123,3 +123,12 @@ def test_the_command_runs_as_a_module_too(module: str) -> None:
     assert said.returncode == 2
     assert "Usage: miqyas" in said.stderr
     assert "No such command 'decod'" in said.stderr
+
+
+def test_a_frame_without_octets_and_a_rule_of_nobody_are_told(miqyas: Shell) -> None:
+    bare = miqyas("decode", "")
+    assert bare.status == 2
+    assert "give the frame's octets" in bare.err
+    said = miqyas("worklist", "list", "--rule", "spikes")
+    assert said.status == 0
+    assert "There is no open finding of a rule 'spikes'." in said.out

@@ -44,6 +44,16 @@ def test_a_file_that_is_something_else_is_refused_in_words(
     assert "Traceback" not in said.err
 
 
+@pytest.mark.parametrize("kind", ["registry", "keys", "virtual", "temperature"])
+def test_a_spreadsheets_semicolons_are_named(miqyas: Shell, tmp_path: Path, kind: str) -> None:
+    file = tmp_path / "excel.csv"
+    file.write_text("usage_point;commodity;sector\nUP-1;electricity;residential\n")
+    said = miqyas("import", kind, file)
+    assert said.status == 1
+    assert said.err.startswith(str(file))
+    assert "save it with commas between the columns; these are semicolons." in said.err
+
+
 def test_keys_are_taken_once_and_never_shown(town: Town, tmp_path: Path) -> None:
     again = town.run("import", "keys", tmp_path / "keys.csv")
     assert "0 keys new, 0 changed, 24 unchanged" in again.out
