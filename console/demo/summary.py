@@ -132,10 +132,10 @@ def _show_bills(outcome: Outcome) -> None:
     show.table("Held", ["usage point", "gate", "reason"], rows)
     done = found.bills[found.bills["state"].eq("billed")]
     for unit, part in done.groupby("unit", sort=True):
-        told = _energy(unit, part)
+        told, of = _energy(unit, part), counted(str(unit))
         show.done(
-            f"Billed {told['billed']:,} {unit}; true {told['true']:,} {unit}; difference "
-            f"{told['difference']:,} {unit} over {told['usage_points']} usage points, "
+            f"Billed {told['billed']:,} {of}; true {told['true']:,} {of}; difference "
+            f"{told['difference']:,} {of} over {told['usage_points']} usage points, "
             f"{told['exact']} of them exact"
         )
     show.table(
@@ -149,6 +149,11 @@ def _show_bills(outcome: Outcome) -> None:
         f"owe {owed.balance:,} KD; {owed.posted_back:,} KD were posted back as owed with the "
         "acknowledgements"
     )
+
+
+def counted(unit: str) -> str:
+    """Write a unit behind a figure: one that begins with a figure would run into it."""
+    return f"× {unit}" if unit[:1].isdigit() else unit
 
 
 def _energy(unit: object, part: pd.DataFrame) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from console import balance_words, store
 from console.pages.language import Language
 from console.pages.showing import Reader
-from mdm import balance
+from mdm import balance, cycle_status
 from mdm.balance import Accused
 from schemas.database import Connection
 from schemas.reading_type import ReadingType
@@ -30,7 +30,8 @@ def content(
     nodes = balance.nodes(connection)
     name = query.get("node", "").replace("\0", "")
     if not nodes:
-        return Reader(language, ZoneInfo("UTC"), now), {"nodes": [], "told": None}
+        zone = cycle_status.zone(connection, None)
+        return Reader(language, zone, now), {"nodes": [], "told": None}
     node = balance.named(connection, name) if name else nodes[0]
     told = balance.view(
         connection, node, now=now, first=_day(query.get("from")), end=_day(query.get("to"))

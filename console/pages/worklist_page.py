@@ -13,7 +13,7 @@ from console import store
 from console.pages import finding_plot
 from console.pages.language import Language
 from console.pages.showing import Reader
-from mdm import worklist, worklist_item, worklist_people
+from mdm import cycle_status, worklist, worklist_item, worklist_people
 from mdm.worklist import Item
 from mdm.worklist_days import WorklistError
 from mdm.worklist_item import Line, Look
@@ -54,8 +54,8 @@ def listing(
     found = worklist.findings(
         connection, rule=rule, assigned_to=person, limit=_PAGE + 1, offset=(number - 1) * _PAGE
     )
-    zone = found[0].time_zone if found else "UTC"
-    return Reader(language, ZoneInfo(zone), now), {
+    zone = ZoneInfo(found[0].time_zone) if found else cycle_status.zone(connection, None)
+    return Reader(language, zone, now), {
         "groups": worklist.groups(connection),
         "found": found[:_PAGE],
         "more": len(found) > _PAGE,

@@ -216,3 +216,10 @@ def test_the_read_rate_of_meters_without_a_memory_counts_their_samples(database_
         record.land(connection, "W2", start + timedelta(days=1, minutes=15 * 90), [4, 4])
         rate = read_rate.read_rate(connection, Period(start, start + timedelta(days=2)))
     assert (rate.due, rate.read) == (48 + 96, 10 + 92)
+
+
+@pytest.mark.parametrize("at", ["/balance?lang=en", "/worklist?rule=none&lang=en"])
+def test_pages_with_nothing_on_them_tell_the_time_of_the_fleet(
+    client: httpx.Client, at: str
+) -> None:
+    assert "Asia/Kuwait (UTC+03:00)" in words(client.get(at))
