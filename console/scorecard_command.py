@@ -18,6 +18,8 @@ from mdm.scorecard import Scorecard
 from validation import ruleset
 from validation.scores import ALL, Score
 
+_BESIDE = ("without a register", "scaled to a register")
+
 
 def score(
     first: Annotated[
@@ -51,8 +53,9 @@ def score(
 ) -> None:
     """Hide known values of past days, estimate them with each estimator, and show the errors.
 
-    To apply a suggestion, put its estimators from --orders in place of a rule set's own, try that
-    with `miqyas vee backtest --rules`, and have it take effect from a day on.
+    To apply a suggestion, put its estimators from --orders before a rule set's own: each says of
+    which sector it is asked. Try that with `miqyas vee backtest --rules`, and have it take effect
+    from a day on.
 
     Example: miqyas vee scorecard --from 2026-05-01 --to 2026-06-01
     """
@@ -108,21 +111,24 @@ def _show(told: Scorecard, *, by_season: bool) -> None:
                 if s.filled
             ],
         )  # fmt: skip
-        for when, order in (("without a register", alone), ("scaled to a register", scaled)):
-            show.done(f"{usage}, {when}: suggested order: {', '.join(order) or 'none helps'}")
+        for beside, order in zip(_BESIDE, (alone, scaled), strict=True):
+            show.done(f"{usage}, {beside}: suggested order: {', '.join(order) or 'none helps'}")
 
 
 def as_rules(told: Scorecard) -> str:
     """Write the suggested orders as rule sets have them: a block for each class."""
-    parts = ["# Put the block of a class in place of the estimators of its rule set."]
+    parts = [
+        "# Put the block of a class before the estimators of its rule set: these fill the rest."
+    ]
     for usage, found in told.orders.items():
-        for when, order in zip(("without a register", "scaled to a register"), found, strict=True):
-            parts.append(f"\n# {usage}, {when}{'' if order else ': none helps'}")
+        when = f"when = {{ sectors = [{json.dumps(usage.rpartition(', ')[2])}] }}\n"
+        for beside, order in zip(_BESIDE, found, strict=True):
+            parts.append(f"\n# {usage}, {beside}{'' if order else ': none helps'}")
             for name in order:
                 use = told.uses[name]
                 # JSON's strings, numbers, booleans and lists are TOML's too.
                 values = "".join(f"{k} = {json.dumps(v)}\n" for k, v in use.parameters.items())
-                parts.append(f'[[estimators]]\nmethod = "{use.estimator.name}"\n{values}')
+                parts.append(f'[[estimators]]\nmethod = "{use.estimator.name}"\n{when}{values}')
     return "\n".join(parts)
 
 

@@ -1,4 +1,4 @@
-"""When a rule of a rule set applies: to which channels, on which days, after which other rule."""
+"""When a rule or an estimator of a rule set applies: to which channels and days, after what."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _KINDS: Final = {"weekday": days.WEEKDAY, "weekend": days.WEEKEND, "holiday": da
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What must hold for a rule to apply to a day; what is left out holds always.
+    """What must hold for a rule or an estimator to apply to a day; what is left out holds always.
 
     Attributes
     ----------

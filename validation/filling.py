@@ -13,6 +13,7 @@ from schemas import quality
 from schemas.quality import QualityClass
 from validation import runs, scaling, standing
 from validation.checking import Checked
+from validation.condition import ALWAYS
 from validation.estimators import ESTIMATORS
 from validation.failures import NOT_ESTIMATED, SCALING_REFUSED, Failures, distinct
 from validation.finding import Action, Severity
@@ -74,7 +75,9 @@ def fill(cube: Cube, views: Views, checked: Checked, rule_set: RuleSet) -> Fille
     The first estimator of the set that can fill a cell does.
     """
     work = prepared(cube, views, checked)
-    attempts = tuple(_apply(work, use, checked.estimate) for use in rule_set.estimators)
+    attempts = tuple(
+        _apply(work, use, _of(use, cube, views, checked.estimate)) for use in rule_set.estimators
+    )
     failures = [_not_estimated(work, checked.estimate, cube.shape[2])]
     moved = np.empty(0, dtype=np.int64)
     by = np.empty(0, dtype=np.int16)
@@ -131,6 +134,15 @@ def prepared(cube: Cube, views: Views, checked: Checked) -> Work:
         outage=None if cube.outage is None else cube.outage.ravel(),
         registers=replace(registers, measured=views.spans.total - lost),
     )
+
+
+def _of(
+    use: EstimatorUse, cube: Cube, views: Views, wanted: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Take the cells of the channels and days of which an estimator is asked."""
+    if use.when == ALWAYS:
+        return wanted
+    return wanted[use.when.of(cube, views).ravel()[wanted // cube.shape[2]]]
 
 
 def _apply(work: Work, use: EstimatorUse, wanted: NDArray[np.int64]) -> Attempt:

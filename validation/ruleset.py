@@ -61,10 +61,11 @@ class RuleUse:
 
 @dataclass(frozen=True, slots=True)
 class EstimatorUse:
-    """An estimator in a rule set, with its keyword parameters."""
+    """An estimator in a rule set, with its keyword parameters, and of which slots it is asked."""
 
     estimator: Estimator
     parameters: Mapping[str, Parameter]
+    when: Condition = ALWAYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,8 +248,11 @@ def _estimator(table: object, where: str) -> EstimatorUse:
         raise RuleSetError(f"{where}: {table!r} is not a table of keys and values")
     rest = dict(table)
     method = parameters.choice(rest.pop("method", None), ESTIMATORS, f"{where}: method")
-    chosen = ESTIMATORS[method]
-    return EstimatorUse(chosen, parameters.checked(chosen.fill, rest, f"{where} ({method})"))
+    chosen, where = ESTIMATORS[method], f"{where} ({method})"
+    when = condition.parse(rest.pop("when"), f"{where}: when") if "when" in rest else ALWAYS
+    if when.only_if or when.above_per_day is not None:
+        raise RuleSetError(f"{where}: when: only rules have only_if and above_per_day")
+    return EstimatorUse(chosen, parameters.checked(chosen.fill, rest, where), when)
 
 
 def _scaling(table: object, where: str) -> dict[str, Parameter]:

@@ -73,15 +73,17 @@ def test_a_suggestion_can_be_applied(miqyas: Shell, tmp_path: Path) -> None:
     assert said.status == 0, said.err
     assert "Mar–May" in said.out
     head, _, block = orders.read_text("utf-8").partition("# electricity, residential, without")
-    assert "in place of the estimators" in head
+    assert "before the estimators" in head
     suggested = block.partition("\n")[2].partition("# electricity")[0]
     (line,) = [each for each in said.lines if "residential, without a register" in each]
     names = line.partition("order: ")[2].split(", ")
     assert [each.split()[0] for each in names] == [
         each.split('"')[1] for each in suggested.splitlines() if each.startswith("method")
     ]
+    assert suggested.count('when = { sectors = ["residential"] }') == len(names)
     rules = tmp_path / "new.toml"
-    rules.write_text(record.RULES[0].text.partition("[[estimators]]")[0] + suggested, "utf-8")
+    before, first, own = record.RULES[0].text.partition("[[estimators]]")
+    rules.write_text(f"{before}{suggested}\n{first}{own}", "utf-8")
     tried = miqyas("vee", "backtest", "--rules", rules, *MAY)
     assert tried.status == 0, tried.err
     assert "Nothing was written." in tried.out

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.validation.vee_cubes import SUM_CHECK, cube, rows_of, rule_set
+from schemas import quality
+from tests.validation.vee_cubes import GAP, SUM_CHECK, cube, rows_of, rule_set
 from validation import engine
 from validation.matrix import Cube
 from validation.parameters import RuleSetError
@@ -131,3 +132,39 @@ def test_what_comes_first_waits_for_no_other() -> None:
     ending = LIMIT.replace("issue", "terminate")
     with pytest.raises(RuleSetError, match="terminate comes first"):
         rule_set(f"{SUM_CHECK}[rules.demand_limit]{ending}when = {{ only_if = 'sum_check' }}")
+
+
+BY_SECTOR = """
+[[estimators]]
+method = "linear"
+limit_hours = 2
+inclusive = true
+one_anchor = "flat"
+beside_bad = "decline"
+when = { sectors = ["industrial"], days = ["weekend"] }
+
+[[estimators]]
+method = "like_day"
+count = 1
+fewest = 1
+like = "kind"
+within_days = 7
+"""
+
+
+def test_an_estimator_is_asked_where_its_condition_holds() -> None:
+    """An hour lacks on Friday and on Sunday; a line is drawn on industry's Friday alone."""
+    gap = [60] * 9 + [None] + [60] * 14
+    days = [[60] * 24, gap, [60] * 24, gap]
+    sectors = np.array(["residential", "industrial"])
+    made = replace(cube([days, days], first=FIRST), sector=sectors)
+    filled = engine.run(made, rule_set(GAP, BY_SECTOR)).quality[:, [1, 3], 9]
+    line, like = quality.ESTIMATED_LINEAR, quality.ESTIMATED_LIKE_DAY
+    assert filled.tolist() == [[like, like], [line, like]]
+
+
+@pytest.mark.parametrize("when", ["above_per_day = 5", 'only_if = "gap"'])
+def test_an_estimator_is_not_asked_by_what_rules_find(when: str) -> None:
+    estimator = f'[[estimators]]\nmethod = "linear"\nlimit_hours = 2\nwhen = {{ {when} }}'
+    with pytest.raises(RuleSetError, match=r"number 1 \(linear\): when: only rules"):
+        rule_set(GAP, estimator)
