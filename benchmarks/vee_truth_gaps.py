@@ -29,7 +29,7 @@ LAST: Final = "last value"
 PANDAS: Final = "pandas interpolate"
 SHIPPED: Final = "shipped order"
 WITH_REGISTER: Final = "shipped order, with registers"
-# As a validation run has them (mdm.intake_cube.HISTORY).
+# As a validation run has them (mdm.intake_shares.HISTORY).
 _HISTORY: Final = 35
 # Gaps of one slot that are tried at least, and of any length at most.
 _GAPS: Final = 1200

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from mdm import explain_virtual, intake, intake_cube, vee_weeks
+from mdm import explain_virtual, intake, intake_cube, intake_shares, vee_weeks
 from mdm.explain_virtual import Input
 from mdm.intake_cube import Intake
 from mdm.intake_layout import Weeks
@@ -292,7 +292,7 @@ def _proof(
     proof = None
     far = any(use.estimator.name == "year_ago" for use in rule_set.estimators)
     for known_at, reach in product(
-        (told.final.made_at, None), (0, intake_cube.YEAR) if far else (0,)
+        (told.final.made_at, None), (0, intake_shares.YEAR) if far else (0,)
     ):
         seen = _Seen(now, known_at, reach, weeks)
         proof = _from(connection, told, point, rule_set, seen)

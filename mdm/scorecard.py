@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from mdm import intake_channels, intake_layout, usage_points, vee_weeks
 from mdm.intake_channels import Channels
-from mdm.intake_cube import HISTORY
 from mdm.intake_layout import Layout, Weeks
+from mdm.intake_shares import HISTORY
 from schemas import reading_type
 from schemas.assets import Channel, UsagePoint
 from schemas.database import Connection

@@ -15,6 +15,7 @@ from mdm import (
     intake,
     intake_cube,
     intake_light,
+    intake_shares,
     readings,
     readings_columns,
     vee_findings,
@@ -23,8 +24,9 @@ from mdm import (
     vee_weeks,
 )
 from mdm.intake import Claim
-from mdm.intake_cube import Intake, Share
+from mdm.intake_cube import Intake
 from mdm.intake_layout import Weeks
+from mdm.intake_shares import Share
 from schemas import reading_type, statements
 from schemas.database import Connection
 from schemas.period import Period
@@ -154,7 +156,7 @@ def _validate(connection: Connection, taken: Claim, how: _How) -> Report:
     report = Report()
     light = intake_light.able(how.rule_sets)
     for work in intake.works(taken):
-        for share in intake_cube.shares(connection, work, how.weeks, how.now, light=light):
+        for share in intake_shares.shares(connection, work, how.weeks, how.now, light=light):
             report += _share(connection, share, how)
     return report
 
@@ -184,7 +186,7 @@ def _share(connection: Connection, share: Share, how: _How) -> Report:
         runs = replace(runs, again_seconds=spent)
     if lack.any():
         points = readings_columns.distinct(part.channels.usage_point[lack])
-        for more in intake_cube.heavier(connection, share, points, weeks=how.weeks, now=how.now):
+        for more in intake_shares.heavier(connection, share, points, weeks=how.weeks, now=how.now):
             runs += _share(connection, more, how)
     return runs
 

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mdm import intake_layout, intake_light, readings_columns, readings_stretch, spans
-from mdm.intake_cube import Intake, Share
+from mdm.intake_cube import Intake
 from mdm.intake_light import Light
+from mdm.intake_shares import Share
 from mdm.readings_stretch import Stretches
 from schemas import binary_copy, quality, reading_type, statements
 from schemas.database import Connection

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mdm import intake_cube, vee
+from mdm import intake_shares, vee
 from schemas import database
 from schemas.database import Connection
 from tests.mdm import record
@@ -32,7 +32,7 @@ def test_nothing_recorded_needs_no_days_around(
     for number in range(8):
         _meter(connection, random, f"M-{number}")
     narrow = _recorded(connection)
-    monkeypatch.setattr(intake_cube, "_MARGIN", intake_cube.HISTORY)
+    monkeypatch.setattr(intake_shares, "_MARGIN", intake_shares.HISTORY)
     assert _recorded(connection) == narrow
     assert narrow[0]
 

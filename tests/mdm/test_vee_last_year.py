@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mdm import intake_cube, vee
-from mdm.intake_cube import Share
+from mdm.intake_shares import Share
 from schemas import database, quality
 from schemas.database import Connection
 from tests.mdm import record

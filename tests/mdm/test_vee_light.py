@@ -10,7 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from mdm import intake_cube, intake_light, vee
-from mdm.intake_cube import Intake, Share
+from mdm.intake_cube import Intake
+from mdm.intake_shares import Share
 from schemas import database
 from schemas.database import Connection
 from tests.mdm import record
