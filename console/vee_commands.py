@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime, timedelta
 from typing import Annotated
 
 import typer
 
-from console import show, store
+from console import reads_command, show, store
 from mdm import daily_due, vee, virtual
 from mdm.vee import Report
 from schemas import database
@@ -26,7 +27,8 @@ def run(
     """Take in what has arrived, validate the days it touches and record what changed.
 
     Days of virtual channels that this touches are computed then, and days are summed for billing
-    (unless MIQYAS_SUM_DAYS is false).
+    (unless MIQYAS_SUM_DAYS is false). With --follow, reads that did not come are looked for, too,
+    once a day, as `miqyas vee reads` does.
 
     Example: miqyas vee run --follow 60
     """
@@ -37,6 +39,7 @@ def run(
             _tell_virtual(computed)
             _tell_summed(sum_days(url))
             return
+        looked: datetime | None = None
         with show.until_stopped("Validating what arrives."):
             while True:
                 done = _everything(url)
@@ -44,6 +47,7 @@ def run(
                     show.done(told(done))
                 _tell_virtual(virtual_days(url))
                 _tell_summed(sum_days(url))
+                looked = look_for_reads(url, looked)
                 time.sleep(follow)
 
 
@@ -84,6 +88,18 @@ def sum_days(url: str) -> int:
         if not part.taken:
             return days
         days += part.days
+
+
+def look_for_reads(url: str, looked: datetime | None) -> datetime:
+    """Look for reads that did not come, unless that was done less than a day ago; give when."""
+    with database.connect(url) as connection:
+        now = store.now(connection)
+    if looked is not None and now - looked < timedelta(days=1):
+        return looked
+    done = reads_command.checked(url)
+    if done.opened or done.closed:
+        show.done(reads_command.told(done))
+    return now
 
 
 def _tell_summed(days: int) -> None:

@@ -32,6 +32,8 @@ _SQL = statements.load("mdm", "register_checks.sql")
 # A year and a month before the reads of the last year.
 _BACK: Final = timedelta(days=800)
 _DAY: Final = 86_400
+# Usage points whose readings of two years are held at a time.
+_PART: Final = 5_000
 _MILLION: Final = 1_000_000
 _MISSING: Final = "read_missing"
 
@@ -80,6 +82,19 @@ class _Steps:
 
     def rows(self, chosen: NDArray[np.bool_]) -> _Steps:
         return _Steps(*(getattr(self, name)[chosen] for name in self.__slots__))
+
+
+def parts(connection: Connection) -> list[list[int]]:
+    """Give the ids of usage points that have registers only, some thousands at a time."""
+    rows = connection.execute(_SQL["points_with_registers_only"]).fetchall()
+    points = [row[0] for row in rows]
+    return [points[first : first + _PART] for first in range(0, len(points), _PART)]
+
+
+def run_locked(connection: Connection, usage_point_ids: Sequence[int], *, now: datetime) -> Report:
+    """Check as ``run`` does, and let nobody else validate these usage points meanwhile."""
+    connection.execute(_SQL["lock_usage_points"], {"usage_points": list(usage_point_ids)})
+    return run(connection, usage_point_ids, now=now)
 
 
 def run(

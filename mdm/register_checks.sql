@@ -16,6 +16,18 @@ WHERE c.interval_seconds = 0
     WHERE v.usage_point_id = c.usage_point_id AND v.interval_seconds > 0)
 ORDER BY c.id, i.starts_at
 
+-- name: points_with_registers_only
+SELECT DISTINCT c.usage_point_id
+FROM channel c
+JOIN reading_type t ON t.id = c.reading_type_id AND t.accumulation = 'cumulative'
+WHERE c.interval_seconds = 0 AND NOT EXISTS (
+    SELECT FROM channel v
+    WHERE v.usage_point_id = c.usage_point_id AND v.interval_seconds > 0)
+ORDER BY c.usage_point_id
+
+-- name: lock_usage_points
+SELECT id FROM usage_point WHERE id = ANY(%(usage_points)s) ORDER BY id FOR NO KEY UPDATE
+
 -- name: known_findings
 SELECT id, channel_id, starts_at, ends_at, rule, observed, state
 FROM finding
