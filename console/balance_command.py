@@ -37,6 +37,8 @@ def balance(
         if name is None:
             rows = [(each.usage_point, each.reading_type) for each in balances.nodes(connection)]
             show.table("Balances", ["node", "of"], rows)
+            if not rows:
+                show.done("What to do: name a node and its meters, miqyas import virtual FILE.")
             return
         told = balances.view(
             connection,

@@ -43,6 +43,8 @@ class Rejected:
     reason: str
 
     def __str__(self) -> str:
+        if not self.line:
+            return f"the {self.column} {self.reason}"
         return f"line {self.line}, {self.column} {self.value!r}: {self.reason}"
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
 from headend import clock, control_now, controls
+from headend.capacity import Limits
 from headend.control_kinds import ControlError
 from headend.controls import Control, Wish
 from headend.on_demand import Busy
@@ -18,10 +20,10 @@ from tests.headend.registry import end_device
 
 
 def now_in(
-    connection: Connection, url: str, wish: Wish, mrid: str = "M1"
+    connection: Connection, url: str, wish: Wish, mrid: str = "M1", limits: Limits = QUICK
 ) -> Callable[[], Awaitable[Control]]:
     clock.simulate(connection, NOW)
-    return lambda: asyncio.to_thread(control_now.ask, url, wish, mrid, DRIVERS, limits=QUICK)
+    return lambda: asyncio.to_thread(control_now.ask, url, wish, mrid, DRIVERS, limits=limits)
 
 
 async def test_now_means_now_or_not_at_all(
@@ -53,12 +55,17 @@ async def test_somebody_elses_conversation_withdraws_what_was_wanted_now(
     connection: Connection, database_url: str, house: House
 ) -> None:
     mine = meter(connection, house)
-    mine.pause = 1.5
-    reading = now_in(connection, database_url, Wish("read_clock", "Salem"))
-    task = asyncio.create_task(reading())  # type: ignore[arg-type]
-    await asyncio.sleep(0.7)
+    mine.pause = 2.0
+    patient = replace(QUICK, timeout=20.0)
+    reading = now_in(connection, database_url, Wish("read_clock", "Salem"), limits=patient)
+    task = asyncio.ensure_future(reading())
+    for _ in range(1000):
+        if mine.connections:
+            break
+        await asyncio.sleep(0.02)
     with pytest.raises(Busy):
         await now_in(connection, database_url, UNPAID)()
+    mine.pause = 0.0
     await task
     assert [one.state for one in controls.listed(connection) if one.kind == "disconnect"] == [
         "cancelled"
