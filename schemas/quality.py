@@ -73,8 +73,7 @@ SCALED: Final = (
 """Codes of estimates that agree with a register's difference, or that a person made final."""
 
 AEMO_BASE: Final = 1000
-AEMO_SCALED: Final = 24
-"""AEMO's method "data scaling"."""
+_AEMO_METHODS: Final = {"data scaling": 24}
 
 AEMO_FLAGS: Final = "AEFNSV"
 
@@ -151,7 +150,7 @@ def classes(codes: NDArray[np.int16]) -> NDArray[np.uint8]:
 def unscaled(codes: NDArray[np.int16]) -> NDArray[np.bool_]:
     """Tell which intervals are estimates that no register stands behind, same shape."""
     scaled = np.isin(codes, SCALED)
-    scaled |= (codes >= AEMO_BASE) & (codes % 100 == AEMO_SCALED)
+    scaled |= (codes >= AEMO_BASE) & (codes % 100 == _AEMO_METHODS["data scaling"])
     return np.asarray((classes(codes) == QualityClass.ESTIMATED) & ~scaled)
 
 
