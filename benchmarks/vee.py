@@ -183,7 +183,7 @@ def year_ms() -> tuple[float, float]:
 def main() -> None:
     """Measure one worker, two workers, several sizes, and with history; print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--meters", type=int, default=100_000)
+    parser.add_argument("--meters", type=int, default=1_000_000)
     parser.add_argument("--days", type=int, default=1)
     parser.add_argument("--history", type=int, default=28, help="days in the record; 0 for no such")
     parser.add_argument("--history-meters", type=int, default=5_000, help="meters with history")

@@ -40,7 +40,7 @@ from schemas.period import Period, local_day
 
 _SQL = statements.load("mdm", "cycle.sql")
 # A month of a thousand quarter-hour channels is 3 M intervals: some 60 MB while it is computed.
-_PARTITION = 1000
+_PARTITION = 2000
 
 
 class CycleError(ValueError):

@@ -7,6 +7,7 @@ import io
 import os
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,9 @@ from typing import Final
 from mdm.acknowledgement import Acknowledgement
 from mdm.delivery_access import Way
 from mdm.delivery_files import DeliveryError, Package
+
+# Files that are brought to the disk at a time.
+_DISK: Final = 4
 
 ANSWERS: Final = "acknowledgements"
 """The folder beside the exports in which a receiver leaves files with acknowledgements."""
@@ -91,9 +95,11 @@ def put(folder: Path, name: str, package: Package) -> Path:
     """
     final = folder / name
     try:
-        if not final.exists():
+        whole = True
+        if final.exists():
+            whole = all(_holds(final / file, content) for file, content in package.contents())
+        else:
             _write(folder / f".{name}.part", final, package)
-        whole = all(_holds(final / file, content) for file, content in package.contents())
     except OSError as problem:
         raise DeliveryError(
             f"cannot write export {name} to {folder}: {problem.strerror}"
@@ -178,19 +184,22 @@ def _write(part: Path, final: Path, package: Package) -> None:
         # Left by a delivery that died while it wrote.
         shutil.rmtree(part)
     part.mkdir(parents=True)
-    for name, content in package.contents():
-        with (part / name).open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+    # While one file is on its way to the disk, the next ones are written.
+    with ThreadPoolExecutor(_DISK) as disk:
+        synced = []
+        for name, content in package.contents():
+            (part / name).write_bytes(content)
+            synced.append(disk.submit(_sync, part / name))
+        for each in synced:
+            each.result()
     _sync(part)
     part.rename(final)
     _sync(final.parent)
 
 
-def _sync(folder: Path) -> None:
-    """Bring a folder's entries to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    """Bring a file, or a folder's entries, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
