@@ -39,7 +39,7 @@ from schemas.database import Connection
 from schemas.period import Period, local_day
 
 _SQL = statements.load("mdm", "cycle.sql")
-# A month of a thousand quarter-hour channels is 3 M intervals: some 60 MB while it is computed.
+# A month of two thousand quarter-hour channels is 6 M intervals: some 120 MB while it is computed.
 _PARTITION = 2000
 
 
