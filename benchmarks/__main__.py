@@ -98,7 +98,7 @@ TARGETS: Final[Mapping[str, Sequence[Target]]] = {
     ),
     "bill": (
         Target("intervals_per_s", "1/s", 5_000_000),
-        Target("usage_points_per_s", "1/s", 5_000, aim=True),
+        Target("usage_points_per_s", "1/s", 5_000),
         Target("usage_points_per_s_clock", "1/s", 5_000, aim=True),
         Target("ratio", "×", 10),
         Target("equal", "", 1),

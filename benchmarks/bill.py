@@ -155,7 +155,7 @@ def summed(url: str) -> float:
 def main() -> None:
     """Close the same month from intervals, from days and by pandas; print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--points", type=int, default=4_000, help="usage points")
+    parser.add_argument("--points", type=int, default=20_000, help="usage points")
     parser.add_argument("--by-pandas", type=int, default=30, help="of them, computed by pandas too")
     given = parser.parse_args()
     found: dict[str, Any] = {}
