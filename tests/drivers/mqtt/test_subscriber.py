@@ -120,7 +120,7 @@ def test_messages_without_acknowledgement_do_not_cost_the_connection(
 
 
 def test_a_session_loses_what_is_not_wanted_any_more(keeping_broker: brokers.Broker) -> None:
-    known = {"client_id": "head-end", "clock": lambda: NOW, "timeout": 5}
+    known = {"client_id": "choosy", "clock": lambda: NOW, "timeout": 5}
     where = urls.parse(keeping_broker.url)
     with Subscriber(where, topics=["smartmeter/+/+", "b"], **known):  # type: ignore[arg-type]
         pass
