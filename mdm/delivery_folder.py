@@ -95,11 +95,9 @@ def put(folder: Path, name: str, package: Package) -> Path:
     """
     final = folder / name
     try:
-        whole = True
-        if final.exists():
-            whole = all(_holds(final / file, content) for file, content in package.contents())
-        else:
+        if not final.exists():
             _write(folder / f".{name}.part", final, package)
+        whole = all(_holds(final / file, content) for file, content in package.contents())
     except OSError as problem:
         raise DeliveryError(
             f"cannot write export {name} to {folder}: {problem.strerror}"
