@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import IO, Final
 
-from mdm import delivery_line, delivery_records
+from mdm import delivery_line, delivery_records, uncollected
 from mdm.cycle import Cycle
 from mdm.delivery_records import Found
 from mdm.delivery_series import SeriesError
@@ -107,7 +105,7 @@ def packed(
 def _read(connection: Connection, head: Head, kind: Format, sets: Sequence[int]) -> Found:
     days = head.starts_on, head.ends_on
     try:
-        with _uncollected():
+        with uncollected.uncollected():
             return delivery_records.read(connection, sets, *days, with_series=kind.series)
     except SeriesError as gone:
         raise DeliveryError(str(gone)) from gone
@@ -116,7 +114,7 @@ def _read(connection: Connection, head: Head, kind: Format, sets: Sequence[int])
 def _written(kind: Format, head: Head, found: Found) -> bytes:
     """Write a file; its usage points stand in order."""
     if kind.rows is None:
-        with _uncollected():
+        with uncollected.uncollected():
             return kind.render(head, found.whole())
     texts = list(
         zip(
@@ -143,22 +141,6 @@ def _counted(tally: Tally, kind: Format, found: Found) -> None:
     tally.add(records)
     for record in records:
         tally.leave_out(kind.omissions(record))
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Keep the collector away from values that refer to no one in a circle.
-
-    A file's lines are a hundred thousand of them; it took a quarter of an export to look at each,
-    again and again, and find nothing.
-    """
-    before = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if before:
-            gc.enable()
 
 
 def refusals(

@@ -12,7 +12,7 @@ def uncollected() -> Iterator[None]:
     """Keep the collector of circles away for the length of a block; it comes back afterwards.
 
     It would look at each value again and again and find nothing: of a thousand usage points'
-    bills that took a tenth of a second.
+    bills that took a tenth of a second, of an export's lines a quarter of its time.
     """
     before = gc.isenabled()
     gc.disable()
