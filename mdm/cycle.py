@@ -24,6 +24,7 @@ from mdm import (
     tariff_file,
     tariff_parts,
     uncollected,
+    usage_points,
 )
 from mdm.calendar import CalendarError
 from mdm.cycle_partitions import Partitions
@@ -294,7 +295,7 @@ def run_partition(
 def _lock(connection: Connection, cycle: Cycle, ids: Sequence[int]) -> None:
     """Keep usage points for ourselves; the order of locks is: cycle, usage points, the rest."""
     connection.execute(_SQL["lock"], {"cycle": cycle.id})
-    connection.execute(_SQL["lock_usage_points"], {"usage_points": binary_copy.array(ids)})
+    usage_points.lock(connection, ids)
 
 
 def refuse_unfinished(connection: Connection, cycle: Cycle, now: datetime) -> None:

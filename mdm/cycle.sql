@@ -52,10 +52,6 @@ FROM billing_cycle WHERE id = %(cycle)s
 -- Who delivers waits, and is waited for; who computes other usage points of the cycle does neither.
 SELECT id FROM billing_cycle WHERE id = %(cycle)s FOR SHARE
 
--- name: lock_usage_points
--- In the same order wherever they are locked together, so that nobody waits in a circle.
-SELECT FROM usage_point WHERE id = ANY(%(usage_points)s) ORDER BY id FOR NO KEY UPDATE
-
 -- name: channels
 SELECT c.id, c.usage_point_id, t.name, c.interval_seconds
 FROM channel c JOIN reading_type t ON t.id = c.reading_type_id

@@ -12,7 +12,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mdm import intake_installed, intake_registers, intake_touched, readings_columns, spans
+from mdm import (
+    intake_installed,
+    intake_registers,
+    intake_touched,
+    readings_columns,
+    spans,
+    usage_points,
+)
 from mdm.intake_installed import Installed
 from mdm.intake_touched import Touched
 from schemas import binary_copy, statements
@@ -150,19 +157,18 @@ def _arrivals(
 
 
 def claim_days(
-    connection: Connection, usage_points: Sequence[int], period: Period, *, now: datetime
+    connection: Connection, usage_point_ids: Sequence[int], period: Period, *, now: datetime
 ) -> Claim:
     """Take every local day of usage points that overlaps a period and is over."""
-    limits = {"usage_points": binary_copy.array(usage_points)}
-    points = [row[0] for row in connection.execute(_SQL["lock_named_usage_points"], limits)]
+    points = usage_points.lock(connection, usage_point_ids)
     return seen_days(connection, points, period, now=now)
 
 
 def seen_days(
-    connection: Connection, usage_points: Sequence[int], period: Period, *, now: datetime
+    connection: Connection, usage_point_ids: Sequence[int], period: Period, *, now: datetime
 ) -> Claim:
     """Name every local day of usage points that overlaps a period and is over; take nothing."""
-    points = np.unique(np.array(usage_points, np.int32))
+    points = np.unique(np.array(usage_point_ids, np.int32))
     installed = intake_installed.installed(connection, points)
     nothing = np.empty(0, np.int64)
     return Claim(nothing, installed, intake_touched.by_period(installed, period, now=now), ())

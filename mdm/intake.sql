@@ -20,9 +20,6 @@ WHERE id BETWEEN %(low)s AND %(high)s
 ORDER BY id
 FOR NO KEY UPDATE SKIP LOCKED
 
--- name: lock_named_usage_points
-SELECT id FROM usage_point WHERE id = ANY(%(usage_points)s) ORDER BY id FOR NO KEY UPDATE
-
 -- name: installed
 SELECT id, usage_point_id, end_device_id, starts_at,
        coalesce(ends_at, '-infinity') AS ends_at, (multiplier * 1000000)::bigint AS multiplier

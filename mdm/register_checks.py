@@ -10,13 +10,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mdm import intake_beside, readings, register_findings
+from mdm import intake_beside, readings, register_findings, usage_points
 from mdm.register_findings import Found, Kept
 from schemas import quality, reading_type, statements
 from schemas.database import Connection
@@ -80,7 +81,7 @@ class _Steps:
     estimated: NDArray[np.bool_]
     open: NDArray[np.bool_]
 
-    def rows(self, chosen: NDArray[np.bool_]) -> _Steps:
+    def rows(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> _Steps:
         return _Steps(*(getattr(self, name)[chosen] for name in self.__slots__))
 
 
@@ -93,7 +94,7 @@ def parts(connection: Connection) -> list[list[int]]:
 
 def run_locked(connection: Connection, usage_point_ids: Sequence[int], *, now: datetime) -> Report:
     """Check as ``run`` does, and let nobody else validate these usage points meanwhile."""
-    connection.execute(_SQL["lock_usage_points"], {"usage_points": list(usage_point_ids)})
+    usage_points.lock(connection, usage_point_ids)
     return run(connection, usage_point_ids, now=now)
 
 
@@ -155,12 +156,7 @@ def _steps(connection: Connection, registers: Sequence[_Register], now: datetime
         estimated=np.concatenate([estimated[after], np.zeros(many, np.bool_)]),
         open=np.concatenate([np.zeros(len(after), np.bool_), np.ones(many, np.bool_)]),
     )
-    return _Steps(
-        *(
-            getattr(made, name)[np.lexsort((made.open, made.start, made.number))]
-            for name in made.__slots__
-        )
-    )
+    return made.rows(np.lexsort((made.open, made.start, made.number)))
 
 
 def _by_rule_set(
@@ -169,16 +165,24 @@ def _by_rule_set(
     """Part steps by rule set, and its version in force on the local day on which each ends."""
     chosen: dict[str, tuple[RuleSet, list[int]]] = {}
     names = {each.name for each in known}
-    for row, number in enumerate(steps.number.tolist()):
+
+    @cache
+    def in_force(name: str, end: int, zone: str) -> RuleSet | None:
+        """Choose by the local day; most registers are read at the same moments."""
+        try:
+            return ruleset.select(known, name, _local(end, zone))
+        except LookupError:
+            return None
+
+    for row, (number, end) in enumerate(
+        zip(steps.number.tolist(), steps.end.tolist(), strict=True)
+    ):
         register = registers[number]
         own = f"{register.commodity}_export"
         export = reading_type.of_id(register.kind).export and own in names
-        day = _local(int(steps.end[row]), register.time_zone)
-        try:
-            rule_set = ruleset.select(known, own if export else register.commodity, day)
-        except LookupError:
-            continue
-        chosen.setdefault(rule_set.digest, (rule_set, []))[1].append(row)
+        rule_set = in_force(own if export else register.commodity, end, register.time_zone)
+        if rule_set is not None:
+            chosen.setdefault(rule_set.digest, (rule_set, []))[1].append(row)
     for rule_set, rows in chosen.values():
         mine = np.zeros(len(steps.number), np.bool_)
         mine[rows] = True

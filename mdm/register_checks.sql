@@ -25,9 +25,6 @@ WHERE c.interval_seconds = 0 AND NOT EXISTS (
     WHERE v.usage_point_id = c.usage_point_id AND v.interval_seconds > 0)
 ORDER BY c.usage_point_id
 
--- name: lock_usage_points
-SELECT id FROM usage_point WHERE id = ANY(%(usage_points)s) ORDER BY id FOR NO KEY UPDATE
-
 -- name: known_findings
 SELECT id, channel_id, starts_at, ends_at, rule, observed, state
 FROM finding

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from schemas import statements
+from schemas import binary_copy, statements
 from schemas.assets import Channel, Installation, UsagePoint
 from schemas.database import Connection
 
@@ -17,6 +17,17 @@ def usage_points(connection: Connection, *, billing_group: str | None = None) ->
     """List usage points, all or those of one billing group, by id."""
     rows = connection.execute(_SQL["usage_points"], {"billing_group": billing_group})
     return [UsagePoint(*row) for row in rows]
+
+
+def lock(connection: Connection, usage_point_ids: Iterable[int]) -> list[int]:
+    """Keep others from validating and billing usage points until the transaction ends.
+
+    Returns
+    -------
+    ids of those that there are, ascending
+    """
+    limits = {"usage_points": binary_copy.array(usage_point_ids)}
+    return [row[0] for row in connection.execute(_SQL["lock"], limits)]
 
 
 def named(connection: Connection, mrid: str) -> UsagePoint | None:

@@ -4,6 +4,10 @@ FROM usage_point
 WHERE %(billing_group)s::text IS NULL OR billing_group = %(billing_group)s
 ORDER BY id
 
+-- name: lock
+-- In the same order wherever they are locked together, so that nobody waits in a circle.
+SELECT id FROM usage_point WHERE id = ANY(%(usage_points)s::integer[]) ORDER BY id FOR NO KEY UPDATE
+
 -- name: usage_point_named
 SELECT id, mrid, commodity, sector, time_zone, tariff, billing_group
 FROM usage_point
