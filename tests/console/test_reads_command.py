@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,7 +10,7 @@ from console import vee_commands
 from headend import clock
 from mdm import register_checks, vee, worklist
 from schemas import database
-from tests.console.shell import Shell, shell
+from tests.console.shell import Shell
 from tests.mdm import record
 
 # Local midnights in Kuwait, a month of 31, 28 and 31 days between them.
@@ -31,15 +30,6 @@ def filled(database_url: str) -> str:
         while vee.run(connection, now=MONTHS[-1] + timedelta(days=1)).taken:
             pass
     return database_url
-
-
-@pytest.fixture
-def miqyas(
-    filled: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Shell]:
-    monkeypatch.setenv("MIQYAS_DATABASE_URL", filled)
-    with shell(monkeypatch, capsys) as run:
-        yield run
 
 
 def at(url: str, now: datetime) -> None:

@@ -16,7 +16,7 @@ from mdm.delivery_folder import Sought
 from mdm.strays import StrayError
 from schemas import database, statements
 from schemas.database import Connection
-from tests.console.shell import Shell, shell
+from tests.console.shell import Shell
 from tests.mdm import record
 from tests.mdm.billing import NOW, add_whole, june, later
 from tests.mdm.test_cycle_advance import CLOSING, planned
@@ -28,19 +28,6 @@ HEAD = "usage_point,version,outcome,reason\n"
 def connection(database_url: str) -> Iterator[Connection]:
     with database.connect(database_url, autocommit=True) as connection:
         yield connection
-
-
-@pytest.fixture
-def miqyas(
-    database_url: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Iterator[Shell]:
-    monkeypatch.setenv("MIQYAS_DATABASE_URL", database_url)
-    monkeypatch.setenv("MIQYAS_HOME", str(tmp_path / "home"))
-    with shell(monkeypatch, capsys) as run:
-        yield run
 
 
 @pytest.fixture
