@@ -38,7 +38,6 @@ from benchmarks import bill_fleet, bill_pandas, phases, scratch
 from mdm import (
     cycle,
     cycle_beside,
-    cycle_blocks,
     cycle_columns,
     cycle_inputs,
     cycle_pages,
@@ -46,6 +45,7 @@ from mdm import (
     daily,
     daily_group,
     delivery,
+    readings,
 )
 from mdm.cycle import Cycle
 from mdm.determinants import composition, days, pages, profile, supply
@@ -57,7 +57,7 @@ SELECT p.mrid, s.digest, s.input_digest FROM determinant_set s
 JOIN usage_point p ON p.id = s.usage_point_id WHERE s.cycle_id = %s ORDER BY 1
 """
 _PHASES: Final[phases.Phases] = (
-    (cycle_blocks, "current", "intervals out"),
+    (readings, "current", "intervals out"),
     (daily, "current", "days out"),
     (profile, "arrange", "figures"),
     (supply, "figures", "figures"),

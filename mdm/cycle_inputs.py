@@ -14,13 +14,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from mdm import (
-    billing_facts,
-    billing_registers,
-    cycle_blocks,
-    cycle_intervals,
-    readings,
-)
+from mdm import billing_facts, billing_registers, cycle_intervals, readings
 from mdm.calendar import Calendar
 from mdm.determinants import parts, resets
 from mdm.determinants.batch import Batch
@@ -80,7 +74,7 @@ def gathered(
         usage_points=ids,
         channels=channels,
         spans=spans,
-        blocks=cycle_blocks.NOTHING,
+        blocks=readings.NOTHING,
         further=further,
         dials=dials,
         facts=_facts(connection, tariff, points, Clock(calendar, zone, period), known_at),

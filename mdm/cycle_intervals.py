@@ -9,7 +9,7 @@ from datetime import datetime
 
 import numpy as np
 
-from mdm import cycle_blocks, daily
+from mdm import daily, readings
 from mdm.determinants import days
 from mdm.determinants.batch import Batch
 from mdm.determinants.days import Days
@@ -49,7 +49,7 @@ def read(
         for channel in batch.every_channel(point)
         if channel.id not in done
     )
-    table = cycle_blocks.current(connection, left, batch.period, known_at=known_at)
+    table = readings.current(connection, left, batch.period, known_at=known_at)
     return found, _joined(table, [each.blocks() for each in found])
 
 

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from mdm import cycle_blocks, readings, readings_columns
+from mdm import readings, readings_columns, spans
 from mdm.calendar import Calendar
 from mdm.determinants import days
 from mdm.determinants.days import Days, Recipe
@@ -202,14 +202,11 @@ def _newest(
     starts: NDArray[np.int64],
 ) -> NDArray[np.int64]:
     """Give the keys of the newest versions of blocks that begin where a day begins, ascending."""
-    channels = np.unique(np.array(channel_ids, np.int64))
-    statement, together = "versions", cycle_blocks.dense(channels)
-    if together:
-        limits = {**limits, "first": int(channels[0]), "last": int(channels[-1])}
-        statement = "versions_of_range"
-    channel, start, version = _packed(connection, statement, limits, (">i4", ">i8", ">i4"))
+    channels = np.unique(np.array(channel_ids, np.int32))
+    limits = limits | spans.limits(channels, spans.LONG_ROWS)
+    channel, start, version = _packed(connection, "versions", limits, (">i4", ">i8", ">i4"))
     keys = _keys(starts, channel, start // readings_columns.SECOND + _EPOCH, version)
-    keys = np.sort(keys[np.isin(channel, channels)] if together else keys)
+    keys = np.sort(keys[spans.among(channels, channel)])
     keys = keys[keys >= 0]
     last = np.ones(len(keys), np.bool_)
     last[:-1] = keys[1:] >> _VERSION_BITS != keys[:-1] >> _VERSION_BITS

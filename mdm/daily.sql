@@ -11,19 +11,12 @@ SELECT pg_advisory_xact_lock(hashtext('interval_day'), %(recipe)s)
 
 -- name: versions
 -- Columns come packed, all rows in one: of its own each of these short rows would cost ten times as
--- much. The index has them all. Of a thousand channels given by a subquery the planner makes no
--- estimate, one by one and chunk by chunk, which took longer than reading them.
+-- much. The index has them all.
 SELECT string_agg(int4send(channel_id), ''), string_agg(timestamptz_send(starts_at), ''),
        string_agg(int4send(version), '')
 FROM interval_block
-WHERE channel_id = ANY((SELECT %(channels)s)::integer[]) AND starts_at >= %(start)s AND starts_at < %(end)s
-
--- name: versions_of_range
--- Of channels that stand together.
-SELECT string_agg(int4send(channel_id), ''), string_agg(timestamptz_send(starts_at), ''),
-       string_agg(int4send(version), '')
-FROM interval_block
-WHERE channel_id BETWEEN (SELECT %(first)s::integer) AND (SELECT %(last)s::integer)
+WHERE channel_id BETWEEN %(low)s AND %(high)s
+  AND (%(together)s OR channel_id = ANY(ARRAY(SELECT unnest(%(numbers)s::integer[]))))
   AND starts_at >= %(start)s AND starts_at < %(end)s
 
 -- name: days

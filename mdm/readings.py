@@ -36,6 +36,12 @@ _REGISTER: Final = {
     "quality": "int2",
 }
 _SOFTWARE: Final = f"miqyas {metadata.version('miqyas')}"
+NOTHING: Final = BlockTable(
+    *(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int32)),
+    *(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int32)),
+    *(np.empty((0, 0), np.int32), np.empty((0, 0), np.int16)),
+)
+"""No block at all."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -52,7 +52,7 @@ COMMENT ON VIEW interval_day IS 'a day that was summed beforehand a row';
 -- The octets of an array as the server has it: a head of 20 octets and its elements, native. Sending an
 -- array asks a function for each element, two thirds of what reading a month of intervals takes.
 -- PostgreSQL's own function gives them as they are, but only a superuser may say so; for others it is
--- the array as it is sent. Readers know the two apart (schemas/binary_octets.py).
+-- the array as it is sent. Readers know the two apart (schemas/binary_stacks.py).
 DO $$
 BEGIN
     CREATE FUNCTION array_octets(integer[]) RETURNS bytea

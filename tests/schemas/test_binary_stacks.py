@@ -79,6 +79,25 @@ def test_stacks_hold_the_rows_as_they_are(
     assert sorted(map(repr, got)) == sorted(map(repr, wanted))
 
 
+def test_a_server_without_the_function_gives_the_same(connection: Connection) -> None:
+    """Who is no superuser has arrays as they are sent."""
+    connection.commit()
+    connection.execute("TRUNCATE stacked")
+    row = (7, 1, 0, [2**31 - 1, -1], [-3, 9], [5, 6])
+    connection.execute(
+        "INSERT INTO stacked VALUES (%s, %s, 'epoch'::timestamptz + %s * interval"
+        " '1 microsecond', %s::int4[], %s::int2[], %s::int8[])",
+        row,
+    )
+    for kind in ("integer", "smallint"):
+        connection.execute(
+            f"CREATE OR REPLACE FUNCTION array_octets({kind}[]) RETURNS bytea"
+            " LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN array_send($1)"
+        )
+    assert [cells(column) for column in found(connection, 0)] == [[each] for each in row]
+    connection.rollback()
+
+
 def test_a_failing_query_leaves_the_connection_usable(connection: Connection) -> None:
     connection.commit()
     query = (
