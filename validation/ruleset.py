@@ -26,8 +26,9 @@ _TOP: Final = (
     "name", "effective_from", "description", "scale_to_register", "scaling", "check_estimates",
     "rules", "groups", "estimators",
 )  # fmt: skip
-# What a file without [scaling] has; of a table, registers alone may be left out.
-_SCALING: Final = {"intervals": "estimated", "negative": "refuse", "registers": "tariff"}
+# What a file without [scaling] has; of a table, registers alone may be left out. A set that was
+# stored before there was a choice means what it meant: what it made is proved as it was made.
+_SCALING: Final = {"intervals": "estimated", "negative": "refuse", "registers": "total"}
 _SEVERITIES: Final = {each.name.lower(): each for each in Severity}
 
 

@@ -38,6 +38,10 @@ RULES = (
         effective_from = 2000-01-01
         description = "For tests."
         scale_to_register = true
+        [scaling]
+        intervals = "estimated"
+        negative = "refuse"
+        registers = "tariff"
         [rules]
         gap = { severity = "info", action = "estimate" }
         duplicate = { severity = "issue", action = "note" }

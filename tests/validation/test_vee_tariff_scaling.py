@@ -19,7 +19,8 @@ from validation.programme import Programme
 
 T1, T2 = (reading_type.named(f"active_energy_import_t{n}").id for n in (1, 2))
 TOTAL = reading_type.named("active_energy_import").id
-RULES = rule_set(GAP, LINEAR + REGISTER)
+TARIFF = '[scaling]\nintervals = "estimated"\nnegative = "refuse"\nregisters = "tariff"\n'
+RULES = rule_set(GAP + TARIFF, LINEAR + REGISTER)
 ALL = '[scaling]\nintervals = "all"\nnegative = "refuse"\nregisters = "tariff"\n'
 TOU_CHECK = """
 [rules.tou_sum_check]
@@ -112,7 +113,7 @@ def test_where_the_total_was_read_in_between_its_spans_are_the_finer_ones() -> N
 def test_tariff_registers_that_do_not_add_up_to_the_total_are_not_believed() -> None:
     made = with_tariffs(cube(HOLES, spans=[(0, 0, 24, 239)]), [(T1, 0, 24, 130), (T2, 0, 24, 199)])
     made = replace(made, dials=steps([(TOTAL, 239), (T1, 130), (T2, 199)]))
-    outcome = engine.run(made, rule_set(GAP + TOU_CHECK, LINEAR + REGISTER))
+    outcome = engine.run(made, rule_set(GAP + TARIFF + TOU_CHECK, LINEAR + REGISTER))
     assert outcome.counters.scaled_to == {"total": 4}
     assert ("tou_sum_check", "issue", "note", 0, 0, 23) in rows_of(outcome.findings)
 
