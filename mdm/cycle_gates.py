@@ -16,7 +16,7 @@ from mdm.determinants.pages import Page
 from mdm.determinants.registers import MICRO
 from mdm.tariff import Tariff
 from mdm.tariff_declared import REGISTER_DIFFERENCE
-from mdm.tariff_gates import BESIDE, SHARES, Against, Usage
+from mdm.tariff_gates import BESIDE, Against, Usage
 
 GATES: Final = {
     "consumption": "There is no complete source of the billed quantity.",
@@ -112,7 +112,8 @@ def _holds(tariff: Tariff, result: Result, beside: Beside) -> Iterator[Hold]:
         yield from _unique(tariff, beside.days)
     yield from _length(tariff, beside.local_days)
     yield from _usage(tariff, result, beside)
-    yield from _of_determinants(tariff, result)
+    if tariff.gates.determinants:
+        yield from _of_determinants(tariff, result)
     yield from _difference(tariff, result)
     yield from _register_sum(tariff, result)
 
@@ -134,10 +135,7 @@ def _difference(tariff: Tariff, result: Result) -> Iterator[Hold]:
 
 def _shares(tariff: Tariff, counts: Counts, days: Days | None) -> Iterator[Hold]:
     expected = counts.expected
-    for gate in SHARES:
-        limit: Decimal | None = getattr(tariff.gates, gate)
-        if limit is None:
-            continue
+    for gate, limit in tariff.gates.shares:
         number = getattr(days or _NO_DAYS, gate) if gate in BESIDE else getattr(counts, gate)
         if number and expected and number * 100 > limit * expected:
             share = Decimal(number * 100) / expected
@@ -238,6 +236,8 @@ def _of_determinants(tariff: Tariff, result: Result) -> Iterator[Hold]:
 def _register_sum(tariff: Tariff, result: Result) -> Iterator[Hold]:
     """Compare the registers by time of use with their total, as their declarations allow."""
     declared = [of for part in tariff.parts for of in part.tariff.declared] or tariff.declared
+    if not declared:
+        return
     limits = [(of, of.tolerance) for of in declared if of.tolerance is not None]
     for of, tolerance in limits:
         for line in result.determinants:

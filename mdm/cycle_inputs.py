@@ -8,6 +8,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal
+from functools import lru_cache
+from json import encoder
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -172,12 +175,19 @@ def _written(span: Span) -> str:
     stretch = span.stretch
     channel = "null" if stretch.channel_id is None else stretch.channel_id
     modulus = "null" if stretch.modulus is None else stretch.modulus
+    device = encoder.encode_basestring_ascii(stretch.end_device)
     start, end = (f"[{r.read_at},{r.version}]" if r else "null" for r in (span.start, span.end))
     return (
-        f"[{stretch.installation_id},{channel},{_dumped(stretch.end_device)},"
-        f'{stretch.interval_seconds},"{stretch.multiplier:.6f}",{modulus},'
+        f"[{stretch.installation_id},{channel},{device},"
+        f'{stretch.interval_seconds},"{_multiplier(stretch.multiplier)}",{modulus},'
         f"{stretch.starts_at},{stretch.ends_at},[{start},{end}]]"
     )
+
+
+@lru_cache(maxsize=1024)
+def _multiplier(value: Decimal) -> str:
+    """Write a multiplier; a fleet's meters have a few."""
+    return f"{value:.6f}"
 
 
 def _dumped(value: object) -> str:

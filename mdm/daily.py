@@ -62,22 +62,33 @@ def current(
     blocks = _newest(connection, channel_ids, limits, starts)
     channel, records = _stored(connection, "days", recipe, {**limits, "recipe": number})
     keys = _keys(starts, channel, records["start"], records["version"])
-    order = np.argsort(keys, kind="stable")
-    place = np.searchsorted(keys[order], blocks)
-    there = place < len(keys)
-    there[there] = keys[order[place[there]]] == blocks[there]
-    rows = order[place[there]]
-    rows = rows[records["recorded"][rows] <= readings_columns.microseconds(known_at)]
-    distinct, first, count = np.unique(channel[rows], return_index=True, return_counts=True)
+    recorded = records["recorded"] <= readings_columns.microseconds(known_at)
+    # Mostly they are those days, in their order, and none beside: nothing is to be picked out.
+    if not (np.array_equal(keys, blocks) and recorded.all()):
+        rows = _chosen(keys, blocks)
+        rows = rows[recorded[rows]]
+        channel, records = channel[rows], records[rows]
+    distinct, first, count = np.unique(channel, return_index=True, return_counts=True)
     # Keys are sorted: a channel's days stand together, and each is there once.
     whole = count == len(starts)
     if not whole.any():
         return None
-    found = records[rows[first[whole, None] + np.arange(len(starts))]]
+    if not whole.all():
+        records = records[(first[whole, None] + np.arange(len(starts))).ravel()]
+    found = records.reshape(-1, len(starts))
     return Days(
         *(recipe, distinct[whole], found["figures"]),
         *(found["version"], found["provenance"], starts),
     )
+
+
+def _chosen(keys: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Give where keys stand that are wanted, in the order of those, which ascend."""
+    order = np.argsort(keys, kind="stable")
+    place = np.searchsorted(keys[order], wanted)
+    there = place < len(keys)
+    there[there] = keys[order[place[there]]] == wanted[there]
+    return order[place[there]]
 
 
 def add(

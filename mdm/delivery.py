@@ -122,8 +122,11 @@ def _prepared(
     target: str,
     now: datetime,
     tell: Callable[[str], None] = delivery_access.silently,
+    committed: bool = False,
 ) -> tuple[Export, Package] | None:
     """Claim what may be billed; give the export and its files, which need not be made again.
+
+    What may be billed must be ``committed`` if it is said to be: others can read it then.
 
     Raises
     ------
@@ -167,6 +170,7 @@ def _prepared(
         parts,
         keep=lambda file: _claim(connection, number, file),
         tell=_counting(tell, name, len(sets)),
+        committed=committed,
     )
     return _exports(connection, cycle.id, name)[0], package
 
@@ -266,7 +270,12 @@ def deliver(
     # Only then: what is claimed for somebody who is away waits for him.
     with connection.transaction():
         fresh = _prepared(
-            connection, cycle, file_format=file_format, target=target, now=now, tell=tell
+            *(connection, cycle),
+            file_format=file_format,
+            target=target,
+            now=now,
+            tell=tell,
+            committed=True,
         )
     if fresh:
         with _noted(connection, fresh[0]):
@@ -363,6 +372,7 @@ def _claim(connection: Connection, export_id: int, file: File) -> None:
         "usage_points": entry.usage_points,
     }
     connection.execute(_SQL["add_file"], fields)
-    sets = binary_copy.array(file.sets)
+    # In the order of their ids, in which they stand in the tables and their indexes.
+    sets = binary_copy.array(sorted(file.sets))
     connection.execute(_SQL["add_items"], {"export": export_id, "file": entry.name, "sets": sets})
     connection.execute(_SQL["mark_exported"], {"sets": sets})

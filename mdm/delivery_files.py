@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from typing import IO, Final
@@ -17,7 +18,7 @@ from mdm.export import formats, manifest
 from mdm.export.formats import Format
 from mdm.export.manifest import FileEntry, Made, Tally
 from mdm.export.record import Head
-from schemas import binary_copy, statements
+from schemas import binary_copy, database, statements
 from schemas.database import Connection
 
 _SQL = statements.load("mdm", "delivery.sql")
@@ -70,6 +71,7 @@ def packed(
     *,
     keep: Callable[[File], None] = lambda _file: None,
     tell: Callable[[int], None] = lambda _sets: None,
+    committed: bool = False,
 ) -> Package:
     """Write the files of an export.
 
@@ -81,15 +83,20 @@ def packed(
     parts : name of each file and the determinant sets that go in it
     keep : given each file as it is done; from another thread, which alone uses the connection then
     tell : told how many sets each file that is done has
+    committed : whether the sets are: then several files are read by a connection of their own
     """
     kind, tally, files = formats.named(format_), Tally(), list[File]()
     # Without a name; it is gone as soon as nobody has it any more, however the program ends.
     store = tempfile.TemporaryFile()  # noqa: SIM115  # its files are read after this has ended
-    with delivery_line.opened() as line:
-        coming = [line.asked(_read, connection, head, kind, sets) for _, sets in parts[:1]]
+    aside = committed and len(parts) > 1
+    with ExitStack() as open_:
+        line = open_.enter_context(delivery_line.opened())
+        reader = open_.enter_context(database.again(connection)) if aside else connection
+        reading = open_.enter_context(delivery_line.opened()) if aside else line
+        coming = [reading.asked(_read, reader, head, kind, sets) for _, sets in parts[:1]]
         for number, (name, sets) in enumerate(parts, 1):
-            found = line.answered(coming.pop())
-            coming += [line.asked(_read, connection, head, kind, s) for _, s in parts[number:][:1]]
+            found = reading.answered(coming.pop())
+            coming += [reading.asked(_read, reader, head, kind, s) for _, s in parts[number:][:1]]
             content = _written(kind, head, found)
             _counted(tally, kind, found)
             digest = hashlib.sha256(content).hexdigest()

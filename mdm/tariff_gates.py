@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final, Literal, cast, get_args
 
@@ -60,6 +60,7 @@ class Gates:
     period_days : shortest and longest period [days]
     usage : against former periods
     determinants : limits of single determinants: name, quality, share [%]
+    shares : the gates of ``SHARES`` that there are, with their limits
     """
 
     missing: Decimal | None = None
@@ -78,6 +79,11 @@ class Gates:
     period_days: tuple[int, int] | None = None
     usage: Usage | None = None
     determinants: tuple[tuple[str, str, Decimal], ...] = ()
+    shares: tuple[tuple[str, Decimal], ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        limits = ((gate, getattr(self, gate)) for gate in SHARES)
+        object.__setattr__(self, "shares", tuple(each for each in limits if each[1] is not None))
 
     @property
     def looks_at_days(self) -> bool:

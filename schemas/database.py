@@ -66,6 +66,23 @@ def connect(url: str, *, autocommit: bool = False) -> Iterator[Connection]:
 
 
 @contextmanager
+def again(connection: Connection) -> Iterator[Connection]:
+    """Open another connection to the same database, for what is read while the first one writes.
+
+    It is in autocommit, and sees what has been committed.
+
+    Raises
+    ------
+    psycopg.OperationalError
+        if the server cannot be reached, or has no connection left.
+    """
+    known = connection.info
+    url = make_conninfo(known.dsn, **({"password": known.password} if known.password else {}))
+    with connect(url, autocommit=True) as other:
+        yield other
+
+
+@contextmanager
 def kept_open(url: str, *, most: int = 16, patience: float = 30.0) -> Iterator[None]:
     """Keep this process's connections to a database open between uses, for the length of a block.
 

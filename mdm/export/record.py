@@ -90,7 +90,7 @@ def _days(starts_on: date, ends_on: date) -> str:
 @lru_cache(maxsize=4096)
 def instant(moment: datetime) -> str:
     """Write a moment as every format does: ISO 8601, UTC, to the second."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{moment.astimezone(UTC).isoformat(timespec='seconds')[:19]}Z"
 
 
 def plain(value: Decimal | None) -> str | None:

@@ -46,3 +46,18 @@ def test_statements_are_read_by_name() -> None:
 def test_a_file_without_named_statements_is_refused() -> None:
     with pytest.raises(ValueError, match="needs a name"):
         statements.load("schemas", "migrations/0001_assets.sql")
+
+
+def test_another_connection_to_the_same_database_sees_what_is_committed(database_url: str) -> None:
+    with database.connect(database_url, autocommit=True) as first:
+        first.execute("CREATE TABLE told (number integer)")
+        with database.again(first) as other:
+            assert other.info.backend_pid != first.info.backend_pid
+            assert other.info.dbname == first.info.dbname
+            with first.transaction():
+                first.execute("INSERT INTO told VALUES (1)")
+                assert other.execute("SELECT count(*) FROM told").fetchone() == (0,)
+            assert other.execute("SELECT count(*) FROM told").fetchone() == (1,)
+            (zone,) = other.execute("SHOW timezone").fetchone() or ("",)
+            assert zone == "UTC"
+        assert other.closed
