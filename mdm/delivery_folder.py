@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from mdm import answer_rows
 from mdm.acknowledgement import Acknowledgement
 from mdm.delivery_access import Way
 from mdm.delivery_files import DeliveryError, Package
 
-# Files that are brought to the disk at a time.
+# Files that are written and brought to the disk, or read again, at a time.
 _DISK: Final = 4
 
 ANSWERS: Final = "acknowledgements"
 """The folder beside the exports in which a receiver leaves files with acknowledgements."""
-
-LARGEST: Final = 64 * 2**20
-"""Bytes of the largest such file that is read."""
 
 ACKNOWLEDGEMENTS: Final = ("usage_point", "version", "outcome", "reason")
 """Columns of a CSV file in which a receiver without an address acknowledges."""
@@ -85,27 +82,28 @@ def sent(
 def put(folder: Path, name: str, package: Package) -> Path:
     """Write an export as a folder of its own; give its path.
 
-    It is written under another name, brought to the disk and then renamed: a reader never sees a
-    part of it, and a second delivery of the same export finds it there.
+    It is written under another name, brought to the disk, read again and then renamed: a reader
+    never sees a part of it, and a second delivery of the same export finds it there and holds it
+    against its own.
 
     Raises
     ------
     DeliveryError
-        if the folder cannot be written, or holds another export of the same name.
+        if the folder cannot be written, gives something else back than was written, or holds
+        another export of the same name.
     """
     final = folder / name
     try:
         if not final.exists():
             _write(folder / f".{name}.part", final, package)
-        whole = all(_holds(final / file, content) for file, content in package.contents())
+        elif _each(package, lambda file, content: _holds(final / file, content)):
+            raise DeliveryError(
+                f"{final} is there with other content; move it away, then deliver again"
+            )
     except OSError as problem:
         raise DeliveryError(
             f"cannot write export {name} to {folder}: {problem.strerror}"
         ) from problem
-    if not whole:
-        raise DeliveryError(
-            f"{final} is there with other content; move it away, then deliver again"
-        )
     return final
 
 
@@ -128,7 +126,7 @@ def answers(target: str, sought: Sought, _way: Way) -> list[Answer]:
 def _answer(folder: Path, name: str, export: str | None) -> Answer:
     try:
         with (folder / name).open("rb") as file:
-            return Answer(export, name, file.read(LARGEST + 1))
+            return Answer(export, name, file.read(answer_rows.LARGEST + 1))
     except OSError as problem:
         return Answer(export, name, problem=f"{name} cannot be read: {problem.strerror}")
 
@@ -149,22 +147,11 @@ def acknowledgements(name: str, content: bytes) -> Iterator[Acknowledgement]:
     DeliveryError
         with the line that is wrong.
     """
-    needs = f"needs {', '.join(ACKNOWLEDGEMENTS)}"
-    if len(content) > LARGEST:
-        raise DeliveryError(f"{name} is larger than {LARGEST} bytes; cut it in parts")
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as problem:
-        raise DeliveryError(f"{name} is not a CSV file in UTF-8; {needs}") from problem
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    if not set(ACKNOWLEDGEMENTS) <= set(reader.fieldnames or ()):
-        raise DeliveryError(f"{name}, line 1: the columns are not named; {needs}")
-    try:
-        for row in reader:
-            yield Acknowledgement.of({**row, "version": _number(row["version"] or "")})
-    except (KeyError, TypeError, ValueError, csv.Error) as problem:
-        where = f"{name}, line {reader.line_num}"
-        raise DeliveryError(f"{where}: {problem}; {needs}") from problem
+    return answer_rows.read(name, content, ACKNOWLEDGEMENTS, _acknowledgement)
+
+
+def _acknowledgement(row: answer_rows.Row, _line: int) -> Acknowledgement:
+    return Acknowledgement.of({**row, "version": _number(row["version"])})
 
 
 def _number(text: str) -> int:
@@ -182,17 +169,38 @@ def _write(part: Path, final: Path, package: Package) -> None:
         # Left by a delivery that died while it wrote.
         shutil.rmtree(part)
     part.mkdir(parents=True)
-    # While one file is on its way to the disk, the next ones are written.
-    with ThreadPoolExecutor(_DISK) as disk:
-        synced = []
-        for name, content in package.contents():
-            (part / name).write_bytes(content)
-            synced.append(disk.submit(_sync, part / name))
-        for each in synced:
-            each.result()
+    if wrong := _each(package, lambda file, content: _kept(part / file, content)):
+        raise DeliveryError(
+            f"{part / wrong[0]} reads otherwise than it was written: look at the disk, then "
+            "deliver again"
+        )
     _sync(part)
     part.rename(final)
     _sync(final.parent)
+
+
+def _each(package: Package, done: Callable[[str, bytes], bool]) -> list[str]:
+    """Do something with every file, a few at a time; give those with which it went wrong.
+
+    No more than these few are in memory: a town's intervals do not fit there.
+    """
+    under_way: deque[tuple[str, Future[bool]]] = deque()
+    wrong = []
+    with ThreadPoolExecutor(_DISK) as disk:
+        for name, content in package.contents():
+            under_way.append((name, disk.submit(done, name, content)))
+            if len(under_way) == _DISK:
+                first, right = under_way.popleft()
+                wrong += [] if right.result() else [first]
+        wrong += [name for name, right in under_way if not right.result()]
+    return wrong
+
+
+def _kept(file: Path, content: bytes) -> bool:
+    """Write a file and bring it to the disk; tell whether it reads as it was written."""
+    file.write_bytes(content)
+    _sync(file)
+    return _holds(file, content)
 
 
 def _sync(path: Path) -> None:

@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 import asyncssh
 
-from mdm import delivery_folder
+from mdm import answer_rows, delivery_folder
 from mdm.acknowledgement import Acknowledgement
 from mdm.delivery_access import Access, Way
 from mdm.delivery_files import DeliveryError, Package
@@ -104,8 +104,9 @@ def answers(target: str, sought: Sought, way: Way) -> list[Answer]:
 
 
 async def _answer(sftp: asyncssh.SFTPClient, folder: str, name: str, export: str | None) -> Answer:
+    path = posixpath.join(folder, name)
     try:
-        return Answer(export, name, await _content(sftp, posixpath.join(folder, name)))
+        return Answer(export, name, await _content(sftp, path, answer_rows.LARGEST + 1))
     except _LOST:
         raise
     except asyncssh.SFTPError as problem:
@@ -185,7 +186,7 @@ async def _put(sftp: asyncssh.SFTPClient, target: str, folder: str, package: Pac
         if not await sftp.exists(final):
             await _write(sftp, f"{final}.part", content)
             await sftp.rename(f"{final}.part", final)
-        elif await _content(sftp, final) != content:
+        elif await _content(sftp, final, len(content) + 1) != content:
             raise DeliveryError(
                 f"{target}: {final} is there with other content; move it away, then deliver again"
             )
@@ -199,9 +200,9 @@ async def _write(sftp: asyncssh.SFTPClient, path: str, content: bytes) -> None:
             await file.fsync()
 
 
-async def _content(sftp: asyncssh.SFTPClient, path: str) -> bytes:
+async def _content(sftp: asyncssh.SFTPClient, path: str, most: int) -> bytes:
     async with sftp.open(path, "rb") as file:
-        content: bytes = await file.read(delivery_folder.LARGEST + 1)
+        content: bytes = await file.read(most)
         return content
 
 
