@@ -17,7 +17,7 @@ from mdm.delivery_series import SeriesError
 from mdm.export import formats, manifest
 from mdm.export.formats import Format
 from mdm.export.manifest import FileEntry, Made, Tally
-from mdm.export.record import Head
+from mdm.export.record import Head, Record
 from schemas import binary_copy, database, statements
 from schemas.database import Connection
 
@@ -120,34 +120,36 @@ def _read(connection: Connection, head: Head, kind: Format, sets: Sequence[int])
 
 def _written(kind: Format, head: Head, found: Found) -> bytes:
     """Write a file; its usage points stand in order."""
-    if kind.rows is None:
-        with uncollected.uncollected():
+    with uncollected.uncollected():
+        if kind.of_sheets is None:
             return kind.render(head, found.whole())
-    texts = list(
-        zip(
-            (record.usage_point for record in found.records.values()),
-            kind.rows.of_records(head, found.records.values()),
-            strict=True,
-        )
-    )
-    for _, sheet in found.paged:
-        points = (record.usage_point for record in sheet.records)
-        texts += zip(points, kind.rows.of_sheet(head, sheet), strict=True)
-    texts.sort()
-    return "".join([kind.rows.start, *(text for _, text in texts)]).encode()
+        sheets = [page.sheet for page in found.paged]
+        return kind.of_sheets(head, found.records.values(), sheets)
 
 
 def _counted(tally: Tally, kind: Format, found: Found) -> None:
     """Count what went into a file, and what the format could not say of it."""
-    if kind.says_all:
-        tally.add(found.records.values())
-        for _, sheet in found.paged:
-            tally.add_sheet(sheet)
+    tally.add(found.records.values())
+    for _, sheet in found.paged:
+        tally.add_sheet(sheet)
+    if not kind.says_all:
+        for _, record in _seen(kind, found):
+            tally.leave_out(kind.omissions(record))
+
+
+def _seen(kind: Format, found: Found) -> Iterator[tuple[int, Record]]:
+    """Give sets as a format must see them to tell what it cannot say.
+
+    One that writes sheets need not see the figures: all of a sheet have its first one's lines.
+    """
+    if kind.of_sheets is None:
+        yield from found.numbered().items()
         return
-    records = found.whole()
-    tally.add(records)
-    for record in records:
-        tally.leave_out(kind.omissions(record))
+    yield from found.records.items()
+    for sets, sheet in found.paged:
+        lines = sheet.lines(0)
+        for number, record in zip(sets, sheet.records, strict=True):
+            yield number, record._replace(lines=lines)
 
 
 def refusals(
@@ -160,7 +162,7 @@ def refusals(
     found: dict[int, str] = {}
     for first in range(0, len(sets), _TOGETHER):
         read = _read(connection, head, kind, sets[first : first + _TOGETHER])
-        for number, record in read.numbered().items():
+        for number, record in _seen(kind, read):
             reason = kind.refusal(record)
             if reason is not None:
                 found[number] = f"{record.usage_point}: {reason}"

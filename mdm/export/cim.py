@@ -105,7 +105,7 @@ def _by_device(dial: Dial) -> tuple[str, str, int]:
 
 def _block(one: Intervals) -> str:
     flags = one.quality.tolist()
-    texts = codes.texts(one.reading_type, one.values.tolist())
+    texts = codes.texts(one.reading_type, one.values)
     # Known to be missing: the quality says so, and there is no value.
     values = [
         f"<value>{text}</value>" if known else ""

@@ -11,11 +11,13 @@ IEC 61968-9, ReadingType; NAESB ESPI 4.0, espi.xsd; AEMO, NMI Procedure, NMI suf
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from schemas import reading_type
 
@@ -23,6 +25,8 @@ from schemas import reading_type
 _PERIODS: Final = {
     60: 3, 120: 10, 180: 14, 300: 6, 600: 1, 900: 2, 1200: 31, 1800: 5, 3600: 7, 86400: 4,
 }  # fmt: skip
+# Values below are kept written: what goes through a house's meter in an interval.
+_KNOWN: Final = 1 << 14
 # AccumulationKind: a dial, what went through in an interval, a momentary value.
 _ACCUMULATION: Final = {"cumulative": 1, "delta": 4, "instantaneous": 12}
 
@@ -75,28 +79,36 @@ def measuring_period(interval_seconds: int) -> int | None:
 
 def shown(name: str, value: int) -> str:
     """Write a stored value in the unit that is shown to people, exactly."""
-    return texts(name, [value])[0]
+    return f"{reading_type.named(name).shown(value):f}"
 
 
-def texts(name: str, values: Iterable[int]) -> list[str]:
+def texts(name: str, values: NDArray[np.int64]) -> list[str]:
     """Write stored values in the unit that is shown to people, exactly.
 
     Integers are taken apart; through Decimal a month of intervals takes ten times as long.
     """
     places = -reading_type.named(name).display_exponent
-    if places <= 0:
-        return [f"{reading_type.named(name).shown(value):f}" for value in values]
-    one, behind = 10**places, _fractions(places)
-    return [
-        f"{value // one}{behind[value % one]}" if value >= 0 else f"-{texts(name, (-value,))[0]}"
-        for value in values
-    ]
+    if places <= 0 or (len(values) and values.min() < 0):
+        return [shown(name, value) for value in values.tolist()]
+    if len(values) and values.max() < _KNOWN:
+        known = _known(places)
+        return [known[value] for value in values.tolist()]
+    whole, rest = np.divmod(values, 10**places)
+    behind = _fractions(places)
+    return [f"{one}{behind[r]}" for one, r in zip(whole.tolist(), rest.tolist(), strict=True)]
 
 
 @cache
 def _fractions(places: int) -> list[str]:
     """List everything that may stand behind the point, with the point."""
     return [f".{number:0{places}d}" for number in range(10**places)]
+
+
+@cache
+def _known(places: int) -> list[str]:
+    """Write the values that come most; to look one up takes an eighth of writing it."""
+    one, behind = 10**places, _fractions(places)
+    return [f"{value // one}{behind[value % one]}" for value in range(_KNOWN)]
 
 
 @cache

@@ -5,13 +5,11 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from decimal import Decimal
-from functools import cache
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
+from mdm.export import form, points
+from mdm.export.form import Piece
 from mdm.export.record import Head, Line, Record, instant, plain
 from mdm.export.sheet import Heading, Sheet
 
@@ -28,10 +26,6 @@ START: Final = f"{','.join(COLUMNS)}\n"
 # Those that a usage point's rows share, and those of a determinant itself after them.
 _SHARED: Final = 13
 _CELLS: Final = 16
-# Of as many decimals all fractions are kept written: ten thousand.
-_KNOWN: Final = 4
-# A piece of a row's form, with the columns that go into its places.
-_Piece = tuple[str, tuple[Sequence[object], ...]]
 
 
 def render(head: Head, records: Iterable[Record]) -> bytes:
@@ -47,71 +41,42 @@ def bills(head: Head, records: Iterable[Record]) -> Iterator[str]:
 
 
 def sheet(head: Head, found: Sheet) -> Iterator[str]:
-    """Write the rows of each usage point of a sheet, as ``bills`` does of its records.
+    """Write the rows of each usage point of a sheet, as ``bills`` does of its records."""
+    return form.filled(_pieces(head, found))
 
-    They have one form: what they share stands in it, all the rest is put into its places at once.
-    """
-    first = [_first(head, record) for record in found.records]
-    form: list[str] = []
-    columns: list[Sequence[object]] = []
+
+def of_sheets(head: Head, records: Iterable[Record], sheets: Iterable[Sheet]) -> bytes:
+    """Write records and sheets, as ``render`` does of all of them as records."""
+    of_each = (partial(bills, head), partial(sheet, head))
+    return (START + "".join(points.merged(records, sheets, *of_each))).encode()
+
+
+def _pieces(head: Head, found: Sheet) -> Iterator[Piece]:
+    """Give all lines of a sheet, each after what its usage point's rows share."""
+    first = form.texts([_first(head, record) for record in found.records])
     for line, heading in enumerate(found.headings):
-        for piece, given in (("%s,", (first,)), *_pieces(found, line, heading), ("\n", ())):
-            form.append(piece)
-            columns += given
-    template = "".join(form)
-    return (template % row for row in zip(*columns, strict=True))
+        yield first
+        yield form.fixed(",")
+        yield from _cells(found, line, heading)
+        yield form.fixed("\n")
 
 
-def _pieces(found: Sheet, line: int, heading: Heading) -> Iterator[_Piece]:
-    """Give a line of a sheet as pieces of a row's form."""
+def _cells(found: Sheet, line: int, heading: Heading) -> Iterator[Piece]:
+    """Give a line of a sheet."""
     yield _fixed(heading.name, heading.reading_type, heading.part, "")
-    yield _decimals(found.units[:, line], heading.places)
+    yield form.decimals(found.units[:, line], heading.places)
     yield _fixed("", heading.unit, "")
-    yield _moments(found.starts_at[:, line])
+    yield form.moments(found.starts_at[:, line])
     yield _fixed("", "")
-    yield _moments(found.ends_at[:, line])
+    yield form.moments(found.ends_at[:, line])
     for column in found.counts[:, line].T:
         yield _fixed("", "")
-        yield _whole(column)
+        yield form.whole(column)
     yield _fixed("", heading.rounding, heading.note, "", "")
 
 
-def _fixed(*cells: str) -> _Piece:
-    return _row(cells).replace("%", "%%"), ()
-
-
-def _whole(column: NDArray[np.integer[Any]]) -> _Piece:
-    return (str(column[0]), ()) if _same(column) else ("%d", (column.tolist(),))
-
-
-def _decimals(units: NDArray[np.int64], places: int) -> _Piece:
-    """Give figures with all their decimals."""
-    if not places:
-        return _whole(units)
-    if (units < 0).any():
-        return "%s", ([plain(Decimal(unit).scaleb(-places)) for unit in units.tolist()],)
-    whole, rest = np.divmod(units, 10**places)
-    if places > _KNOWN:
-        return f"%d.%0{places}d", (whole.tolist(), rest.tolist())
-    texts = _fractions(places)
-    return "%d.%s", (whole.tolist(), [texts[i] for i in rest.tolist()])
-
-
-@cache
-def _fractions(places: int) -> tuple[str, ...]:
-    """Give all fractions of some decimals: to look one up takes a third of writing it."""
-    return tuple(f"{rest:0{places}d}" for rest in range(10**places))
-
-
-def _moments(seconds: NDArray[np.int64]) -> _Piece:
-    """Give moments as ``instant`` does."""
-    distinct, place = np.unique(seconds[:1] if _same(seconds) else seconds, return_inverse=True)
-    texts = np.datetime_as_string(distinct.astype("datetime64[s]"), timezone="UTC").tolist()
-    return (texts[0], ()) if len(texts) == 1 else ("%s", ([texts[i] for i in place.tolist()],))
-
-
-def _same(column: NDArray[Any]) -> bool:
-    return bool((column == column[0]).all())
+def _fixed(*cells: str) -> Piece:
+    return form.fixed(_row(cells))
 
 
 def _first(head: Head, of: Record) -> str:

@@ -18,6 +18,7 @@ from mdm.export import (
     nem13,
     openmeter,
     parquet,
+    points,
     usage,
 )
 from mdm.export.record import Head, LeftOut, Record
@@ -33,21 +34,8 @@ def _takes(_record: Record) -> str | None:
 
 
 Refusal = Callable[[Record], str | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """A format whose files are one usage point after the other, with nothing between them.
-
-    Attributes
-    ----------
-    start : with which each file begins
-    of_records, of_sheet : give each usage point's part; the same for the same figures
-    """
-
-    start: str
-    of_records: Callable[[Head, Iterable[Record]], Iterable[str]]
-    of_sheet: Callable[[Head, Sheet], Iterable[str]]
+Render = Callable[[Head, Iterable[Record]], bytes]
+RenderSheets = Callable[[Head, Iterable[Record], Iterable[Sheet]], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +50,21 @@ class Format:
     refusal : why a usage point cannot be in it at all, None where it can: it is not claimed then
     series : whether it needs the records' intervals and register readings
     usage_points : most of them in one file: small enough to send again, few enough to count
-    rows : how it writes sheets; None where each usage point is written by itself
+    of_sheets : writes records and sheets as ``render`` writes all of them as records; None where
+        each usage point must be taken out of its sheet first. Of a sheet's usage points such a
+        format says the same and refuses the same, whatever their figures are.
     """
 
     suffix: str
     media_type: str
-    render: Callable[[Head, Iterable[Record]], bytes]
+    render: Render
     carries: str = "determinants with all their fields"
     lacks: tuple[str, ...] = ()
     left_out: Callable[[Record], Iterable[LeftOut]] = _everything
     refusal: Refusal = _takes
     series: bool = False
     usage_points: int = 1000
-    rows: Rows | None = None
+    of_sheets: RenderSheets | None = None
 
     @property
     def says_all(self) -> bool:
@@ -91,6 +81,11 @@ class Format:
         return (*(LeftOut(what, _NO_PLACE) for what in self.lacks), *self.left_out(record))
 
 
+def _bare(render: Render) -> RenderSheets:
+    """Write sheets in a format that carries readings only."""
+    return lambda head, records, sheets: render(head, points.bare(records, sheets))
+
+
 _NO_PLACE: Final = "the format has no place for it"
 _LINES: Final = "application/x-ndjson"
 
@@ -102,31 +97,36 @@ _MSCONS: Final = Format(
     refusal=mscons.refusal,
     series=True,
     usage_points=100,
+    of_sheets=_bare(mscons.render),
 )
 
 FORMATS: Final = {
-    "csv": Format(*("csv", "text/csv", csv_.render), rows=Rows(csv_.START, csv_.bills, csv_.sheet)),
-    "json": Format("json", "application/json", json_.render),
+    "csv": Format("csv", "text/csv", csv_.render, of_sheets=csv_.of_sheets),
+    "json": Format("json", "application/json", json_.render, of_sheets=json_.of_sheets),
     "parquet": Format(
         *("parquet", "application/vnd.apache.parquet", parquet.render),
         "determinants with all their fields, as typed columns",
         refusal=parquet.refusal,
+        of_sheets=parquet.of_sheets,
     ),
     "lago": Format(
         *("jsonl", _LINES, lago.render, "determinants as events of Lago"),
         left_out=usage.left_out,
         refusal=usage.refusal,
+        of_sheets=lago.of_sheets,
     ),
     "openmeter": Format(
         *("jsonl", _LINES, openmeter.render, "determinants as CloudEvents"),
         left_out=usage.left_out,
         refusal=usage.refusal,
+        of_sheets=openmeter.of_sheets,
     ),
     "killbill": Format(
         *("jsonl", _LINES, killbill.render, "determinants as usage of a day"),
         lacks=killbill.LACKS,
         left_out=usage.left_out,
         refusal=usage.refusal,
+        of_sheets=killbill.of_sheets,
     ),
     "nem12": Format(
         *("csv", "text/csv", nem12.render, "intervals with flag, method and reason"),
@@ -134,6 +134,7 @@ FORMATS: Final = {
         left_out=nem12.left_out,
         refusal=nem12.refusal,
         series=True,
+        of_sheets=_bare(nem12.render),
     ),
     "nem13": Format(
         *("csv", "text/csv", nem13.render, "register reads and the quantity between them"),
@@ -141,6 +142,7 @@ FORMATS: Final = {
         left_out=nem13.left_out,
         refusal=nem13.refusal,
         series=True,
+        of_sheets=_bare(nem13.render),
     ),
     "espi": Format(
         *("xml", "application/atom+xml", espi.render),
@@ -158,10 +160,14 @@ FORMATS: Final = {
         refusal=cim.refusal,
         series=True,
         usage_points=50,
+        of_sheets=_bare(cim.render),
     ),
     "mscons": _MSCONS,
     "mscons_comma": replace(
-        _MSCONS, render=mscons.render_comma, carries=f"{_MSCONS.carries}, decimal comma"
+        _MSCONS,
+        render=mscons.render_comma,
+        carries=f"{_MSCONS.carries}, decimal comma",
+        of_sheets=_bare(mscons.render_comma),
     ),
 }
 

@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
+from mdm.determinants.determinant import Counts
+from mdm.export import form, points
+from mdm.export.form import Piece
 from mdm.export.record import Head, Line, Record, instant, plain
+from mdm.export.sheet import Heading, Sheet
 
 FORMAT: Final = "miqyas-determinants/1"
 
 
 def render(head: Head, records: Iterable[Record]) -> bytes:
     """Write records; equal records give equal bytes."""
-    lines = ",\n".join(_dumped(_record(record)) for record in records)
+    return _whole(head, bills(records))
+
+
+def of_sheets(head: Head, records: Iterable[Record], sheets: Iterable[Sheet]) -> bytes:
+    """Write records and sheets, as ``render`` does of all of them as records."""
+    return _whole(head, points.merged(records, sheets, bills, sheet))
+
+
+def bills(records: Iterable[Record]) -> Iterator[str]:
+    """Write each record as an object."""
+    for record in records:
+        lines = ",".join([form.json_text(_line(line)) for line in record.lines])
+        yield f"{_start(record)}{lines}]}}"
+
+
+def sheet(found: Sheet) -> Iterator[str]:
+    """Write an object for each usage point of a sheet, as ``bills`` does of its records."""
+    return form.filled(_pieces(found))
+
+
+def _whole(head: Head, written: Iterable[str]) -> bytes:
     start = {
         "format": FORMAT,
         "export": head.export,
@@ -21,11 +44,13 @@ def render(head: Head, records: Iterable[Record]) -> bytes:
         "starts_on": head.starts_on.isoformat(),
         "ends_on": head.ends_on.isoformat(),
     }
-    return f'{_dumped(start)[:-1]},"usage_points":[\n{lines}\n]}}\n'.encode()
+    lines = ",\n".join(written)
+    return f'{form.json_text(start)[:-1]},"usage_points":[\n{lines}\n]}}\n'.encode()
 
 
-def _record(record: Record) -> Mapping[str, object]:
-    return {
+def _start(record: Record) -> str:
+    """Write a usage point's object up to its first determinant."""
+    shared = {
         "key": record.key,
         "usage_point": record.usage_point,
         "commodity": record.commodity,
@@ -37,8 +62,8 @@ def _record(record: Record) -> Mapping[str, object]:
         "version": record.version,
         "corrects": record.corrects,
         "digest": record.digest,
-        "determinants": [_line(line) for line in record.lines],
     }
+    return f'{form.json_text(shared)[:-1]},"determinants":['
 
 
 def _line(line: Line) -> Mapping[str, object]:
@@ -60,5 +85,30 @@ def _line(line: Line) -> Mapping[str, object]:
     return written
 
 
-def _dumped(value: Mapping[str, object]) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+def _pieces(found: Sheet) -> Iterator[Piece]:
+    yield form.texts([_start(record) for record in found.records])
+    for line, heading in enumerate(found.headings):
+        yield form.fixed("," if line else "")
+        yield from _cells(found, line, heading)
+    yield form.fixed("]}")
+
+
+def _cells(found: Sheet, line: int, heading: Heading) -> Iterator[Piece]:
+    """Give a line of a sheet, in the order of ``_line``."""
+    named = {
+        "determinant": heading.name,
+        "reading_type": heading.reading_type,
+        "part": heading.part,
+    }
+    yield form.fixed(f'{form.json_text(named)[:-1]},"value":"')
+    yield form.decimals(found.units[:, line], heading.places)
+    yield form.fixed(f'","unit":{form.json_text(heading.unit)},"starts_at":"')
+    yield form.moments(found.starts_at[:, line])
+    yield form.fixed('","ends_at":"')
+    yield form.moments(found.ends_at[:, line])
+    yield form.fixed('"')
+    for name, column in zip(Counts._fields, found.counts[:, line].T, strict=True):
+        yield form.fixed(f',"{name}":')
+        yield form.whole(column)
+    told = {"rounding": heading.rounding, "note": heading.note}
+    yield form.fixed(f",{form.json_text(told)[1:]}")

@@ -10,36 +10,55 @@ Lago API reference, Batch ingest events; held against lago-python-client's ``Bat
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from mdm.export import usage
+from mdm.export import form, points, usage, usage_sheet
+from mdm.export.form import Piece
 from mdm.export.record import Head, Record
+from mdm.export.sheet import Sheet
+from mdm.export.usage_sheet import Points
 
 BATCH: Final = 100
 """Most events that Lago takes at once."""
 
-Event = Mapping[str, object]
+
+def render(_head: Head, records: Iterable[Record]) -> bytes:
+    """Write records; equal records give equal bytes."""
+    return _whole(events(records))
 
 
-def events(record: Record) -> Iterator[Event]:
-    """Give a usage point's events; ``transaction_id`` is the idempotency key."""
-    for one in usage.usages(record):
-        yield {
-            "transaction_id": one.id,
-            "external_subscription_id": one.subject,
-            "code": one.code,
-            "timestamp": int(one.at.timestamp()),
-            "properties": one.properties,
-        }
+def of_sheets(_head: Head, records: Iterable[Record], sheets: Iterable[Sheet]) -> bytes:
+    """Write records and sheets, as ``render`` does of all of them as records."""
+    return _whole(points.merged(records, sheets, events, sheet))
 
 
-def batches(records: Iterable[Record]) -> Iterator[Sequence[Event]]:
-    """Give all events by batches; a usage point's are together where they fit."""
-    batch: list[Event] = []
+def events(records: Iterable[Record]) -> Iterator[list[str]]:
+    """Write each usage point's events; ``transaction_id`` is the idempotency key."""
     for record in records:
-        of_one = list(events(record))
+        yield [
+            form.json_text(
+                {
+                    "transaction_id": one.id,
+                    "external_subscription_id": one.subject,
+                    "code": one.code,
+                    "timestamp": int(one.at.timestamp()),
+                    "properties": one.properties,
+                }
+            )
+            for one in usage.usages(record)
+        ]
+
+
+def sheet(found: Sheet) -> Iterator[list[str]]:
+    """Write the events of each usage point of a sheet, as ``events`` does of its records."""
+    return (text.split(usage_sheet.SEPARATOR) for text in form.filled(_pieces(found)))
+
+
+def batches(written: Iterable[Sequence[str]]) -> Iterator[Sequence[str]]:
+    """Put events into batches; a usage point's are together where they fit."""
+    batch: list[str] = []
+    for of_one in written:
         if batch and len(batch) + len(of_one) > BATCH:
             yield batch
             batch = []
@@ -51,11 +70,21 @@ def batches(records: Iterable[Record]) -> Iterator[Sequence[Event]]:
         yield batch
 
 
-def body(batch: Sequence[Event]) -> str:
-    """Write the request's body of a batch; equal batches give equal text."""
-    return json.dumps({"events": batch}, ensure_ascii=False, separators=(",", ":"))
+def _whole(written: Iterable[Sequence[str]]) -> bytes:
+    """Write a request's body for each batch, one a line."""
+    bodies = (f'{{"events":[{",".join(batch)}]}}\n' for batch in batches(written))
+    return "".join(bodies).encode()
 
 
-def render(_head: Head, records: Iterable[Record]) -> bytes:
-    """Write records; equal records give equal bytes."""
-    return "".join(f"{body(batch)}\n" for batch in batches(records)).encode()
+def _pieces(found: Sheet) -> Iterator[Piece]:
+    shared = Points.of(found)
+    for line, heading in enumerate(found.headings):
+        yield form.fixed(f'{usage_sheet.SEPARATOR if line else ""}{{"transaction_id":')
+        yield from usage_sheet.identity(shared, found, line)
+        yield form.fixed(',"external_subscription_id":')
+        yield shared.subjects
+        yield form.fixed(f',"code":{form.json_text(heading.name)},"timestamp":')
+        yield form.whole(shared.at(found, line))
+        yield form.fixed(',"properties":')
+        yield from usage_sheet.properties(shared, found, line)
+        yield form.fixed("}")

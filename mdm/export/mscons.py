@@ -144,7 +144,7 @@ def _message(head: Head, record: Record, reference: str, number: int, mark: str)
 def _profile(line: int, one: Intervals, mark: str) -> Iterator[str]:
     yield from _item(line, one.reading_type)
     unit = _UNITS[reading_type.named(one.reading_type).display_unit]
-    texts = codes.texts(one.reading_type, one.values.tolist())
+    texts = codes.texts(one.reading_type, one.values)
     known, flags = one.known.tolist(), one.quality.tolist()
     second, length = one.starts_at, one.interval_seconds
     for slot, text in enumerate(texts):

@@ -10,13 +10,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from functools import cache, lru_cache
 from itertools import groupby
 from typing import Final, NamedTuple
+
+import numpy as np
 
 from mdm.export import codes, nem
 from mdm.export.record import Head, LeftOut, Record
 from mdm.export.series import Intervals, Series
-from schemas import quality, reading_type
+from schemas import reading_type
 
 LACKS: Final = ("determinants", "register readings", "what was billed before")
 _LENGTHS: Final = (300, 900, 1800)
@@ -87,23 +90,45 @@ def _rows(record: Record, stream: _Stream, configuration: str, update: str) -> I
     """Write a channel: a 200 record for each meter, and its days."""
     one = stream.intervals
     kind = reading_type.named(one.reading_type)
-    days = groupby(_days(one), lambda first: _meter(record.series, one, first))
-    for end_device, starts in days:
+    slots = _DAY // one.interval_seconds
+    # The first of AEMO's days may begin before the series.
+    before = (one.starts_at + _SHIFT) % _DAY // one.interval_seconds
+    written = zip(range(-before, len(one), slots), _days(one, before, slots, update), strict=True)
+    for end_device, days in groupby(written, lambda day: _meter(record.series, one, day[0])):
         fields = (
             *("200", record.usage_point, configuration, stream.suffix, stream.suffix, ""),
             *(nem.serial(end_device), nem.unit(kind.display_unit) or ""),
             *(str(one.interval_seconds // 60), ""),
         )
         yield ",".join(fields)
-        for first in starts:
-            yield from _day(one, first, update)
+        for _, rows in days:
+            yield from rows
 
 
-def _days(one: Intervals) -> range:
-    """Give the slot with which each of AEMO's days begins; the first may be before the series."""
-    slots = _DAY // one.interval_seconds
-    first = -((one.starts_at + _SHIFT) % _DAY) // one.interval_seconds
-    return range(first, len(one), slots)
+def _days(one: Intervals, before: int, slots: int, update: str) -> Iterator[list[str]]:
+    """Write each of AEMO's days that a series touches."""
+    texts = codes.texts(one.reading_type, one.values)
+    for slot in np.flatnonzero(~one.known).tolist():
+        texts[slot] = "0"
+    days = -(-(before + len(one)) // slots)
+    after = days * slots - before - len(one)
+    texts = ["0"] * before + texts + ["0"] * after
+    flags = np.pad(one.quality, (before, after), constant_values=_OUTSIDE).reshape(days, slots)
+    alike = (flags == flags[:, :1]).all(axis=1).tolist()
+    first = one.starts_at - before * one.interval_seconds
+    for day in range(days):
+        values = ",".join(texts[day * slots : (day + 1) * slots])
+        if alike[day]:
+            codes_, told = [], ",".join(_quality(int(flags[day, 0])))
+        else:
+            codes_, told = flags[day].tolist(), "V,,"
+        rows = [f"300,{_date(first + day * _DAY)},{values},{told},{update},"]
+        start = 1
+        for code, several in groupby(codes_):
+            end = start + len(list(several))
+            rows.append(",".join(("400", str(start), str(end - 1), *_quality(code))))
+            start = end
+        yield rows
 
 
 def _meter(series: Series, one: Intervals, first: int) -> str:
@@ -111,28 +136,12 @@ def _meter(series: Series, one: Intervals, first: int) -> str:
     return series.meter_at(one.starts_at + max(first, 0) * one.interval_seconds)
 
 
-def _day(one: Intervals, first: int, update: str) -> Iterator[str]:
-    """Write a 300 record, and 400 records where the quality changes within the day."""
-    slots = _DAY // one.interval_seconds
-    low, high = max(first, 0), min(first + slots, len(one))
-    before, after = low - first, first + slots - high
-    texts = codes.texts(one.reading_type, one.values[low:high].tolist())
-    known = quality.classes(one.quality[low:high]) != quality.QualityClass.MISSING
-    inside = zip(texts, known.tolist(), strict=True)
-    values = ["0"] * before
-    values += [text if known else "0" for text, known in inside]
-    values += ["0"] * after
-    flags = [_OUTSIDE] * before + one.quality[low:high].tolist() + [_OUTSIDE] * after
-    runs = [(code, len(list(several))) for code, several in groupby(flags)]
-    whole = _quality(runs[0][0]) if len(runs) == 1 else ("V", "", "")
-    day = datetime.fromtimestamp(one.starts_at + first * one.interval_seconds, UTC)
-    yield ",".join(("300", nem.stamp(day)[:8], *values, *whole, update, ""))
-    if len(runs) > 1:
-        start = 1
-        for code, count in runs:
-            yield ",".join(("400", str(start), str(start + count - 1), *_quality(code)))
-            start += count
+@lru_cache(maxsize=4096)
+def _date(second: int) -> str:
+    """Write the day of a moment; a file has the same ones for each usage point."""
+    return nem.stamp(datetime.fromtimestamp(second, UTC))[:8]
 
 
+@cache
 def _quality(code: int) -> tuple[str, str, str]:
     return ("N", "", "") if code == _OUTSIDE else nem.quality_fields(code)

@@ -7,20 +7,38 @@ CloudEvents 1.0.2, JSON event format; OpenMeter, Ingest events (``application/cl
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
-from mdm.export import usage
+from mdm.export import form, points, usage, usage_sheet
+from mdm.export.form import Piece
 from mdm.export.record import Head, Record, instant
+from mdm.export.sheet import Sheet
 from mdm.export.usage import Usage
+from mdm.export.usage_sheet import Points
 
 SOURCE: Final = "miqyas"
 
 
 def render(_head: Head, records: Iterable[Record]) -> bytes:
     """Write records; equal records give equal bytes."""
-    return "".join(f"{_event(one)}\n" for r in records for one in usage.usages(r)).encode()
+    return "".join(events(records)).encode()
+
+
+def of_sheets(_head: Head, records: Iterable[Record], sheets: Iterable[Sheet]) -> bytes:
+    """Write records and sheets, as ``render`` does of all of them as records."""
+    return "".join(points.merged(records, sheets, events, sheet)).encode()
+
+
+def events(records: Iterable[Record]) -> Iterator[str]:
+    """Write each usage point's events."""
+    for record in records:
+        yield "".join([f"{_event(one)}\n" for one in usage.usages(record)])
+
+
+def sheet(found: Sheet) -> Iterator[str]:
+    """Write the events of each usage point of a sheet, as ``events`` does of its records."""
+    return form.filled(_pieces(found))
 
 
 def _event(one: Usage) -> str:
@@ -34,4 +52,19 @@ def _event(one: Usage) -> str:
         "datacontenttype": "application/json",
         "data": one.properties,
     }
-    return json.dumps(event, ensure_ascii=False, separators=(",", ":"))
+    return form.json_text(event)
+
+
+def _pieces(found: Sheet) -> Iterator[Piece]:
+    shared = Points.of(found)
+    for line, heading in enumerate(found.headings):
+        yield form.fixed('{"specversion":"1.0","id":')
+        yield from usage_sheet.identity(shared, found, line)
+        kind = form.json_text({"source": SOURCE, "type": heading.name})
+        yield form.fixed(f',{kind[1:-1]},"subject":')
+        yield shared.subjects
+        yield form.fixed(',"time":"')
+        yield form.moments(shared.at(found, line))
+        yield form.fixed('","datacontenttype":"application/json","data":')
+        yield from usage_sheet.properties(shared, found, line)
+        yield form.fixed("}\n")

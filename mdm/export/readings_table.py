@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Final, NamedTuple
 
 from mdm.export import parquet_file
-from mdm.export.parquet_file import Column, Kind
+from mdm.export.parquet_column import Column, Kind
 from mdm.export.record import Head, Record, instant, plain
 from schemas import quality, reading_type
 

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mdm.export import csv_, parquet, parquet_file, thrift
-from mdm.export.parquet_file import Column
+from mdm.export.parquet_column import Column
 from tests.mdm.export.records import AWKWARD, END, HEAD, START, line, record
 
 LINES = [

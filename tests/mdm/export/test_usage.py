@@ -42,7 +42,9 @@ def test_lago_takes_every_body() -> None:
 
 def test_more_figures_than_a_body_takes_are_cut() -> None:
     many = [line("time_of_use_consumption", "1", part=str(n)) for n in range(250)]
-    sizes = [len(batch) for batch in lago.batches([record("UP-1", many), record("UP-2")])]
+    sizes = [
+        len(batch) for batch in lago.batches(lago.events([record("UP-1", many), record("UP-2")]))
+    ]
     assert sizes == [100, 100, 51]
 
 
