@@ -24,18 +24,25 @@ def collect(connection: Connection, chosen: Cycle) -> None:
     )
     for problem in found.problems:
         show.problem(problem)
-    show.done(f"{show.count(found.files, 'file')}, {_told(found.taken)}")
+    said = f"{show.count(found.files, 'file')}, {_told(found.taken)}"
+    if found.balances:
+        said += f"; {show.count(found.balances, 'balance')} new"
+    show.done(said)
     if found.problems:
         raise typer.Exit(1)
 
 
 def collected(connection: Connection, one: Cycle, now: datetime) -> tuple[str, str]:
     """Take the same for ``miqyas bill advance``; give what is new and what is wrong, in words."""
-    found = delivery_answers.collect(connection, one, now=now, access=Access.of(Settings()))
+    since = now - delivery_answers.LOOKED_AFTER
+    access = Access.of(Settings())
+    found = delivery_answers.collect(connection, one, now=now, since=since, access=access)
     new, unseen = found.taken.new, found.taken.unseen
     parts = [f"{new:,} new"] if new else []
     if unseen:
         parts.append(f"{unseen:,} that fit no bill; see `miqyas bill strays`")
+    if found.balances:
+        parts.append(f"{found.balances:,} balances of accounts")
     return ", ".join(parts), "; ".join(found.problems)
 
 

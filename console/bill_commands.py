@@ -185,7 +185,7 @@ def acknowledge(
         Path | None, typer.Argument(metavar="FILE.csv", exists=True, dir_okay=False)
     ] = None,
 ) -> None:
-    """Take the acknowledgements that receivers of folders and SFTP left beside their exports.
+    """Take the acknowledgements and balances that receivers of folders and SFTP left.
 
     With EXPORT and FILE.csv, those of a file from elsewhere.
 

@@ -1,4 +1,4 @@
-"""What accounts owe, as the invoicing system posts it back with its acknowledgements.
+"""What accounts owe, as the invoicing system says it with its acknowledgements.
 
 Amounts are the invoicing system's. They are kept as they were said, and shown.
 """

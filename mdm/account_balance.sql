@@ -1,4 +1,6 @@
 -- name: add
+-- Left out is what was said last, and what is older than that and stands in the record already: an
+-- answer that is given again as it was.
 INSERT INTO account_balance (target, account, currency, balance, as_of, usage_points, received_at)
 SELECT %(target)s, n.account, n.currency, n.balance, n.as_of, string_to_array(n.points, E'\n'),
        %(now)s
@@ -13,6 +15,16 @@ WHERE NOT EXISTS (
     ) last
     WHERE (last.balance, last.as_of) = (n.balance, n.as_of)
       AND last.usage_points @> string_to_array(n.points, E'\n')
+) AND NOT EXISTS (
+    SELECT FROM account_balance b
+    WHERE (b.target, b.account, b.currency) = (%(target)s, n.account, n.currency)
+      AND (b.balance, b.as_of) = (n.balance, n.as_of)
+      AND b.usage_points @> string_to_array(n.points, E'\n')
+      AND EXISTS (
+          SELECT FROM account_balance newer
+          WHERE (newer.target, newer.account, newer.currency) = (b.target, b.account, b.currency)
+            AND newer.as_of > b.as_of
+      )
 )
 
 -- name: newest

@@ -41,6 +41,12 @@ WHERE e.cycle_id = %(cycle)s AND e.delivered_at IS NOT NULL
   AND EXISTS (SELECT FROM export_item i WHERE i.export_id = e.id AND i.outcome IS NULL)
 ORDER BY e.id
 
+-- name: targets
+SELECT DISTINCT target FROM export
+WHERE cycle_id = %(cycle)s AND delivered_at IS NOT NULL
+  AND (%(since)s::timestamptz IS NULL OR delivered_at >= %(since)s)
+ORDER BY target
+
 -- name: names
 SELECT name FROM export WHERE target = %(target)s
 

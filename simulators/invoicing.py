@@ -1,6 +1,7 @@
 """A small invoicing system: takes exports over HTTP, prices them, acknowledges.
 
-It knows of Miqyas only what ``docs/billing.md`` says. Loopback only.
+It knows of Miqyas only what ``docs/billing.md`` says. Loopback only. With ``--folder`` it takes
+what lies in a folder, too, and leaves acknowledgements and balances there.
 
 ==========================================  ====================================================
 ``PUT /exports/{export}``                   the manifest
@@ -18,14 +19,15 @@ It knows of Miqyas only what ``docs/billing.md`` says. Loopback only.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import hashlib
 import json
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -37,7 +39,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from simulators import invoicing_check, invoicing_prices, loopback
+from simulators import invoicing_check, invoicing_folder, invoicing_prices, loopback
 from simulators.invoicing_accounts import Accounts
 from simulators.invoicing_balance import Payment
 from simulators.invoicing_check import Malformed
@@ -45,6 +47,7 @@ from simulators.invoicing_ledger import Books, Ledger
 
 _LARGEST: Final = 64 * 2**20
 _STOP_SECONDS: Final = 10.0
+_LOOK_SECONDS: Final = 1.0
 
 DEATHS: Final = {
     "before-receive": "a file came and nothing of it was written",
@@ -65,9 +68,10 @@ class Running:
 class _Desk:
     """Answers requests out of a ledger."""
 
-    def __init__(self, ledger: Ledger, at: Callable[[str], None]) -> None:
+    def __init__(self, ledger: Ledger, at: Callable[[str], None], folder: Path | None) -> None:
         self._ledger = ledger
         self._at = at
+        self._folder = folder
 
     def application(self) -> Starlette:
         """Give the web application."""
@@ -82,8 +86,27 @@ class _Desk:
                 Route("/accounts/{account}", self.account, methods=["GET"]),
                 Route("/accounts/{account}/payments", self.pay, methods=["POST"]),
                 Route("/rejections", self.rejections, methods=["GET"]),
-            ]
+            ],
+            lifespan=self._looking,
         )
+
+    @asynccontextmanager
+    async def _looking(self, _application: Starlette) -> AsyncIterator[None]:
+        """Look into the folder as long as requests are answered, between them."""
+        looking = asyncio.create_task(self._look())
+        try:
+            yield
+        finally:
+            looking.cancel()
+
+    async def _look(self) -> None:
+        told: list[str] = []
+        while self._folder is not None:
+            problems = invoicing_folder.look(self._folder, self._ledger)
+            if problems != told:
+                sys.stderr.writelines(f"{problem}\n" for problem in problems)
+            told = problems
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def announce(self, request: Request) -> JSONResponse:
         export = request.path_params["export"]
@@ -234,14 +257,17 @@ def death(moment: str, number: int = 1) -> Callable[[str], None]:
     return die
 
 
-def application(ledger: Ledger, at: Callable[[str], None] = _alive) -> Starlette:
+def application(
+    ledger: Ledger, at: Callable[[str], None] = _alive, folder: Path | None = None
+) -> Starlette:
     """Give the invoicing system's web application.
 
     Parameters
     ----------
     at : called at each moment of ``DEATHS``
+    folder : where exports lie that nobody sends
     """
-    return _Desk(ledger, at).application()
+    return _Desk(ledger, at, folder).application()
 
 
 @contextmanager
@@ -267,10 +293,11 @@ def serving(journal: Path, *, port: int = 0, books: Books | None = None) -> Iter
             ledger.close()
 
 
-def _server(ledger: Ledger, at: Callable[[str], None]) -> uvicorn.Server:
-    return uvicorn.Server(
-        uvicorn.Config(application(ledger, at), log_level="warning", lifespan="off", ws="none")
-    )
+def _server(
+    ledger: Ledger, at: Callable[[str], None], folder: Path | None = None
+) -> uvicorn.Server:
+    desk = application(ledger, at, folder)
+    return uvicorn.Server(uvicorn.Config(desk, log_level="warning", lifespan="on", ws="none"))
 
 
 def main() -> None:
@@ -293,6 +320,7 @@ def main() -> None:
     parser.add_argument(
         "--deferred", action="store_true", help="with prices that the law has put off"
     )
+    parser.add_argument("--folder", type=Path, help="exports lie here, and are answered here, too")
     parser.add_argument("--die", choices=DEATHS, help="be killed at this moment")
     parser.add_argument("--die-at", type=int, default=1, help="the how many-th time it comes")
     chosen = parser.parse_args()
@@ -306,7 +334,8 @@ def main() -> None:
         url = f"http://{loopback.HOST}:{listener.getsockname()[1]}"
         sys.stdout.write(json.dumps({"ready": True, "url": url}) + "\n")
         sys.stdout.flush()
-        _server(ledger, death(chosen.die, chosen.die_at) if chosen.die else _alive).run([listener])
+        at = death(chosen.die, chosen.die_at) if chosen.die else _alive
+        _server(ledger, at, chosen.folder).run([listener])
         ledger.close()
 
 

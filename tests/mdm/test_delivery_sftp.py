@@ -10,16 +10,20 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 
 import asyncssh
 import pytest
 
-from mdm import acknowledgement, cycle, cycle_status, delivery, delivery_answers
+from mdm import account_balance, acknowledgement, cycle, cycle_status, delivery, delivery_answers
 from mdm.delivery_access import Access, Retry
 from mdm.delivery_files import DeliveryError
 from schemas import database
 from schemas.database import Connection
+from simulators import invoicing_folder
+from simulators.invoicing_balance import Payment
+from simulators.invoicing_ledger import Ledger
 from tests.mdm import billing, sftp_server
 from tests.mdm.billing import later
 
@@ -143,6 +147,25 @@ def test_an_export_arrives_whole_and_is_acknowledged_in_files(
         ("UP-9, version 1", "billed", "it is not in the export"),
         ("UP-1, version 1", "rejected", "it was said before that it is billed"),
     ]
+
+
+def test_balances_are_fetched_beside_acknowledgements(
+    connection: Connection, this: cycle.Cycle, house: House, tmp_path: Path
+) -> None:
+    ledger = Ledger(tmp_path / "books.sqlite")
+    with house.open():
+        deliver(connection, this, house)
+        folder = house.folder / "in" / "bills"
+        assert invoicing_folder.look(folder, ledger) == []
+        found = collect(connection, this, house)
+        assert (found.files, found.taken.new, found.balances) == (2, 3, 3)
+        assert ledger.accounts.pay("UP-2", Payment("R-1", later(1).date(), Decimal(1)))
+        assert invoicing_folder.look(folder, ledger) == []
+        again = [collect(connection, this, house) for _ in range(2)]
+        assert [(one.files, one.balances) for one in again] == [(1, 1), (1, 0)]
+    (sums,) = account_balance.sums(connection)
+    assert (sums.accounts, sums.owing, str(sums.credit)) == (3, 2, "0.942")
+    ledger.close()
 
 
 def collect(connection: Connection, this: cycle.Cycle, house: House) -> delivery_answers.Collected:
