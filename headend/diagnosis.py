@@ -47,7 +47,7 @@ _ERRORS = {
 # IEC 62054-21 holds a time switch to half a second a day; a minute is what quarter hours bear.
 CLOCK_LIMIT = timedelta(seconds=60)
 # Three polls of a daily schedule, or many of a faster one.
-_SILENCE = timedelta(days=3)
+SILENCE = timedelta(days=3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ def verdict(condition: Condition, *, now: datetime, interval: timedelta = timede
     interval : the length of its intervals in the registry; silence is judged by three of them,
         three days at least; zero: unknown
     """
-    judged = _without_power(condition) or _name(condition, now, max(_SILENCE, 3 * interval))
+    judged = _without_power(condition) or _name(condition, now, max(SILENCE, 3 * interval))
     name, since = judged
     captured = condition.capture_seconds
     if name == "talks" and interval and captured and captured != interval.total_seconds():

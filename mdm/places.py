@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -37,9 +38,10 @@ class Place:
     ends_at: datetime | None
 
 
-def installed(connection: Connection, *, now: datetime) -> list[Place]:
-    """List every end device that is installed now, by mRID."""
-    return [Place(*row) for row in connection.execute(_SQL["installed"], {"now": now})]
+def of(connection: Connection, end_device_ids: Sequence[int], *, now: datetime) -> dict[int, Place]:
+    """Tell where some end devices are installed now, by number."""
+    key = {"ids": list(end_device_ids), "now": now}
+    return {row[0]: Place(*row[1:]) for row in connection.execute(_SQL["of"], key)}
 
 
 def history(connection: Connection, end_device: str) -> list[Place]:

@@ -13,9 +13,9 @@ from console import store
 from console.pages.language import Language
 from console.pages.recent import Recent
 from console.pages.showing import Reader
-from headend import overview, quarantine, read_rate, talking, unknown_devices
+from headend import census, quarantine, read_rate, talking, unknown_devices
+from headend.census import Group
 from headend.diagnosis import Verdict
-from headend.overview import Fleet
 from headend.read_rate import ReadRate
 from mdm import cycle, cycle_status, places, worklist
 from mdm.cycle_status import Status
@@ -35,20 +35,10 @@ _RATE_DAYS = 7
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A meter in a list; ``verdict`` is None if no machine reads it, ``kind`` out of ``KINDS``."""
+    """A meter in a list; ``verdict`` is None if no machine reads it."""
 
     place: Place
     verdict: Verdict | None
-    kind: str
-
-    def is_shown(self, kind: str) -> bool:
-        """Tell whether a list narrowed to a kind has it; who talks with a warning talks."""
-        return kind in {"all", self.kind} or (kind == "talking" and self.kind == "warning")
-
-    def is_named(self, text: str) -> bool:
-        """Tell whether the meter, its usage point or its segment has a text in its name."""
-        names = (self.place.end_device, self.place.usage_point, self.place.segment or "")
-        return any(text in name.casefold() for name in names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +51,43 @@ class Listing:
     pages: int
     text: str
     kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Fleet:
+    """The fleet at a moment, by groups of meters that are alike."""
+
+    connection: Connection
+    now: datetime
+    groups: Sequence[Group]
+
+    def zone(self) -> ZoneInfo:
+        """Choose the zone in which most usage points are."""
+        common: Counter[str] = Counter()
+        for group in self.groups:
+            common[group.time_zone] += group.meters
+        return ZoneInfo(common.most_common(1)[0][0] if common else "UTC")
+
+    def counts(self) -> Counter[str]:
+        """Count the meters by kind; who talks with a warning is not counted among who talks."""
+        counts: Counter[str] = Counter()
+        for group in self.groups:
+            counts[_kind(group.verdict)] += group.meters
+        return counts
+
+    def keys(self, kind: str) -> list[str] | None:
+        """Name the groups that a list narrowed to a kind has; None for all."""
+        kinds = {"talking", "warning"} if kind == "talking" else {kind}
+        if kind == "all":
+            return None
+        return sorted({group.key for group in self.groups if _kind(group.verdict) in kinds})
+
+    def rows(self, ids: Sequence[int]) -> list[Row]:
+        """Tell of some meters where they are and how, in the order of their numbers here."""
+        at = places.of(self.connection, ids, now=self.now)
+        how = census.verdicts(self.connection, ids, now=self.now)
+        by_hand = {number for number in ids if at[number].protocol == "manual"}
+        return [Row(at[n], None if n in by_hand else how[n]) for n in ids]
 
 
 def content(
@@ -78,35 +105,23 @@ def content(
     rates : keeps the read rate, which of 3 M intervals takes half a second to count
     """
     now = store.now(connection)
-    installed = places.installed(connection, now=now)
-    reader = Reader(language, _zone(installed), now)
+    fleet = _Fleet(connection, now, census.groups(connection, now=now))
+    reader = Reader(language, fleet.zone(), now)
     days = _rate_period(now, reader.zone)
-    rows = _rows(installed, overview.fleet(connection, now=now))
+    counts = fleet.counts()
     return reader, {
-        "counts": Counter(row.kind for row in rows),
-        "meters": len(rows),
+        "counts": counts,
+        "meters": counts.total(),
         "rate": rates.answer(days, lambda: read_rate.read_rate(connection, days)),
         "findings": _findings(connection),
         "quarantined": quarantine.count_open(connection),
         "unknown": unknown_devices.count(connection),
         "strangers": unknown_devices.awaiting(connection, limit=_STRANGERS),
         "cycles": _cycles(connection),
-        "silent": _silent(rows)[:_FIRST_SILENT],
-        "listing": _listing(rows, query),
+        "silent": _silent(fleet) if counts["silent"] else (),
+        "listing": _listing(fleet, query),
         "kinds": KINDS,
     }
-
-
-def _zone(installed: Sequence[Place]) -> ZoneInfo:
-    """Choose the zone in which most usage points are."""
-    common = Counter(place.time_zone for place in installed).most_common(1)
-    return ZoneInfo(common[0][0] if common else "UTC")
-
-
-def _rows(installed: Sequence[Place], fleet: Fleet) -> list[Row]:
-    verdicts = {line.mrid: line.verdict for line in fleet.devices}
-    judged = ((place, verdicts.get(place.end_device)) for place in installed)
-    return [Row(place, verdict, _kind(verdict)) for place, verdict in judged]
 
 
 def _kind(verdict: Verdict | None) -> str:
@@ -120,14 +135,16 @@ def _kind(verdict: Verdict | None) -> str:
     return "warning" if verdict.words.level == "warning" else "talking"
 
 
-def _silent(rows: Sequence[Row]) -> list[Row]:
-    """List meters that do not talk, the longest silent first."""
-    silent = [(row.verdict, row) for row in rows if row.verdict and row.kind == "silent"]
-    return [row for verdict, row in sorted(silent, key=lambda pair: _moment(pair[0].since))]
-
-
-def _moment(at: datetime | None) -> float:
-    return at.timestamp() if at else 0.0
+def _silent(fleet: _Fleet) -> list[Row]:
+    """List the first meters that do not talk, the longest silent before the others."""
+    found = census.members(
+        fleet.connection,
+        now=fleet.now,
+        keys=fleet.keys("silent"),
+        oldest=True,
+        limit=_FIRST_SILENT,
+    )
+    return fleet.rows(found.ids)
 
 
 def _rate_period(now: datetime, zone: ZoneInfo) -> Period:
@@ -149,14 +166,31 @@ def _cycles(connection: Connection) -> list[Status]:
     return [cycle_status.status(connection, one) for one in reversed(newest)]
 
 
-def _listing(rows: Sequence[Row], query: Mapping[str, str]) -> Listing:
+def _listing(fleet: _Fleet, query: Mapping[str, str]) -> Listing:
     text = query.get("q", "").strip()
     kind = query.get("show", "")
     kind = kind if kind in KINDS else "all"
-    chosen = [row for row in rows if row.is_shown(kind) and row.is_named(text.casefold())]
-    pages = max(1, -(-len(chosen) // _PAGE))
     asked = query.get("page", "")
-    number = min(int(asked), pages) if asked.isascii() and asked.isdigit() and len(asked) < 7 else 1
+    number = int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 7 else 1
     number = max(1, number)
-    shown = chosen[(number - 1) * _PAGE : number * _PAGE]
-    return Listing(shown, len(chosen), number, pages, text, kind)
+    found = _page(fleet, text, kind, number)
+    if not found.ids and number > 1:
+        # Past the end: the last page is meant.
+        whole = _page(fleet, text, kind, 1).found
+        number = max(1, -(-whole // _PAGE))
+        found = _page(fleet, text, kind, number)
+    pages = max(1, -(-found.found // _PAGE))
+    return Listing(fleet.rows(found.ids), found.found, number, pages, text, kind)
+
+
+def _page(fleet: _Fleet, text: str, kind: str, number: int) -> census.Page:
+    if "\0" in text:
+        return census.Page((), 0)
+    return census.members(
+        fleet.connection,
+        now=fleet.now,
+        keys=fleet.keys(kind),
+        text=text.lower(),
+        limit=_PAGE,
+        offset=(number - 1) * _PAGE,
+    )

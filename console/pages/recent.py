@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 _Answer = TypeVar("_Answer")
+# What took a second to find is kept for at least fifty: finding it takes 2 % of the time at most.
+_TIMES_ITS_COST: Final = 50
 
 
 class Recent(Generic[_Answer]):
@@ -21,9 +23,11 @@ class Recent(Generic[_Answer]):
 
     def answer(self, about: Hashable, ask: Callable[[], _Answer]) -> _Answer:
         """Give the answer about something, a fresh one if need be."""
-        kept, now = self._kept, time.monotonic()
-        if kept and kept[0] == about and now - kept[1] < self._seconds:
+        kept, began = self._kept, time.monotonic()
+        if kept and kept[0] == about and began < kept[1]:
             return kept[2]
         fresh = ask()
-        self._kept = (about, now, fresh)
+        ended = time.monotonic()
+        until = ended + max(self._seconds, _TIMES_ITS_COST * (ended - began))
+        self._kept = (about, until, fresh)
         return fresh
