@@ -37,7 +37,7 @@ def serve(
     """
     with (
         store.url() as url,
-        database.kept_open(url, patience=_PATIENCE),
+        database.kept_open(url, patience=_PATIENCE, checked=True),
         _listening(host, port) as listener,
     ):
         number = listener.getsockname()[1]

@@ -83,7 +83,9 @@ def again(connection: Connection) -> Iterator[Connection]:
 
 
 @contextmanager
-def kept_open(url: str, *, most: int = 16, patience: float = 30.0) -> Iterator[None]:
+def kept_open(
+    url: str, *, most: int = 16, patience: float = 30.0, checked: bool = False
+) -> Iterator[None]:
     """Keep this process's connections to a database open between uses, for the length of a block.
 
     Opening one and asking its first question takes 20 ms, another question 0.3 ms (measured with
@@ -93,6 +95,8 @@ def kept_open(url: str, *, most: int = 16, patience: float = 30.0) -> Iterator[N
     ----------
     most : connections open at a time
     patience : longest wait for one of them [s]; then ``psycopg.OperationalError``
+    checked : whether each is tried before it is given out (0.1 ms), so that nobody gets one that
+        broke when the server was started anew
     """
     if url in _kept_open:
         yield
@@ -103,6 +107,10 @@ def kept_open(url: str, *, most: int = 16, patience: float = 30.0) -> Iterator[N
         min_size=1,
         max_size=most,
         timeout=patience,
+        # An attempt that is given up early makes way for the next one: the pool's own waits double
+        # each time, and would keep it away for minutes after the server is back.
+        reconnect_timeout=patience,
+        check=ConnectionPool.check_connection if checked else None,
         open=True,
     ) as pool:
         _kept_open[url] = pool

@@ -25,20 +25,21 @@ from console.pages import (
     fleet_page,
     language,
     meter_page,
+    reasons,
     showing,
     worklist_page,
 )
 from console.pages.headers import Guarded
 from console.pages.recent import Recent
+from console.pages.refusal import Refusal
 from console.pages.showing import Reader
-from headend.devices import UnknownDevice
-from mdm.balance import BalanceError
-from mdm.worklist_days import WorklistError
 from schemas import database, statements
 from schemas.database import Connection
 
 # Counting the intervals of a large fleet takes long; what is a minute old is as good.
 _RATE_SECONDS = 60
+# What a page that finds no database asks the browser to wait before it tries again.
+_RETRY_SECONDS = 15
 
 _log = structlog.get_logger(__name__)
 _SQL = statements.load("console.pages", "pages.sql")
@@ -64,6 +65,7 @@ def application(url: str, *, hosts: Collection[str] = ()) -> Guarded:
         ],
         exception_handlers={
             HTTPException: _refused,
+            Refusal: _unanswered,
             psycopg.OperationalError: _no_database,
             Exception: _failed,
         },
@@ -83,24 +85,16 @@ def _fleet(request: Request) -> Response:
 
 def _meter(request: Request) -> Response:
     mrid = request.path_params["mrid"]
-    if "\0" in mrid:  # PostgreSQL has no such text, so no meter has such a name
-        return _message(request, 404, "no_meter", mrid.replace("\0", ""))
-    try:
-        with _reading(request) as connection:
-            reader, content = meter_page.content(connection, mrid, language.of(request))
-    except UnknownDevice:
-        return _message(request, 404, "no_meter", mrid)
+    with _reading(request) as connection:
+        reader, content = meter_page.content(connection, mrid, language.of(request))
     return _page(request, "meter.html", reader, content)
 
 
 def _balance(request: Request) -> Response:
-    try:
-        with _reading(request) as connection:
-            reader, content = balance_page.content(
-                connection, request.query_params, language.of(request)
-            )
-    except BalanceError:
-        return _message(request, 404, "no_page", request.url.path)
+    with _reading(request) as connection:
+        reader, content = balance_page.content(
+            connection, request.query_params, language.of(request)
+        )
     return _page(request, "balance.html", reader, content)
 
 
@@ -114,13 +108,10 @@ def _worklist(request: Request) -> Response:
 
 def _finding(request: Request) -> Response:
     number = request.path_params["number"]
-    try:
-        with _reading(request) as connection:
-            reader, content = worklist_page.finding(
-                connection, min(number, 2**62), language.of(request)
-            )
-    except WorklistError:
-        return _message(request, 404, "no_page", request.url.path)
+    with _reading(request) as connection:
+        reader, content = worklist_page.finding(
+            connection, min(number, 2**62), language.of(request)
+        )
     return _page(request, "finding.html", reader, content)
 
 
@@ -147,9 +138,17 @@ def _refused(request: Request, error: Exception) -> Response:
     return _message(request, status, "no_page" if status == 404 else "refused", request.url.path)
 
 
+def _unanswered(request: Request, error: Exception) -> Response:
+    if not isinstance(error, Refusal):
+        raise error
+    return _message(request, error.status, error.what, error.detail.replace("\0", ""))
+
+
 def _no_database(request: Request, error: Exception) -> Response:
     _log.error("page.no_database", path=request.url.path, reason=str(error))
-    return _message(request, 503, "no_database", "miqyas doctor")
+    response = _message(request, 503, "no_database", "miqyas doctor")
+    response.headers["Retry-After"] = str(_RETRY_SECONDS)
+    return response
 
 
 def _failed(request: Request, error: Exception) -> Response:
@@ -210,6 +209,7 @@ def _templates() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.globals["reason"] = reasons.said
     made.globals["meter_url"] = lambda mrid: f"/meters/{quote(mrid, safe='')}"
     made.filters["number"] = showing.number
     made.filters["percent"] = showing.percent

@@ -9,9 +9,10 @@ from zoneinfo import ZoneInfo
 
 from console import balance_words, store
 from console.pages.language import Language
+from console.pages.refusal import Refusal
 from console.pages.showing import Reader
 from mdm import balance, cycle_status
-from mdm.balance import Accused
+from mdm.balance import Accused, BalanceError
 from schemas.database import Connection
 from schemas.reading_type import ReadingType
 
@@ -23,8 +24,8 @@ def content(
 
     Raises
     ------
-    BalanceError
-        if there is no such node, or its days cannot be shown.
+    Refusal
+        if there is no such node, what should be a date is none, or its days cannot be shown.
     """
     now = store.now(connection)
     nodes = balance.nodes(connection)
@@ -32,10 +33,15 @@ def content(
     if not nodes:
         zone = cycle_status.zone(connection, None)
         return Reader(language, zone, now), {"nodes": [], "told": None}
-    node = balance.named(connection, name) if name else nodes[0]
-    told = balance.view(
-        connection, node, now=now, first=_day(query.get("from")), end=_day(query.get("to"))
-    )
+    first, end = _day(query.get("from")), _day(query.get("to"))
+    try:
+        node = balance.named(connection, name) if name else nodes[0]
+    except BalanceError as problem:
+        raise Refusal(404, "no_node", name) from problem
+    try:
+        told = balance.view(connection, node, now=now, first=first, end=end)
+    except BalanceError as problem:
+        raise Refusal(400, "wrong_days", f"{first or ''} … {end or ''}") from problem
     largest = max((abs(sums.unexplained) for _, sums in told.days), default=0)
     return Reader(language, ZoneInfo(told.time_zone), now), {
         "nodes": nodes,
@@ -77,5 +83,5 @@ def _chart(one: Accused, kind: ReadingType) -> dict[str, Any] | None:
 def _day(text: str | None) -> date | None:
     try:
         return date.fromisoformat(text) if text else None
-    except ValueError:
-        return None
+    except ValueError as problem:
+        raise Refusal(400, "wrong_date", text or "") from problem

@@ -13,8 +13,10 @@ from console import store
 from console.pages import interval_chart
 from console.pages.interval_chart import Chart
 from console.pages.language import Language
+from console.pages.refusal import Refusal
 from console.pages.showing import Reader
 from headend import engineering, overview
+from headend.devices import UnknownDevice
 from headend.overview import MeterStatus
 from mdm import bill, cycle_to_date, places, readings, usage_points, worklist
 from mdm.calendar import CalendarError
@@ -57,10 +59,15 @@ def content(connection: Connection, mrid: str, language: Language) -> tuple[Read
 
     Raises
     ------
-    headend.devices.UnknownDevice
+    Refusal
+        if there is no meter of that name.
     """
     now = store.now(connection)
-    status = overview.status(connection, mrid, now=now)
+    try:
+        # PostgreSQL has no text with a NUL in it, so no meter has such a name.
+        status = overview.status(connection, mrid.replace("\0", "\ufffd"), now=now)
+    except UnknownDevice as problem:
+        raise Refusal(404, "no_meter", mrid) from problem
     installed = places.history(connection, mrid)
     place = installed[0] if installed else None
     reader = Reader(language, ZoneInfo(place.time_zone if place else "UTC"), now)

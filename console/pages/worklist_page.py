@@ -10,8 +10,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from console import store
-from console.pages import finding_plot
+from console.pages import finding_figures, finding_plot
 from console.pages.language import Language
+from console.pages.refusal import Refusal
 from console.pages.showing import Reader
 from mdm import cycle_status, worklist, worklist_item, worklist_people
 from mdm.worklist import Item
@@ -72,18 +73,22 @@ def finding(
 
     Raises
     ------
-    WorklistError
+    Refusal
         if there is none.
     """
     now = store.now(connection)
     found = worklist.findings(connection, state=None, number=number)
     if not found:
-        raise WorklistError(f"there is no finding {number}")
+        raise Refusal(404, "no_finding", f"#{number}")
     (item,) = found
     kind = reading_type.named(item.reading_type)
     seen, gone = _look(connection, item, now)
-    return Reader(language, ZoneInfo(item.time_zone), now), {
+    reader = Reader(language, ZoneInfo(item.time_zone), now)
+    saw, limit = finding_figures.figures(reader, item)
+    return reader, {
         "item": item,
+        "saw": saw,
+        "limit": limit,
         "kind": kind,
         "seen": seen,
         "gone": gone,

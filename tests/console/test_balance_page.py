@@ -57,14 +57,27 @@ def test_the_page_names_the_cause_in_both_languages(address: str) -> None:
     assert "معامل ضرب خاطئ" in arabic
 
 
-@pytest.mark.parametrize("query", ["node=%00", "from=x&to=y", "from=2026-06-20&to=2026-06-22"])
+@pytest.mark.parametrize("query", ["node=%00", "from=2026-06-20&to=2026-06-22"])
 def test_odd_questions_are_harmless(address: str, query: str) -> None:
     assert httpx.get(f"{address}/balance?{query}", timeout=60).status_code == 200
 
 
-@pytest.mark.parametrize("query", ["node=NOBODY", "from=2031-01-01"])
-def test_what_is_not_there_is_said(address: str, query: str) -> None:
-    assert httpx.get(f"{address}/balance?{query}", timeout=60).status_code == 404
+@pytest.mark.parametrize(
+    ("query", "status", "english", "arabic"),
+    [
+        ("node=NOBODY", 404, "There is no balance of that name.", "لا يوجد ميزان بهذا الاسم"),
+        ("from=2031-01-01", 400, "A balance cannot be made of these days.", "لا يمكن حساب الميزان"),
+        ("from=x&to=y", 400, "That is not a date.", "هذا ليس تاريخا"),
+        ("to=2026-02-30", 400, "Write days as 2026-06-30", "اكتب الأيام هكذا"),
+    ],
+)
+def test_what_cannot_be_answered_is_said(
+    address: str, query: str, status: int, english: str, arabic: str
+) -> None:
+    for language, text in (("en", english), ("ar", arabic)):
+        page = httpx.get(f"{address}/balance?{query}&lang={language}", timeout=60)
+        assert page.status_code == status
+        assert text in words(page.text)
 
 
 def test_on_a_phone_nothing_sticks_out(address: str, chromium: str) -> None:

@@ -109,13 +109,13 @@ def row(end_device: str, usage_point: str, **changes: str) -> dict[str, str]:
 
 
 @contextmanager
-def served(url: str, *, hosts: tuple[str, ...] = ("127.0.0.1",)) -> Iterator[str]:
-    """Serve the pages of a database on a free port, for the length of a block."""
-    listener = socket.create_server(("127.0.0.1", 0))
+def served(url: str, *, hosts: tuple[str, ...] = ("127.0.0.1",), port: int = 0) -> Iterator[str]:
+    """Serve the pages of a database on a port, 0 for a free one, for the length of a block."""
+    listener = socket.create_server(("127.0.0.1", port))
     pages = application.application(url, hosts=hosts)
     server = uvicorn.Server(uvicorn.Config(pages, log_level="error", server_header=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    with database.kept_open(url, patience=3.0):
+    with database.kept_open(url, patience=3.0, checked=True):
         thread.start()
         try:
             deadline = time.monotonic() + 20
