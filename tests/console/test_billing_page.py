@@ -119,7 +119,7 @@ def test_what_waits_and_why(client: httpx.Client) -> None:
     text = words(client.get("/billing?lang=en"))
     assert "1 rejected by the invoicing system" in text
     assert "UP-guess" in text
-    assert "80 of 288 intervals (27.78 %) are estimated, at most 25 % may be" in text
+    assert "80 of 288 intervals ( 27.78 % ) are estimated, at most 25 % may be" in text
     narrowed = words(client.get("/billing?gate=rejected&lang=en"))
     assert "UP-other" in narrowed
     assert "UP-guess" not in narrowed
