@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, fields
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TextIO
 
 import typer
 
-from console import point_choice, show, store
+from console import point_choice, show, store, writing
 from mdm import backtest
-from mdm.backtest import Backtest
+from mdm.backtest import Backtest, Tell
+from mdm.backtest_changes import DayChange, DeterminantChange, FindingChange, RuleCount
 from schemas import reading_type
 from validation import ruleset
 
 _SHOWN: Final = 15
+_KINDS: Final = {
+    "findings": FindingChange, "days": DayChange, "determinants": DeterminantChange,
+}  # fmt: skip
 
 
 def backtest_rules(
@@ -54,7 +59,11 @@ def backtest_rules(
     base = [ruleset.read(path) for path in against or ()]
     names = {each.name for each in base}
     in_force = (*base, *(each for each in ruleset.shipped() if each.name not in names))
-    with store.connection() as connection, show.out.status("comparing…") as status:
+    with (
+        _files(out) as tell,
+        store.connection() as connection,
+        show.out.status("comparing…") as status,
+    ):
 
         def progress(done: int, of: int) -> None:
             status.update(f"{done:,} of {of:,} usage points compared…")
@@ -68,18 +77,23 @@ def backtest_rules(
             points=point_choice.named(connection, points),
             in_force=in_force,
             progress=progress,
+            keep=_SHOWN,
+            tell=tell,
         )
     _show(told)
     if out:
-        _write(told, out)
+        with writing.text(out / "rules.csv") as file:
+            _table(file, RuleCount)(told.rules)
+        show.done(f"Written to {out}: {', '.join(f'{name}.csv' for name in ('rules', *_KINDS))}.")
 
 
 def _show(told: Backtest) -> None:
     show.done(
         f"{show.count(told.usage_points, 'usage point')}, "
         f"{show.count(told.channel_days, 'channel-day')}, {told.intervals:,} intervals; "
-        f"{show.count(len(told.findings), 'finding')}, {show.count(len(told.days), 'day')} and "
-        f"{show.count(len(told.determinants), 'determinant')} differ. Nothing was written."
+        f"{show.count(told.differing['findings'], 'finding')}, "
+        f"{show.count(told.differing['days'], 'day')} and "
+        f"{show.count(told.differing['determinants'], 'determinant')} differ. Nothing was written."
     )
     show.table(
         "Findings",
@@ -94,32 +108,39 @@ def _show(told: Backtest) -> None:
             (d.usage_point, d.reading_type, d.day, d.intervals,
              f"{d.estimated_before:,} → {d.estimated_after:,}",
              f"{d.energy_before:,} → {d.energy_after:,}", reading_type.named(d.reading_type).unit)
-            for d in told.days[:_SHOWN]
+            for d in told.days
         ],
     )  # fmt: skip
     show.table(
         f"Determinants that would differ (the first {_SHOWN})",
         ["usage point", "determinant", "part", "before #", "after #", "unit"],
         [(d.usage_point, d.name, d.part, d.before, d.after, d.unit)
-         for d in told.determinants[:_SHOWN]],
+         for d in told.determinants],
     )  # fmt: skip
     for point, reason in sorted(told.problems.items())[:_SHOWN]:
         show.problem(f"{point}: no determinants: {reason}")
 
 
-def _write(told: Backtest, folder: Path) -> None:
-    """Write one CSV file a kind of difference."""
+@contextmanager
+def _files(folder: Path | None) -> Iterator[dict[str, Tell] | None]:
+    """Open a CSV file for each kind of difference; there are too many of them to keep."""
+    if folder is None:
+        yield None
+        return
     folder.mkdir(parents=True, exist_ok=True)
-    kinds: dict[str, Sequence[Any]] = {
-        "rules": told.rules,
-        "findings": told.findings,
-        "days": told.days,
-        "determinants": told.determinants,
-    }
-    for name, rows in kinds.items():
-        with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
-            if rows:
-                writer = csv.DictWriter(file, list(asdict(rows[0])))
-                writer.writeheader()
-                writer.writerows(asdict(row) for row in rows)
-    show.done(f"Written to {folder}: {', '.join(f'{name}.csv' for name in kinds)}.")
+    with ExitStack() as stack:
+        yield {
+            name: _table(stack.enter_context(writing.text(folder / f"{name}.csv")), kind)
+            for name, kind in _KINDS.items()
+        }
+
+
+def _table(file: TextIO, kind: type[Any]) -> Tell:
+    """Begin a table of one kind of row; give what writes more of them."""
+    writer = csv.DictWriter(file, [field.name for field in fields(kind)])
+    writer.writeheader()
+
+    def more(rows: Sequence[Any]) -> None:
+        writer.writerows(asdict(row) for row in rows)
+
+    return more

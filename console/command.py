@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import logging
 import signal
 import sys
+from collections.abc import Sequence
 from importlib import metadata
 from typing import Annotated
 
@@ -54,12 +56,12 @@ from headend.vault import VaultError
 from mdm.backtest import BacktestError
 from mdm.balance import BalanceError
 from mdm.calendar import CalendarError
+from mdm.csv_rows import HeadingError
 from mdm.cycle import CycleError
 from mdm.cycle_plan import PlanError
 from mdm.delivery_files import DeliveryError
 from mdm.explain import ExplainError
 from mdm.readings_export import ReadingsExportError
-from mdm.registry import HeadingError
 from mdm.replay import ReplayError
 from mdm.scorecard import ScorecardError
 from mdm.strays import StrayError
@@ -105,6 +107,19 @@ _REFUSALS = (
     VaultError,
     WorklistError,
 )
+
+# What to do about failures of files and connections that no command answers for itself.
+_REMEDIES = {
+    errno.EACCES: "What to do: give this account access to it, or choose another place.",
+    errno.EADDRINUSE: "What to do: choose another port, or stop the program that has it.",
+    errno.EDQUOT: "What to do: make room there, then run the command again.",
+    errno.EFBIG: "What to do: raise the limit of a file's size (ulimit -f).",
+    errno.EISDIR: "What to do: name a file; this is a folder.",
+    errno.ENOENT: "What to do: make the folder first, or look at the name.",
+    errno.ENOSPC: "What to do: make room there, then run the command again.",
+    errno.ENOTDIR: "What to do: name a folder; a part of this is a file.",
+    errno.EROFS: "What to do: choose another place; this one can only be read.",
+}
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -198,13 +213,31 @@ def paths(commands: typer.Typer = app) -> list[tuple[str, ...]]:
     return found
 
 
+def _need_text(arguments: Sequence[str]) -> None:
+    """Refuse arguments that are no text: no name in the database is like them."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            shown = argument.encode(errors="backslashreplace").decode()
+            show.problem(
+                f"{shown} is not text in UTF-8. What to do: look at the terminal's locale."
+            )
+            sys.exit(2)
+
+
 def main() -> None:
     """Run the command; show a failure of the world as one message, not as a traceback."""
     show.log_events(logging.WARNING)
     # Whoever stops a service expects it to give back what it holds: server, broker, leases.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _need_text(sys.argv[1:])
     try:
         app(prog_name="miqyas")
+    except psycopg.errors.DiskFull as error:
+        show.problem(f"The database's disk is full, nothing was changed: {error}".strip())
+        show.problem("What to do: make room where the database is, then run the command again.")
+        sys.exit(1)
     except psycopg.OperationalError as error:
         show.problem(f"The database did not answer: {error}".strip())
         show.problem("What to do: run `miqyas doctor`.")
@@ -213,8 +246,15 @@ def main() -> None:
         show.problem(f"The database refuses: {error}".strip())
         show.problem("What to do: make the role of MIQYAS_DATABASE_URL the database's owner.")
         sys.exit(1)
+    except psycopg.DataError as error:
+        show.problem(f"The database cannot take what was given: {error}".strip())
+        sys.exit(1)
     except _REFUSALS as error:
         show.problem(str(error))
+        sys.exit(1)
+    except OSError as error:
+        show.problem(f"{error.filename or 'A file or connection'}: {error.strerror or error}.")
+        show.problem(_REMEDIES.get(error.errno or 0, "What to do: look at its name and its place."))
         sys.exit(1)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from console import control_asking, show, store, toml_text
+from console import control_asking, show, store, toml_text, writing
 from console.control_asking import ActivateAt, Asking, At, By, Group, Later, Meter, Reason, Until
 from headend import firmware, pending_keys
 from headend.control_kinds import ControlError
@@ -196,7 +196,8 @@ def _read(
     found = control_asking.carry(kind, asked, parameters)
     if found is None or out is None:
         return
-    out.write_text(toml_text.written(found.result[part] if part else found.result), "utf-8")
+    with writing.text(out) as file:
+        file.write(toml_text.written(found.result[part] if part else found.result))
     show.done(f"Kept in {out}.")
 
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from console import show, store
+from console import show, store, writing
 from mdm import readings_export, usage_points
 from mdm.readings_export import ReadingsExportError
 from schemas.period import Period
@@ -49,7 +49,8 @@ def readings(
         done = readings_export.written(
             connection, usage_point, Period(start, end), file_format=file_format, known_at=known
         )
-    out.write_bytes(done.content)
+    with writing.whole(out) as file:
+        file.write(done.content)
     show.done(
         f"{out}: {show.count(done.intervals, 'interval')}, "
         f"{show.count(done.registers, 'register reading')} as {file_format}"

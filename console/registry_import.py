@@ -6,14 +6,19 @@ import csv
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated, Final, TextIO
 
 import typer
 
 from console import show, store
 from headend import files, keys
-from mdm import billing_terms, registry, virtual_import
+from mdm import billing_terms, csv_rows, registry, virtual_import
 from mdm.billing_terms import Imported
+from mdm.csv_rows import HeadingError
+
+# No table of people's has a longer one; a file without line ends is one line.
+_LONGEST_LINE: Final = 1_000_000
+_UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 
 app = typer.Typer(
     no_args_is_help=True, help="Bring in the registry, meter keys, or readings from files."
@@ -53,7 +58,10 @@ def import_registry(file: RegistryFile) -> None:
         show.out.status("importing…") as status,
     ):
         report = registry.import_registry(
-            connection, lines, lambda count: status.update(f"{count:,} lines seen…")
+            connection,
+            lines,
+            progress=lambda count: status.update(f"{count:,} lines seen…"),
+            refuse=lambda rejected: show.problem(f"{file}: {rejected}"),
         )
     show.table(
         f"{file}: {show.count(report.lines, 'line')}",
@@ -64,9 +72,7 @@ def import_registry(file: RegistryFile) -> None:
             for what in ("usage_point", "end_device", "installation")
         ],
     )  # fmt: skip
-    for rejected in report.rejected:
-        show.problem(f"{file}: {rejected}")
-    _end(len(report.rejected), report.lines)
+    _end(report.refused, report.lines)
 
 
 @app.command("keys")
@@ -79,14 +85,8 @@ def import_keys(file: KeysFile) -> None:
     Example: miqyas import keys keys.csv
     """
     with store.connection() as connection, opened(file) as lines:
-        rows = csv.DictReader(lines)
-        lacking = [name for name in keys.COLUMNS if name not in (rows.fieldnames or ())]
-        if lacking:
-            raise registry.HeadingError(
-                f"the first line must name the columns {','.join(keys.COLUMNS)};"
-                f" missing: {', '.join(lacking)}"
-            )
-        report = keys.import_keys(connection, rows, now=store.now(connection))
+        rows = ((row.line, _whole(row)) for row in csv_rows.rows(lines, keys.COLUMNS))
+        report = keys.import_numbered(connection, rows, now=store.now(connection))
     taken = report.added + report.changed + report.unchanged
     show.done(
         f"{file}: {report.added} keys new, {report.changed} changed, {report.unchanged} unchanged"
@@ -94,6 +94,11 @@ def import_keys(file: KeysFile) -> None:
     for rejected in report.rejected:
         show.problem(f"{file}: {rejected}")
     _end(len(report.rejected), taken + len(report.rejected))
+
+
+def _whole(row: csv_rows.Row) -> dict[str, str]:
+    """Give a row of keys; where cells are left over it is unknown which of them is the key."""
+    return row.cells | {"key_hex": "surplus cells"} if row.surplus else row.cells
 
 
 @app.command("virtual")
@@ -196,24 +201,56 @@ def _end(rejected: int, lines: int) -> None:
 
 
 @contextmanager
-def opened(file: Path) -> Iterator[TextIO]:
+def opened(file: Path) -> Iterator[Iterator[str]]:
     """Open a text file of people's; what is no such file is refused in words."""
     try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            yield lines
-    except registry.HeadingError as error:
-        raise registry.HeadingError(f"{file}: {error}{_separated(file)}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise registry.HeadingError(
-            f"{file} is not a CSV file in UTF-8 ({error}); nothing was taken. "
+        with file.open(encoding="utf-8-sig", newline="") as text:
+            yield _lines(text)
+    except HeadingError as error:
+        raise HeadingError(f"{file}: {error}{_advice(file)}") from error
+    except UnicodeDecodeError as error:
+        raise HeadingError(
+            f"{file} is not a CSV file in UTF-8 ({_undecodable(file)}); nothing was taken. "
             "What to do: save it as CSV with the encoding UTF-8."
         ) from error
+    except csv.Error as error:
+        raise HeadingError(f"{file} is not a CSV file ({error}); nothing was taken.") from error
+    except KeyboardInterrupt:
+        show.problem(f"Stopped: nothing of {file} was taken.")
+        raise
 
 
-def _separated(file: Path) -> str:
-    """Say what to do where spreadsheets of another country wrote the file."""
-    with file.open(encoding="utf-8-sig") as lines:
-        first = lines.readline()
-    if ";" not in first or "," in first:
-        return ""
-    return ". What to do: save it with commas between the columns; these are semicolons."
+def _lines(text: TextIO) -> Iterator[str]:
+    """Give lines; one that no table has is refused before it fills the memory."""
+    number = 0
+    while line := text.readline(_LONGEST_LINE):
+        number += 1
+        if len(line) == _LONGEST_LINE:
+            raise csv.Error(f"line {number} has more than {_LONGEST_LINE:,} characters")
+        yield line
+
+
+def _undecodable(file: Path) -> str:
+    """Say where a file stops being UTF-8."""
+    with file.open("rb") as data:
+        if data.read(2) in _UTF_16:
+            return "it is in UTF-16"
+        data.seek(0)
+        for number, line in enumerate(iter(lambda: data.readline(_LONGEST_LINE), b""), 1):
+            try:
+                line.decode()
+            except UnicodeDecodeError as error:
+                return f"line {number} has the byte 0x{line[error.start]:02x}, which is none of it"
+    return "it ends within a letter"
+
+
+def _advice(file: Path) -> str:
+    """Say what to do where spreadsheets of another country or encoding wrote the file."""
+    with file.open(encoding="utf-8-sig", errors="replace") as lines:
+        first = lines.readline(_LONGEST_LINE)
+    if "\0" in first:
+        return ". What to do: save it in the encoding UTF-8; this is UTF-16 or no text."
+    for mark, name in ((";", "semicolons"), ("\t", "tabs")):
+        if mark in first and "," not in first:
+            return f". What to do: save it with commas between the columns; these are {name}."
+    return ""

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from console import point_choice, show, store
+from console import point_choice, show, store, writing
 from mdm import scorecard
 from mdm.scorecard import Scorecard
 from validation import ruleset
@@ -77,7 +77,8 @@ def score(
         )
     _show(told, by_season=by_season)
     if orders:
-        orders.write_text(as_rules(told), "utf-8")
+        with writing.text(orders) as file:
+            file.write(as_rules(told))
         show.done(f"Written to {orders}: the suggested estimators of each class.")
     if out:
         write(told.scores, out)
@@ -141,7 +142,7 @@ def percent(part: float | None, places: int = 1, *, sign: bool = False) -> str:
 
 def write(scores: Sequence[Score], path: Path) -> None:
     """Write scores as CSV, one a row."""
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with writing.text(path) as file:
         writer = csv.DictWriter(file, list(Score.__dataclass_fields__))
         writer.writeheader()
         writer.writerows(asdict(each) for each in scores)

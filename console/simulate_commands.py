@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import httpx
 import typer
 
-from console import show, store
+from console import show, store, writing
 from headend import clock
 from simulators import broker as brokers
 from simulators import control as controls
@@ -162,7 +162,7 @@ def _write(rows: list[dict[str, str]], out: Path | None) -> None:
     if out is None:
         _rows(rows, sys.stdout)
         return
-    with out.open("w", encoding="utf-8", newline="") as file:
+    with writing.text(out) as file:
         _rows(rows, file)
     show.done(f"{out}: {len(rows)} lines")
 
@@ -174,6 +174,9 @@ def _rows(rows: list[dict[str, str]], file: TextIO) -> None:
 
 
 def _write_table(table: pd.DataFrame, out: Path | None) -> None:
-    table.to_csv(out or sys.stdout, index=False)
-    if out is not None:
-        show.done(f"{out}: {len(table):,} rows")
+    if out is None:
+        table.to_csv(sys.stdout, index=False)
+        return
+    with writing.text(out) as file:
+        table.to_csv(file, index=False)
+    show.done(f"{out}: {len(table):,} rows")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
+from typing import Final
 
 from drivers.dlms import security_settings
 from drivers.dlms.security_settings import Wanted
@@ -17,6 +19,11 @@ from schemas.settings import Settings
 
 _SQL = statements.load("headend", "keys.sql")
 COLUMNS = ("end_device", "kind", "key_hex")
+# Rows that are looked up and written together.
+_BATCH: Final = 2_000
+
+Numbered = tuple[int, Mapping[str, str]]
+"""A row's line, and its cells by column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +104,21 @@ def import_keys(
     VaultError
         if the master key cannot be used.
     """
+    return import_numbered(connection, enumerate(rows, start=2), now=now, vault=vault)
+
+
+def import_numbered(
+    connection: Connection, rows: Iterable[Numbered], *, now: datetime, vault: Vault | None = None
+) -> KeyReport:
+    """Put keys into the store as ``import_keys`` does; ``rows`` say which line they are of."""
     vault = vault or open_vault()
-    found, rejected = checked(connection, rows)
-    done = Counter(_put(connection, one, vault, now) for one in found)
+    done: Counter[str] = Counter()
+    rejected: list[Rejected] = []
+    waiting = iter(rows)
+    while part := list(islice(waiting, _BATCH)):
+        found, bad = _checked(connection, part)
+        done += _put(connection, found, vault, now)
+        rejected += bad
     return KeyReport(done["added"], done["changed"], done["unchanged"], tuple(rejected))
 
 
@@ -107,7 +126,12 @@ def checked(
     connection: Connection, rows: Iterable[Mapping[str, str]]
 ) -> tuple[list[Key], list[Rejected]]:
     """Read rows of keys: those that are good, and those that are not, with the reason."""
-    numbered = list(enumerate(rows, start=2))
+    return _checked(connection, list(enumerate(rows, start=2)))
+
+
+def _checked(
+    connection: Connection, numbered: Sequence[Numbered]
+) -> tuple[list[Key], list[Rejected]]:
     known = _known(connection, [row.get("end_device") or "" for _, row in numbered])
     read = [_read(line, row, known) for line, row in numbered]
     good = [one for one in read if isinstance(one, Key)]
@@ -141,15 +165,38 @@ def _read(line: int, row: Mapping[str, str], known: Mapping[str, _Owner]) -> Key
     return Key(known[name].id, name, kind, key)
 
 
-def _put(connection: Connection, row: Key, vault: Vault, now: datetime) -> str:
-    name = sealed_name(row.name, row.kind)
-    place = {"end_device": row.end_device_id, "kind": row.kind}
-    before = connection.execute(_SQL["sealed_key"], place).fetchone()
-    if before is not None and _opens_to(vault, name, before[0]) == row.key:
-        return "unchanged"
-    connection.execute(_SQL["put_key"], {**place, "sealed": vault.seal(name, row.key), "now": now})
-    connection.execute(_SQL["release_key_hold"], {"end_device": row.end_device_id, "now": now})
-    return "added" if before is None else "changed"
+def _put(connection: Connection, rows: Sequence[Key], vault: Vault, now: datetime) -> Counter[str]:
+    """Store keys as if they came one after another; count what became of them."""
+    wanted = {"end_devices": sorted({one.end_device_id for one in rows})}
+    stored = {(row[0], row[1]): row[2] for row in connection.execute(_SQL["sealed_keys"], wanted)}
+    done: Counter[str] = Counter()
+    opened: dict[tuple[int, str], bytes | None] = {}
+    put: dict[tuple[int, str], Key] = {}
+    for one in rows:
+        place = (one.end_device_id, one.kind)
+        if place not in opened and place in stored:
+            opened[place] = _opens_to(vault, sealed_name(one.name, one.kind), stored[place])
+        if place in opened and opened[place] == one.key:
+            done["unchanged"] += 1
+            continue
+        done["changed" if place in opened else "added"] += 1
+        opened[place], put[place] = one.key, one
+    if put:
+        _write(connection, put.values(), vault, now)
+    return done
+
+
+def _write(connection: Connection, rows: Iterable[Key], vault: Vault, now: datetime) -> None:
+    """Seal keys and keep them; meters that were held for theirs are tried again."""
+    found = list(rows)
+    columns = {
+        "end_devices": [one.end_device_id for one in found],
+        "kinds": [one.kind for one in found],
+        "sealed": [vault.seal(sealed_name(one.name, one.kind), one.key) for one in found],
+        "now": now,
+    }
+    connection.execute(_SQL["put_keys"], columns)
+    connection.execute(_SQL["release_key_holds"], columns)
 
 
 def _opens_to(vault: Vault, name: str, sealed: bytes) -> bytes | None:

@@ -7,10 +7,10 @@ three ways: findings, days of intervals, and the determinants that a bill would 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from mdm import (
@@ -36,8 +36,13 @@ from schemas.period import Period, local_day
 from validation import engine, ruleset
 from validation.ruleset import RuleSet
 
-# Usage points looked at together; memory grows with it, results do not change.
+# Usage points looked at together, at most, and their days; memory grows with both, results do not
+# change.
 _PART: Final = 500
+_PART_DAYS: Final = 16_000
+
+Change = FindingChange | DayChange | DeterminantChange
+Tell = Callable[[Sequence[Any]], None]
 
 
 class BacktestError(ValueError):
@@ -52,7 +57,7 @@ class Backtest:
     ----------
     usage_points, channel_days, intervals : that were looked at
     rules : findings by rule and severity
-    findings, days, determinants : what differs
+    findings, days, determinants : what differs, or the first of it; ``differing`` counts all
     problems : usage points whose determinants cannot be computed, and why
     """
 
@@ -63,7 +68,14 @@ class Backtest:
     findings: list[FindingChange] = field(default_factory=list)
     days: list[DayChange] = field(default_factory=list)
     determinants: list[DeterminantChange] = field(default_factory=list)
+    differing: Counter[str] = field(default_factory=Counter)
     problems: dict[str, str] = field(default_factory=dict)
+
+    def add(self, kind: str, changes: Sequence[Change], keep: int | None) -> None:
+        """Count what differs; keep it as long as there is room."""
+        self.differing[kind] += len(changes)
+        kept: list[Any] = getattr(self, kind)
+        kept += changes if keep is None else changes[: max(0, keep - len(kept))]
 
 
 def backtest(
@@ -78,6 +90,8 @@ def backtest(
     weeks: Weeks | None = None,
     tariffs: Tariffs | None = None,
     progress: Callable[[int, int], None] | None = None,
+    keep: int | None = None,
+    tell: Mapping[str, Tell] | None = None,
 ) -> Backtest:
     """Run changed rule sets over past local days, and compare with the rule sets in force.
 
@@ -90,6 +104,8 @@ def backtest(
     points : all usage points when None
     in_force : to compare with; empty for those that come with the program
     progress : is told how many usage points of how many are done
+    keep : most differences of a kind in the result, all when None
+    tell : is told all differences, some at a time, by kind: findings, days, determinants
 
     Raises
     ------
@@ -112,15 +128,21 @@ def backtest(
     told = Backtest()
     counts: Counter[tuple[str, str, int]] = Counter()
     every = usage_points.usage_points(connection) if points is None else list(points)
-    for part in _parts(every):
+    for part in _parts(every, (end - first).days):
         found = look.sides(part)
         names = _names(connection, part)
         told.channel_days += sum(len(table) for table in found[0].blocks)
         told.intervals += sum(int(table.length.sum()) for table in found[0].blocks)
         counts += backtest_changes.counted(found)
-        told.findings += backtest_changes.finding_changes(found, names)
-        told.days += backtest_changes.day_changes(found, names, ZoneInfo(part[0].time_zone))
-        told.determinants += look.bills(part, found, told.problems)
+        changes: dict[str, Sequence[Change]] = {
+            "findings": backtest_changes.finding_changes(found, names),
+            "days": backtest_changes.day_changes(found, names, ZoneInfo(part[0].time_zone)),
+            "determinants": look.bills(part, found, told.problems),
+        }
+        for kind, members in changes.items():
+            told.add(kind, members, keep)
+            if tell:
+                tell[kind](members)
         told.usage_points += len(part)
         if progress:
             progress(told.usage_points, len(every))
@@ -141,14 +163,15 @@ def _check(changed: Sequence[RuleSet], known: Sequence[RuleSet], first: date, en
             )
 
 
-def _parts(points: Sequence[UsagePoint]) -> Iterator[list[UsagePoint]]:
-    """Part usage points by time zone, some at a time."""
+def _parts(points: Sequence[UsagePoint], days: int) -> Iterator[list[UsagePoint]]:
+    """Part usage points by time zone, fewer at a time the more days they have."""
+    size = max(1, min(_PART, _PART_DAYS // days))
     zones: dict[str, list[UsagePoint]] = defaultdict(list)
     for point in points:
         zones[point.time_zone].append(point)
     for members in zones.values():
-        for start in range(0, len(members), _PART):
-            yield members[start : start + _PART]
+        for start in range(0, len(members), size):
+            yield members[start : start + size]
 
 
 @dataclass(frozen=True, slots=True)

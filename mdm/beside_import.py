@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, Final, TextIO
+from typing import Any, Final
 
 import psycopg
 
-from mdm.registry import HeadingError
+from mdm import csv_rows
 from mdm.registry_row import Rejected
 from schemas import statements
 from schemas.database import Connection
@@ -39,18 +38,22 @@ class _Bad(ValueError):
         self.column, self.value, self.reason = column, value, reason
 
 
-def check_meters(connection: Connection, lines: TextIO) -> Report:
+def check_meters(connection: Connection, lines: Iterable[str]) -> Report:
     """Take which usage point's meter counts the same flow as another's, from a day until a day.
 
     Days that are validated from now on know it. Importing the same file again changes nothing.
 
     Raises
     ------
-    HeadingError
+    csv_rows.HeadingError
         if a column is missing from the heading.
     """
     report = Report()
-    for line, cells in _cells(lines, CHECK_COLUMNS):
+    for row in csv_rows.rows(lines, CHECK_COLUMNS):
+        line, cells, _ = row
+        if refusal := row.refusal():
+            report.rejected.append(refusal)
+            continue
         try:
             with connection.transaction():
                 changed = _check_meter(connection, cells)
@@ -71,15 +74,15 @@ def _check_meter(connection: Connection, cells: Mapping[str, str]) -> bool:
     )
     if point == check:
         raise _Bad("check_usage_point", cells["check_usage_point"], "cannot check itself")
-    since = _read(cells, "from", _day)
-    until = _read(cells, "until", _day) if cells["until"] else None
+    since = _read(cells, "from", csv_rows.day)
+    until = _read(cells, "until", csv_rows.day) if cells["until"] else None
     if until and until <= since:
         raise _Bad("until", cells["until"], f"must be after from, {since}")
     row = {"usage_point": point, "check": check, "starts_on": since, "ends_on": until}
     return any(connection.execute(_SQL[name], row).rowcount for name in ("put_check", "end_check"))
 
 
-def temperatures(connection: Connection, lines: TextIO, *, now: datetime) -> Report:
+def temperatures(connection: Connection, lines: Iterable[str], *, now: datetime) -> Report:
     """Take temperatures of days, or the means of those of hours, by place.
 
     A place is a billing group, or a time zone for all usage points whose billing group has none. A
@@ -87,35 +90,27 @@ def temperatures(connection: Connection, lines: TextIO, *, now: datetime) -> Rep
 
     Raises
     ------
-    HeadingError
+    csv_rows.HeadingError
         if a column is missing from the heading.
     """
     report, days = Report(), dict[tuple[str, date], list[float]]()
-    for line, cells in _cells(lines, TEMPERATURE_COLUMNS):
+    for row in csv_rows.rows(lines, TEMPERATURE_COLUMNS):
+        line, cells, _ = row
+        if refusal := row.refusal():
+            report.rejected.append(refusal)
+            continue
         try:
             place, day = _read(cells, "place", _named), _read(cells, "time", _date_of)
             days.setdefault((place, day), []).append(_read(cells, "celsius", _celsius))
         except _Bad as bad:
             report.rejected.append(Rejected(line, bad.column, bad.value, bad.reason))
     for (place, day), found in days.items():
-        row = {"place": place, "day": day, "celsius": math.fsum(found) / len(found),
+        values = {"place": place, "day": day, "celsius": math.fsum(found) / len(found),
                "readings": len(found), "now": now}  # fmt: skip
-        changed = connection.execute(_SQL["put_temperature"], row).rowcount
+        changed = connection.execute(_SQL["put_temperature"], values).rowcount
         report.changed += changed
         report.unchanged += not changed
     return report
-
-
-def _cells(lines: TextIO, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
-    reader = csv.DictReader(lines)
-    missing = [name for name in columns if name not in (reader.fieldnames or ())]
-    if missing:
-        raise HeadingError(
-            f"the first line must name the columns {','.join(columns)}; "
-            f"missing: {', '.join(missing)}"
-        )
-    for row in reader:
-        yield reader.line_num, {name: (row[name] or "").strip() for name in columns}
 
 
 def _read(cells: Mapping[str, str], column: str, reader: Callable[[str], Any]) -> Any:
@@ -138,16 +133,9 @@ def _named(text: str) -> str:
     return text
 
 
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise ValueError("must be a local day such as 2026-06-01") from None
-
-
 def _date_of(text: str) -> date:
     try:
-        return datetime.fromisoformat(text).date()
+        return csv_rows.day(datetime.fromisoformat(text).date().isoformat())
     except ValueError:
         raise ValueError("must be a day or a local time such as 2026-06-01T14:00") from None
 

@@ -6,15 +6,16 @@ figure for the same day replaces it, and bills keep what they were computed by.
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal, InvalidOperation
+from itertools import islice
 from typing import Any, Final
 
-from mdm.registry import HeadingError
+from mdm import csv_rows
+from mdm.csv_rows import Row
 from mdm.registry_row import Rejected
 from mdm.tariff_parts import Term
 from schemas import binary_copy, statements
@@ -25,8 +26,34 @@ TERM_COLUMNS: Final = ("usage_point", "starts_on", "tariff", "account")
 LOSS_COLUMNS: Final = ("usage_point", "name", "effective_from", "factor")
 _PLACES: Final = 6
 
-Row = Mapping[str, str]
-Parse = Callable[[int, Row], dict[str, Any] | Rejected]
+# Rows that are looked up and written together.
+_BATCH: Final = 2_000
+
+Cells = Mapping[str, str]
+
+
+class _Bad(ValueError):
+    """A cell that was not understood."""
+
+    def __init__(self, column: str, reason: str) -> None:
+        super().__init__(reason)
+        self.column, self.reason = column, reason
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """One kind of file: its columns, how a row is read, and the statements that keep it.
+
+    ``read`` gives what tells a usage point's changes apart, ``keys`` values, and what they say.
+    ``names`` are the statements' own, for the usage point and these.
+    """
+
+    columns: tuple[str, ...]
+    read: Callable[[Cells], tuple[tuple[Any, ...], tuple[Any, ...]]]
+    stored: str
+    put: str
+    names: tuple[str, ...]
+    keys: int
 
 
 @dataclass(slots=True)
@@ -52,10 +79,10 @@ def import_terms(connection: Connection, lines: Iterable[str]) -> Imported:
 
     Raises
     ------
-    HeadingError
+    csv_rows.HeadingError
         if the first line lacks columns.
     """
-    return _import(connection, lines, TERM_COLUMNS, _term, "put_term")
+    return _import(connection, lines, _TERMS)
 
 
 def import_losses(connection: Connection, lines: Iterable[str]) -> Imported:
@@ -63,71 +90,92 @@ def import_losses(connection: Connection, lines: Iterable[str]) -> Imported:
 
     Raises
     ------
-    HeadingError
+    csv_rows.HeadingError
         if the first line lacks columns.
     """
-    return _import(connection, lines, LOSS_COLUMNS, _loss, "put_loss")
+    return _import(connection, lines, _LOSSES)
 
 
-def _import(
-    connection: Connection,
-    lines: Iterable[str],
-    columns: Sequence[str],
-    parse: Parse,
-    statement: str,
-) -> Imported:
-    reader = csv.DictReader(lines, restval="")
-    if lacking := [name for name in columns if name not in (reader.fieldnames or ())]:
-        raise HeadingError(f"the first line lacks the columns {', '.join(lacking)}")
-    rows = [(reader.line_num, row) for row in reader]
-    mrids = {"mrids": [row["usage_point"] for _, row in rows]}
-    found = connection.execute(_SQL["known_usage_points"], mrids)
-    known: dict[str, int] = {row[0]: row[1] for row in found}
+def _import(connection: Connection, lines: Iterable[str], kind: _Kind) -> Imported:
+    rows = csv_rows.rows(lines, kind.columns)
     report = Imported()
-    for line, row in rows:
-        made = parse(line, row)
-        if isinstance(made, dict) and row["usage_point"] not in known:
-            reason = "no such usage point; import the registry first"
-            made = Rejected(line, "usage_point", row["usage_point"], reason)
-        if isinstance(made, Rejected):
-            report.rejected.append(made)
-            continue
-        made["usage_point"] = known[row["usage_point"]]
-        done = connection.execute(_SQL[statement], made).rowcount
-        report.changed += done
-        report.unchanged += 1 - done
+    while part := list(islice(rows, _BATCH)):
+        _take(connection, part, kind, report)
     return report
 
 
-def _term(line: int, row: Row) -> dict[str, Any] | Rejected:
-    day = _day(row["starts_on"])
-    if day is None:
-        return Rejected(line, "starts_on", row["starts_on"], "must be a day such as 2026-06-16")
-    if not row["tariff"].strip():
-        return Rejected(line, "tariff", row["tariff"], "must name a tariff")
-    return {"starts_on": day, "tariff": row["tariff"].strip(), "account": row["account"].strip()}
+def _take(connection: Connection, part: Sequence[Row], kind: _Kind, report: Imported) -> None:
+    """Store rows as if they came one after another."""
+    mrids = {"mrids": [row.cells["usage_point"] for row in part]}
+    known: dict[str, int] = dict(connection.execute(_SQL["known_usage_points"], mrids).fetchall())
+    points = {"usage_points": binary_copy.array(known.values())}
+    split = 1 + kind.keys
+    now = {row[:split]: row[split:] for row in connection.execute(_SQL[kind.stored], points)}
+    wanted: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+    for row in part:
+        made = row.refusal() or _read(row, kind, known)
+        if isinstance(made, Rejected):
+            report.rejected.append(made)
+            continue
+        key, values = made
+        if now.get(key) == values:
+            report.unchanged += 1
+            continue
+        report.changed += 1
+        now[key] = wanted[key] = values
+    if wanted:
+        columns = zip(*(key + values for key, values in wanted.items()), strict=True)
+        named = dict(zip(kind.names, map(list, columns), strict=True))
+        connection.execute(_SQL[kind.put], named)
 
 
-def _loss(line: int, row: Row) -> dict[str, Any] | Rejected:
-    day = _day(row["effective_from"])
-    if day is None:
-        value = row["effective_from"]
-        return Rejected(line, "effective_from", value, "must be a day such as 2025-07-01")
-    if not row["name"].strip():
-        return Rejected(line, "name", row["name"], "must name the factor, such as DLF")
+def _read(
+    row: Row, kind: _Kind, known: Mapping[str, int]
+) -> tuple[tuple[Any, ...], tuple[Any, ...]] | Rejected:
+    point = row.cells["usage_point"]
     try:
-        factor = Decimal(row["factor"])
+        key, values = kind.read(row.cells)
+    except _Bad as bad:
+        return Rejected(row.line, bad.column, row.cells[bad.column], bad.reason)
+    if point not in known:
+        reason = "no such usage point; import the registry first"
+        return Rejected(row.line, "usage_point", point, reason)
+    return (known[point], *key), values
+
+
+def _term(cells: Cells) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    starts_on = _day(cells, "starts_on", "must be a day such as 2026-06-16")
+    if not cells["tariff"]:
+        raise _Bad("tariff", "must name a tariff")
+    return (starts_on,), (cells["tariff"], cells["account"])
+
+
+def _loss(cells: Cells) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    effective_from = _day(cells, "effective_from", "must be a day such as 2025-07-01")
+    if not cells["name"]:
+        raise _Bad("name", "must name the factor, such as DLF")
+    try:
+        factor = Decimal(cells["factor"])
     except InvalidOperation:
         factor = Decimal(0)
     exponent = factor.as_tuple().exponent
-    if not 0 < factor < 10 or not isinstance(exponent, int) or exponent < -_PLACES:
-        reason = "must be over 0 and under 10, with at most six decimals"
-        return Rejected(line, "factor", row["factor"], reason)
-    return {"name": row["name"].strip(), "effective_from": day, "factor": factor}
+    if not isinstance(exponent, int) or not 0 < factor < 10 or exponent < -_PLACES:
+        raise _Bad("factor", "must be over 0 and under 10, with at most six decimals")
+    return (cells["name"], effective_from), (factor,)
 
 
-def _day(text: str) -> date | None:
+def _day(cells: Cells, column: str, reason: str) -> date:
     try:
-        return date.fromisoformat(text.strip())
+        return csv_rows.day(cells[column])
     except ValueError:
-        return None
+        raise _Bad(column, reason) from None
+
+
+_TERMS: Final = _Kind(
+    TERM_COLUMNS, _term, "stored_terms", "put_terms",
+    ("usage_points", "starts_on", "tariffs", "accounts"), keys=1,
+)  # fmt: skip
+_LOSSES: Final = _Kind(
+    LOSS_COLUMNS, _loss, "stored_losses", "put_losses",
+    ("usage_points", "names", "effective_from", "factors"), keys=2,
+)  # fmt: skip

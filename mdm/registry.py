@@ -1,25 +1,31 @@
-"""Import of the registry: usage points, end devices and installations from a CSV file."""
+"""Import of the registry: usage points, end devices and installations from a CSV file.
+
+Rows go into the database by the thousand. What becomes of each is what would if it came alone,
+after those above it: a bad one takes nothing else with it.
+"""
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, TextIO
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Final
 
 import psycopg
-from psycopg.types.json import Jsonb
 
+from mdm import csv_rows, registry_batch
+from mdm.registry_batch import Counts
 from mdm.registry_row import COLUMNS, RegistryRow, Rejected, parse
 from schemas import statements
 from schemas.database import Connection
 
 _SQL = statements.load("mdm", "registry.sql")
+# Rows that are decided and written together; memory grows with it, results do not change.
+_BATCH: Final = 2_000
 
-
-class HeadingError(ValueError):
-    """The file's first line lacks columns; nothing was imported."""
+Refuse = Callable[[Rejected], None]
 
 
 @dataclass(slots=True)
@@ -27,10 +33,11 @@ class Report:
     """What an import did.
 
     ``added``, ``changed`` and ``unchanged`` count usage points, end devices and installations by
-    table; ``rejected`` lists the lines that were not taken.
+    table; ``rejected`` lists the lines that were not taken, unless they were told one by one.
     """
 
     lines: int = 0
+    refused: int = 0
     added: Counter[str] = field(default_factory=Counter)
     changed: Counter[str] = field(default_factory=Counter)
     unchanged: Counter[str] = field(default_factory=Counter)
@@ -38,126 +45,93 @@ class Report:
 
 
 def import_registry(
-    connection: Connection, lines: TextIO, progress: Callable[[int], None] | None = None
+    connection: Connection,
+    lines: Iterable[str],
+    progress: Callable[[int], None] | None = None,
+    refuse: Refuse | None = None,
 ) -> Report:
     """Take every good line of a registry file and report every bad one.
 
-    Importing the same file again changes nothing. The caller owns the transaction.
+    Importing the same file again changes nothing. The caller owns the transaction; another import
+    waits until it ends.
 
     Parameters
     ----------
     lines : CSV with a heading; the columns are ``mdm.registry_row.COLUMNS``
     progress : called with the number of lines seen, now and then
+    refuse : called with each bad line instead of keeping it for the report, some thousand lines
+        late at most; a long file can have as many bad lines as it has lines
 
     Raises
     ------
     HeadingError
         if a column is missing from the heading.
     """
-    return _import(connection, _rows(lines), progress)
+    rows = (row.refusal() or parse(row.line, row.cells) for row in csv_rows.rows(lines, COLUMNS))
+    return _import(connection, rows, progress, refuse)
 
 
 def import_rows(connection: Connection, rows: Iterable[Mapping[str, str]]) -> Report:
     """Take rows that are no file's, as ``import_registry`` does; they count from line 2."""
     numbered = enumerate(rows, start=2)
-    return _import(connection, (parse(line, cells) for line, cells in numbered), None)
+    return _import(connection, (parse(line, cells) for line, cells in numbered), None, None)
 
 
 def _import(
     connection: Connection,
-    rows: Iterable[RegistryRow | Rejected],
+    rows: Iterator[RegistryRow | Rejected],
     progress: Callable[[int], None] | None,
+    refuse: Refuse | None,
 ) -> Report:
     report = Report()
-    for row in rows:
-        report.lines += 1
-        if isinstance(row, Rejected):
-            report.rejected.append(row)
-        else:
-            _take(connection, row, report)
-        if progress and report.lines % 100 == 0:
-            progress(report.lines)
+    with connection.transaction(), _by_index(connection):
+        connection.execute(_SQL["one_at_a_time"])
+        while part := list(islice(rows, _BATCH)):
+            good = [row for row in part if isinstance(row, RegistryRow)]
+            bad = [row for row in part if isinstance(row, Rejected)]
+            bad += _taken(connection, good, report)
+            report.lines += len(part)
+            report.refused += len(bad)
+            for each in sorted(bad, key=lambda one: one.line):
+                (refuse or report.rejected.append)(each)
+            if progress:
+                progress(report.lines)
     return report
 
 
-def _rows(lines: TextIO) -> Iterator[RegistryRow | Rejected]:
-    reader = csv.DictReader(lines)
-    missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
-    if missing:
-        raise HeadingError(
-            f"the first line must name the columns; missing: {', '.join(missing)}. "
-            f"The full heading is: {','.join(COLUMNS)}"
-        )
-    for cells in reader:
-        if None in cells:
-            extra = ",".join(cells[None])  # csv keeps the rest under None
-            yield Rejected(reader.line_num, "(after the last)", extra, "more cells than columns")
-        else:
-            yield parse(reader.line_num, cells)
+@contextmanager
+def _by_index(connection: Connection) -> Iterator[None]:
+    """Have plans go by index: a plan that is made while a table is small is kept while it grows.
+
+    Those are the foreign keys' own.
+    """
+    (before,) = connection.execute(_SQL["scans"]).fetchone() or ("on",)
+    connection.execute(_SQL["set_scans"], {"scans": "off"})
+    yield
+    connection.execute(_SQL["set_scans"], {"scans": before})
 
 
-def _take(connection: Connection, row: RegistryRow, report: Report) -> None:
-    """Store one line whole or not at all."""
-    outcome = Report()
+def _taken(connection: Connection, rows: Sequence[RegistryRow], report: Report) -> list[Rejected]:
+    """Store rows, and give those that are not taken.
+
+    What the database alone refuses (its owner may have constraints of their own) is found by
+    halves: the others land.
+    """
+    if not rows:
+        return []
     try:
         with connection.transaction():
-            problem = _store(connection, row, outcome)
-            if problem:
-                raise psycopg.Rollback
-    except psycopg.errors.ExclusionViolation as conflict:
-        problem = Rejected(
-            row.line, "installed_from", row.installed_from.isoformat(), _why(conflict)
-        )
-    if problem:
-        report.rejected.append(problem)
-        return
-    report.added += outcome.added
-    report.changed += outcome.changed
-    report.unchanged += outcome.unchanged
+            counts, bad = registry_batch.take(connection, rows)
+    except (psycopg.DataError, psycopg.IntegrityError) as error:
+        if len(rows) == 1:
+            reason = f"the database refuses it: {error.diag.message_primary or error}"
+            return [Rejected(rows[0].line, "(the whole line)", rows[0].end_device, reason)]
+        half = len(rows) // 2
+        return _taken(connection, rows[:half], report) + _taken(connection, rows[half:], report)
+    _add(report, counts)
+    return bad
 
 
-def _why(conflict: psycopg.errors.ExclusionViolation) -> str:
-    elsewhere = conflict.diag.constraint_name == "installation_one_place_at_a_time"
-    taken = "the meter is already installed" if elsewhere else "the usage point already has a meter"
-    return f"{taken} at that time; end the other installation first (installed_until)"
-
-
-def _store(connection: Connection, row: RegistryRow, outcome: Report) -> Rejected | None:
-    values: dict[str, Any] = asdict(row) | {"address": Jsonb(row.address), "segment_id": None}
-    if row.segment:
-        values["segment_id"] = _id(connection, "segment", {"code": row.segment})
-    _put(connection, "usage_point", values, outcome)
-    point, commodity = connection.execute(_SQL["usage_point_id"], values).fetchone() or (0, "")
-    if commodity != row.commodity:
-        reason = f"usage point {row.usage_point} is already one of {commodity}; it cannot change"
-        return Rejected(row.line, "commodity", row.commodity, reason)
-    _put(connection, "end_device", values, outcome)
-    values["usage_point_id"] = point
-    values["end_device_id"] = _id(connection, "end_device_id", values)
-    _put_installation(connection, values, outcome)
-    return None
-
-
-def _put(connection: Connection, table: str, values: dict[str, Any], outcome: Report) -> None:
-    row = connection.execute(_SQL[f"put_{table}"], values).fetchone()
-    tally = outcome.unchanged if row is None else outcome.added if row[0] else outcome.changed
-    tally[table] += 1
-
-
-def _put_installation(connection: Connection, values: dict[str, Any], outcome: Report) -> None:
-    found = connection.execute(_SQL["installation"], values).fetchone()
-    if found is None:
-        connection.execute(_SQL["add_installation"], values)
-        outcome.added["installation"] += 1
-    elif (found[1], found[2]) != (values["installed_until"], values["multiplier"]):
-        connection.execute(_SQL["change_installation"], values | {"installation_id": found[0]})
-        outcome.changed["installation"] += 1
-    else:
-        outcome.unchanged["installation"] += 1
-
-
-def _id(connection: Connection, statement: str, values: dict[str, Any]) -> int:
-    row = connection.execute(_SQL[statement], values).fetchone()
-    if row is None:
-        raise LookupError(f"{statement}: no row for {values}")
-    return int(row[0])
+def _add(report: Report, counts: Counts) -> None:
+    for (fate, table), number in counts.items():
+        getattr(report, fate)[table] += number

@@ -1,53 +1,76 @@
--- name: segment
-INSERT INTO network_segment (code) VALUES (%(code)s)
-ON CONFLICT (code) DO UPDATE SET code = excluded.code
-RETURNING id
+-- name: one_at_a_time
+SELECT pg_advisory_xact_lock(7105026)
 
--- name: put_usage_point
-INSERT INTO usage_point AS p (mrid, commodity, sector, time_zone, tariff, billing_group)
-VALUES (%(usage_point)s, %(commodity)s, %(sector)s, %(time_zone)s, %(tariff)s, %(billing_group)s)
-ON CONFLICT (mrid) DO UPDATE SET
-    sector = excluded.sector, time_zone = excluded.time_zone, tariff = excluded.tariff,
-    billing_group = excluded.billing_group
-WHERE (p.sector, p.time_zone, p.tariff, p.billing_group)
-    IS DISTINCT FROM (excluded.sector, excluded.time_zone, excluded.tariff, excluded.billing_group)
-RETURNING (xmax = 0) AS added
+-- name: scans
+SELECT current_setting('enable_seqscan')
 
--- name: usage_point_id
-SELECT id, commodity FROM usage_point WHERE mrid = %(usage_point)s
+-- name: set_scans
+SELECT set_config('enable_seqscan', %(scans)s, true)
 
--- name: put_end_device
-INSERT INTO end_device AS d (mrid, manufacturer, model, protocol, profile, interval_seconds,
-    register_modulus, segment_id, host, port, address, security)
-VALUES (%(end_device)s, %(manufacturer)s, %(model)s, %(protocol)s, %(profile)s,
-    %(interval_seconds)s, %(register_modulus)s, %(segment_id)s, %(host)s, %(port)s, %(address)s,
-    %(security)s)
-ON CONFLICT (mrid) DO UPDATE SET
-    manufacturer = excluded.manufacturer, model = excluded.model, protocol = excluded.protocol,
-    profile = excluded.profile, interval_seconds = excluded.interval_seconds,
-    register_modulus = excluded.register_modulus, segment_id = excluded.segment_id,
-    host = excluded.host, port = excluded.port, address = excluded.address,
-    security = excluded.security
-WHERE (d.manufacturer, d.model, d.protocol, d.profile, d.interval_seconds, d.register_modulus,
-       d.segment_id, d.host, d.port, d.address, d.security)
-    IS DISTINCT FROM (excluded.manufacturer, excluded.model, excluded.protocol, excluded.profile,
-       excluded.interval_seconds, excluded.register_modulus, excluded.segment_id, excluded.host,
-       excluded.port, excluded.address, excluded.security)
-RETURNING (xmax = 0) AS added
+-- name: usage_points
+SELECT mrid, id, commodity, sector, time_zone, tariff, billing_group
+FROM usage_point WHERE mrid = ANY(ARRAY(SELECT unnest(%(mrids)s::text[])))
 
--- name: end_device_id
-SELECT id FROM end_device WHERE mrid = %(end_device)s
+-- name: end_devices
+SELECT d.mrid, d.id, d.manufacturer, d.model, d.protocol, d.profile, d.interval_seconds,
+       d.register_modulus, s.code, d.host, d.port, d.address, d.security
+FROM end_device d LEFT JOIN network_segment s ON s.id = d.segment_id
+WHERE d.mrid = ANY(ARRAY(SELECT unnest(%(mrids)s::text[])))
 
--- name: installation
-SELECT id, ends_at, multiplier FROM installation
-WHERE usage_point_id = %(usage_point_id)s AND end_device_id = %(end_device_id)s
-  AND starts_at = %(installed_from)s
+-- name: installations
+SELECT id, usage_point_id, end_device_id, starts_at, ends_at, multiplier
+FROM installation
+WHERE usage_point_id = ANY(ARRAY(SELECT unnest(%(usage_points)s::integer[])))
+   OR end_device_id = ANY(ARRAY(SELECT unnest(%(end_devices)s::integer[])))
 
--- name: add_installation
-INSERT INTO installation (usage_point_id, end_device_id, starts_at, ends_at, multiplier)
-VALUES (%(usage_point_id)s, %(end_device_id)s, %(installed_from)s, %(installed_until)s,
-    %(multiplier)s)
+-- name: new_ids
+SELECT nextval(pg_get_serial_sequence(%(table)s, 'id')) FROM generate_series(1, %(count)s::integer)
 
--- name: change_installation
-UPDATE installation SET ends_at = %(installed_until)s, multiplier = %(multiplier)s
-WHERE id = %(installation_id)s
+-- name: add_segments
+INSERT INTO network_segment (code)
+SELECT code FROM unnest(%(codes)s::text[]) AS w (code)
+WHERE NOT EXISTS (SELECT FROM network_segment s WHERE s.code = w.code)
+ORDER BY code
+ON CONFLICT (code) DO NOTHING
+
+-- name: segments
+SELECT code, id FROM network_segment WHERE code = ANY(%(codes)s::text[])
+
+-- name: copy_usage_points
+COPY usage_point (id, mrid, commodity, sector, time_zone, tariff, billing_group)
+FROM STDIN (FORMAT BINARY)
+
+-- name: copy_end_devices
+COPY end_device (id, mrid, manufacturer, model, protocol, profile, interval_seconds,
+    register_modulus, segment_id, host, port, address, security) FROM STDIN (FORMAT BINARY)
+
+-- name: copy_installations
+COPY installation (usage_point_id, end_device_id, starts_at, ends_at, multiplier)
+FROM STDIN (FORMAT BINARY)
+
+-- name: change_usage_points
+UPDATE usage_point AS p SET
+    sector = n.sector, time_zone = n.time_zone, tariff = n.tariff, billing_group = n.billing_group
+FROM unnest(%(ids)s::integer[], %(sectors)s::text[], %(time_zones)s::text[], %(tariffs)s::text[],
+        %(billing_groups)s::text[]) AS n (id, sector, time_zone, tariff, billing_group)
+WHERE p.id = n.id
+
+-- name: change_end_devices
+UPDATE end_device AS d SET
+    manufacturer = n.manufacturer, model = n.model, protocol = n.protocol, profile = n.profile,
+    interval_seconds = n.interval_seconds, register_modulus = n.register_modulus,
+    segment_id = n.segment_id, host = n.host, port = n.port, address = n.address::jsonb,
+    security = n.security
+FROM unnest(%(ids)s::integer[], %(manufacturers)s::text[], %(models)s::text[],
+        %(protocols)s::text[], %(profiles)s::text[], %(interval_seconds)s::integer[],
+        %(register_moduli)s::bigint[], %(segments)s::integer[], %(hosts)s::text[],
+        %(ports)s::integer[], %(addresses)s::text[], %(securities)s::text[])
+    AS n (id, manufacturer, model, protocol, profile, interval_seconds, register_modulus,
+          segment_id, host, port, address, security)
+WHERE d.id = n.id
+
+-- name: change_installations
+UPDATE installation AS i SET ends_at = n.ends_at, multiplier = n.multiplier
+FROM unnest(%(ids)s::integer[], %(ends_at)s::timestamptz[], %(multipliers)s::numeric[])
+    AS n (id, ends_at, multiplier)
+WHERE i.id = n.id

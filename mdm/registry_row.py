@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from functools import partial
-from typing import Any, get_args
-from zoneinfo import ZoneInfo, available_timezones
+from functools import cache, lru_cache, partial
+from typing import Any, Final, get_args
+from zoneinfo import available_timezones
 
 from schemas import facts
 from schemas.reading_type import Commodity
@@ -23,6 +23,8 @@ COLUMNS = (
     "security", "interval_seconds", "register_modulus", "multiplier", "installed_from",
     "installed_until",
 )  # fmt: skip
+_LARGEST_MULTIPLIER: Final = 100_000_000
+_EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +80,14 @@ def parse(line: int, cells: Mapping[str, str | None]) -> RegistryRow | Rejected:
     -------
     the checked row, or the first thing that is wrong with it
     """
-    values: dict[str, Any] = {}
-    for column in COLUMNS:
+    values: list[Any] = []
+    for column, read in _READERS.items():
         text = (cells.get(column) or "").strip()
         try:
-            values[column] = _READERS[column](text)
+            values.append(read(text))
         except ValueError as problem:
             return Rejected(line, column, text, str(problem))
-    row = RegistryRow(line=line, **values)
+    row = RegistryRow(line, *values)
     return _together(row) or row
 
 
@@ -128,10 +130,23 @@ def _one_of(allowed: Callable[[], frozenset[str]], text: str) -> str:
     return text
 
 
-def _zone(text: str) -> str:
-    if text not in available_timezones():
+@cache
+def _zones() -> frozenset[str]:
+    # Python looks through the folders of time zones each time.
+    return frozenset(available_timezones())
+
+
+def zone(text: str) -> str:
+    """Read a time zone.
+
+    Raises
+    ------
+    ValueError
+        if there is none of that name.
+    """
+    if text not in _zones():
         raise ValueError("must be an IANA time zone such as Asia/Kuwait")
-    return ZoneInfo(text).key
+    return text
 
 
 def _port(text: str) -> int | None:
@@ -163,11 +178,12 @@ def _interval(text: str) -> int:
 def _modulus(text: str) -> int | None:
     if not text:
         return None
-    if not text.isdecimal() or not int(text):
+    if not text.isdecimal() or not 0 < int(text) < 2**63:
         raise ValueError("must be a whole number: where the register wraps to 0, in Wh or litres")
     return int(text)
 
 
+@lru_cache
 def _multiplier(text: str) -> Decimal:
     try:
         value = Decimal(text or "1")
@@ -175,18 +191,24 @@ def _multiplier(text: str) -> Decimal:
         raise ValueError("must be a number such as 1 or 40") from None
     if not value.is_finite() or value <= 0:
         raise ValueError("must be greater than 0")
+    if value >= _LARGEST_MULTIPLIER:
+        raise ValueError(f"must be less than {_LARGEST_MULTIPLIER:,}")
     if -int(value.normalize().as_tuple().exponent) > 6:
         raise ValueError("may have at most 6 decimals")
     return value
 
 
+@lru_cache
 def _moment(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        early = moment.tzinfo is not None and moment.astimezone(UTC) < _EARLIEST
+    except (ValueError, OverflowError):
         moment = None
     if moment is None or moment.tzinfo is None:
         raise ValueError("must be a time with its offset, such as 2026-05-27T00:00:00+03:00")
+    if early:
+        raise ValueError(f"must not be before {_EARLIEST.year}")
     return moment
 
 
@@ -194,26 +216,30 @@ def _moment_or_none(text: str) -> datetime | None:
     return _moment(text) if text else None
 
 
-def _sectors() -> frozenset[str]:
+@cache
+def sectors() -> frozenset[str]:
+    """List the codes of sectors."""
     return frozenset(row["code"] for row in facts.rows("sectors.csv"))
 
 
+_COMMODITIES = frozenset(get_args(Commodity))
+_PROTOCOLS = frozenset({"dlms", "modbus", "mqtt", "manual"})
 # What each takes beside it, such as a security suite, stands in the address.
 _SECURITIES = frozenset(
     {"none", "lls", "hls-md5", "hls-sha1", "hls-gmac", "hls-sha256", "hls-ecdsa"}
 )
 _READERS: dict[str, Callable[[str], Any]] = {
     "usage_point": _required,
-    "commodity": partial(_one_of, lambda: frozenset(get_args(Commodity))),
-    "sector": partial(_one_of, _sectors),
-    "time_zone": _zone,
+    "commodity": partial(_one_of, lambda: _COMMODITIES),
+    "sector": partial(_one_of, sectors),
+    "time_zone": zone,
     "tariff": _required,
     "billing_group": _required,
     "segment": _optional,
     "end_device": _required,
     "manufacturer": str,
     "model": str,
-    "protocol": partial(_one_of, lambda: frozenset({"dlms", "modbus", "mqtt", "manual"})),
+    "protocol": partial(_one_of, lambda: _PROTOCOLS),
     "profile": _required,
     "host": _optional,
     "port": _port,

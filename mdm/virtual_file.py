@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal, InvalidOperation
+from functools import cache
 from itertools import groupby
-from typing import Any, Final, Literal, TextIO, cast, get_args
-from zoneinfo import available_timezones
+from typing import Any, Final, Literal, cast, get_args
 
-from mdm.registry import HeadingError
+from mdm import csv_rows, registry_row
 from mdm.registry_row import Rejected
-from schemas import facts, reading_type
+from schemas import reading_type
 from schemas.reading_type import Commodity
 
 Kind = Literal["total", "balance"]
@@ -59,27 +58,19 @@ class Definition:
     terms: tuple[Term, ...] = ()
 
 
-def parse(lines: TextIO) -> Iterator[Definition | Rejected]:
+def parse(lines: Iterable[str]) -> Iterator[Definition | Rejected]:
     """Read definitions; one with a bad line is refused whole, since a sum without a term is wrong.
 
     Lines of one virtual usage point stand together, and say the same about it.
 
     Raises
     ------
-    HeadingError
+    csv_rows.HeadingError
     """
-    reader = csv.DictReader(lines)
-    missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-    if missing:
-        raise HeadingError(
-            f"the first line must name the columns; missing: {', '.join(missing)}. "
-            f"The full heading is: {','.join(COLUMNS)}"
-        )
     seen: set[str] = set()
-    for name, rows in groupby(
-        ((reader.line_num, row) for row in reader), lambda each: (each[1]["virtual"] or "").strip()
-    ):
-        first, *_ = found = [_row(line, row) for line, row in rows]
+    every = csv_rows.rows(lines, COLUMNS)
+    for name, rows in groupby(every, lambda row: row.cells["virtual"]):
+        first, *_ = found = [row.refusal() or _row(row.line, row.cells) for row in rows]
         bad = [each for each in found if isinstance(each, Rejected)]
         if name in seen:
             line = first.line if isinstance(first, Rejected) else first.terms[0].line
@@ -101,10 +92,9 @@ def _joined(found: list[Definition]) -> Definition | Rejected:
     return replace(first, terms=tuple(term for each in found for term in each.terms))
 
 
-def _row(line: int, cells: Mapping[str | None, Any]) -> Definition | Rejected:
+def _row(line: int, cells: Mapping[str, str]) -> Definition | Rejected:
     values: dict[str, Any] = {}
-    for column in COLUMNS:
-        text = (cells.get(column) or "").strip()
+    for column, text in cells.items():
         try:
             values[column] = _READERS[column](text)
         except ValueError as problem:
@@ -156,6 +146,7 @@ def _one_of(allowed: Callable[[], frozenset[str]], *, empty: bool = False) -> Ca
     return read
 
 
+@cache
 def _intervals() -> frozenset[str]:
     known = reading_type.table().values()
     return frozenset(each.name for each in known if each.accumulation == "delta")
@@ -165,12 +156,6 @@ def _seconds(text: str) -> int:
     if not text.isdecimal() or not int(text) or 86400 % int(text):
         raise ValueError("must be a number of seconds that divides a day, such as 900 or 3600")
     return int(text)
-
-
-def _zone(text: str) -> str:
-    if text not in available_timezones():
-        raise ValueError("must be an IANA time zone such as Asia/Kuwait")
-    return text
 
 
 def _factor(text: str) -> Decimal:
@@ -185,23 +170,16 @@ def _factor(text: str) -> Decimal:
     return value
 
 
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise ValueError("must be a local day such as 2026-06-01") from None
-
-
 def _day_or_none(text: str) -> date | None:
-    return _day(text) if text else None
+    return csv_rows.day(text) if text else None
 
 
 _READERS: Final[dict[str, Callable[[str], Any]]] = {
     "virtual": _required,
     "kind": _one_of(lambda: frozenset(get_args(Kind))),
     "commodity": _one_of(lambda: frozenset(get_args(Commodity))),
-    "sector": _one_of(lambda: frozenset(row["code"] for row in facts.rows("sectors.csv"))),
-    "time_zone": _zone,
+    "sector": _one_of(registry_row.sectors),
+    "time_zone": registry_row.zone,
     "tariff": _required,
     "billing_group": _required,
     "reading_type": _one_of(_intervals),
@@ -210,6 +188,6 @@ _READERS: Final[dict[str, Callable[[str], Any]]] = {
     "source_reading_type": _one_of(_intervals, empty=True),
     "factor": _factor,
     "role": _one_of(lambda: frozenset(get_args(Role)), empty=True),
-    "from": _day,
+    "from": csv_rows.day,
     "until": _day_or_none,
 }

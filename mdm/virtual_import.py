@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Any, Final, TextIO
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import psycopg
@@ -19,6 +20,8 @@ from schemas.period import local_day
 
 _SQL = statements.load("mdm", "virtual_import.sql")
 _Key = tuple[int, int, Any, str, date, date | None]
+# Usage points' ids, and the lengths of intervals by usage point and reading type.
+_Sources = tuple[Mapping[str, int], Mapping[tuple[int, int], list[int]]]
 # Days further ahead than this are computed when they are there.
 _FAR: Final = date(9000, 1, 1)
 
@@ -34,7 +37,7 @@ class Report:
     rejected: list[Rejected] = field(default_factory=list)
 
 
-def import_definitions(connection: Connection, lines: TextIO, *, now: datetime) -> Report:
+def import_definitions(connection: Connection, lines: Iterable[str], *, now: datetime) -> Report:
     """Take every good definition of a file whole, and report every bad one.
 
     A definition takes the place of the one that its virtual usage point had: terms that are not in
@@ -43,7 +46,7 @@ def import_definitions(connection: Connection, lines: TextIO, *, now: datetime) 
 
     Raises
     ------
-    registry.HeadingError
+    csv_rows.HeadingError
         if a column is missing from the heading.
     """
     report = Report()
@@ -108,8 +111,9 @@ def _store(
         return Rejected(line, "interval_seconds", str(wanted.interval_seconds), reason)
     connection.execute(_SQL["put_channel"], {"channel": channel, "kind": wanted.kind, "now": now})
     terms: dict[_Key, Term] = {}
+    known = _sources(connection, wanted.terms)
     for term in wanted.terms:
-        key_ = _key(connection, term, wanted)
+        key_ = _key(known, term, wanted)
         if isinstance(key_, Rejected):
             return key_
         terms[key_] = term
@@ -124,14 +128,25 @@ def _store(
     return None
 
 
-def _key(connection: Connection, term: Term, wanted: Definition) -> _Key | Rejected:
-    found = connection.execute(_SQL["place"], {"mrid": term.usage_point}).fetchone()
-    if found is None:
+def _sources(connection: Connection, terms: Sequence[Term]) -> _Sources:
+    """Look up the usage points of terms, and the lengths of the intervals that each has."""
+    mrids = {"mrids": [term.usage_point for term in terms]}
+    known: dict[str, int] = dict(connection.execute(_SQL["places"], mrids).fetchall())
+    lengths: dict[tuple[int, int], list[int]] = defaultdict(list)
+    found = connection.execute(_SQL["lengths"], {"usage_points": list(known.values())})
+    for point, kind, seconds in found:
+        lengths[point, kind].append(seconds)
+    return known, lengths
+
+
+def _key(sources: _Sources, term: Term, wanted: Definition) -> _Key | Rejected:
+    known, lengths = sources
+    point = known.get(term.usage_point)
+    if point is None:
         reason = "no such usage point; import the registry first"
         return Rejected(term.line, "usage_point", term.usage_point, reason)
     kind = reading_type.named(term.reading_type)
-    limits = {"usage_point": found[0], "reading_type": kind.id}
-    for (seconds,) in connection.execute(_SQL["lengths"], limits).fetchall():
+    for seconds in lengths.get((point, kind.id), ()):
         long, short = (
             max(seconds, wanted.interval_seconds), min(seconds, wanted.interval_seconds)
         )  # fmt: skip
@@ -141,7 +156,7 @@ def _key(connection: Connection, term: Term, wanted: Definition) -> _Key | Rejec
                 f"{wanted.interval_seconds} s, and the other way round"
             )
             return Rejected(term.line, "interval_seconds", str(wanted.interval_seconds), reason)
-    return (found[0], kind.id, term.factor, term.role, term.starts_on, term.ends_on)
+    return (point, kind.id, term.factor, term.role, term.starts_on, term.ends_on)
 
 
 def _replace(
@@ -157,12 +172,10 @@ def _replace(
     gone = [number for key, number in known.items() if key not in wanted]
     connection.execute(_SQL["withdraw"], {"ids": gone, "now": now})
     new = [key for key in wanted if key not in known]
-    for point, kind, factor, role, starts, ends in new:
-        values = {
-            "channel": channel, "usage_point": point, "reading_type": kind, "factor": factor,
-            "role": role, "starts_on": starts, "ends_on": ends, "now": now,
-        }  # fmt: skip
-        connection.execute(_SQL["add_term"], values)
+    if new:
+        names = ("usage_points", "reading_types", "factors", "roles", "starts_on", "ends_on")
+        columns = dict(zip(names, map(list, zip(*new, strict=True)), strict=True))
+        connection.execute(_SQL["add_terms"], {**columns, "channel": channel, "now": now})
     counts.update(added=len(new), withdrawn=len(gone), unchanged=len(known) - len(gone))
     changed = [*new, *(key for key in known if key not in wanted)]
     return [(key[4], key[5]) for key in changed]

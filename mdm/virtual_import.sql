@@ -33,16 +33,20 @@ WHERE t.channel_id = %(channel)s AND t.withdrawn_at IS NULL
 -- name: withdraw
 UPDATE virtual_term SET withdrawn_at = %(now)s WHERE id = ANY(%(ids)s::bigint[])
 
--- name: add_term
+-- name: add_terms
 INSERT INTO virtual_term (channel_id, usage_point_id, reading_type_id, factor, role, starts_on,
                           ends_on, recorded_at)
-VALUES (%(channel)s, %(usage_point)s, %(reading_type)s, %(factor)s, %(role)s, %(starts_on)s,
-        %(ends_on)s, %(now)s)
+SELECT %(channel)s, usage_point, reading_type, factor, role, starts_on, ends_on, %(now)s
+FROM unnest(%(usage_points)s::integer[], %(reading_types)s::smallint[], %(factors)s::numeric[],
+        %(roles)s::text[], %(starts_on)s::date[], %(ends_on)s::date[])
+    AS n (usage_point, reading_type, factor, role, starts_on, ends_on)
+
+-- name: places
+SELECT mrid, id FROM usage_point WHERE mrid = ANY(%(mrids)s::text[])
 
 -- name: lengths
-SELECT DISTINCT interval_seconds FROM channel
-WHERE usage_point_id = %(usage_point)s AND reading_type_id = %(reading_type)s
-  AND interval_seconds > 0
+SELECT DISTINCT usage_point_id, reading_type_id, interval_seconds FROM channel
+WHERE usage_point_id = ANY(%(usage_points)s::integer[]) AND interval_seconds > 0
 
 -- name: way_back
 -- How one gets from a virtual channel's terms back to the channel itself.

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from headend import keys
+from mdm import beside_import, billing_terms, virtual_file
+from mdm.registry_row import COLUMNS
 from tests.console.served import IMPORT, Town, one_row, registered
 from tests.console.shell import Shell
 
@@ -42,6 +45,52 @@ def test_a_file_that_is_something_else_is_refused_in_words(
     assert said.status == 1
     assert "the first line must name the columns" in said.err or "in UTF-8" in said.err
     assert "Traceback" not in said.err
+
+
+_IMPORTS = ("registry", "keys", "virtual", "check-meters", "temperature", "terms", "losses")
+
+
+@pytest.mark.parametrize("kind", _IMPORTS)
+def test_what_is_no_table_of_people_is_refused_by_name(
+    miqyas: Shell, tmp_path: Path, kind: str
+) -> None:
+    file = tmp_path / "ملف مشترك.csv"
+    headings = {
+        "registry": COLUMNS, "keys": keys.COLUMNS, "virtual": virtual_file.COLUMNS,
+        "check-meters": beside_import.CHECK_COLUMNS,
+        "temperature": beside_import.TEMPERATURE_COLUMNS,
+        "terms": billing_terms.TERM_COLUMNS, "losses": billing_terms.LOSS_COLUMNS,
+    }  # fmt: skip
+    heading = ",".join(headings[kind])
+    arabic = "عداد".encode("cp1256")
+    for content, words in (
+        (heading.encode("utf-16"), "it is in UTF-16"),
+        (heading.encode("utf-16-le"), "UTF-16 or no text"),
+        (f"{heading}\n".encode() + arabic, "line 2 has the byte 0xda"),
+        (heading.replace(",", "\t").encode(), "these are tabs"),
+        (b"x" * 3_000_000, "line 1 has more than"),
+        (f'{heading}\n"{"x," * 100_000}'.encode(), "after line 1: field larger than field limit"),
+    ):
+        file.write_bytes(content)
+        said = miqyas("import", kind, file)
+        assert said.status == 1, words
+        assert words in said.err
+        assert said.err.startswith(str(file))
+        assert len(said.err) < 1500
+    file.write_bytes(b"\xef\xbb\xbf" + heading.encode() + b"\r\n,,\r\n\r\n")
+    assert miqyas("import", kind, file).status == 0
+    file.write_text(f"{heading},{headings[kind][0]}\n")
+    assert "more than once" in miqyas("import", kind, file).err
+
+
+def test_a_key_in_a_cell_too_many_is_not_shown(town: Town, tmp_path: Path) -> None:
+    secret = "5ec4e7" * 5
+    file = tmp_path / "keys.csv"
+    file.write_text(f"end_device,kind,key_hex\n\nM00007,encryption,,{secret}\n")
+    said = town.run("import", "keys", file)
+    assert said.status == 1
+    assert "line 3, key_hex '…'" in said.err
+    assert secret not in said.out + said.err
 
 
 @pytest.mark.parametrize("kind", ["registry", "keys", "virtual", "temperature"])

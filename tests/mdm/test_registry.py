@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from mdm import registry, usage_points
+from mdm import csv_rows, registry, usage_points
 from mdm.registry_row import COLUMNS
 from schemas import database
 from schemas.database import Connection
@@ -131,7 +131,7 @@ def test_a_usage_point_keeps_its_commodity(connection: Connection) -> None:
 
 
 def test_a_missing_column_is_told_before_anything_is_imported(connection: Connection) -> None:
-    with pytest.raises(registry.HeadingError, match="sector"):
+    with pytest.raises(csv_rows.HeadingError, match="sector"):
         registry.import_registry(connection, io.StringIO("usage_point,commodity\nUP-1,water\n"))
 
 

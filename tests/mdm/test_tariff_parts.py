@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mdm import billing_terms, cycle, replay, tariff_file, tariff_parts
+from mdm import billing_terms, csv_rows, cycle, replay, tariff_file, tariff_parts
 from mdm.determinants import batch as batches
 from mdm.tariff import Tariffs, collected
 from mdm.tariff_parts import Term
@@ -187,7 +187,7 @@ def test_files_of_terms_and_losses(connection: Connection) -> None:
     good, bad = "UP-1,DLF,2025-07-01,1.0523", "UP-1,DLF,2025-07-01,1.05231234"
     losses = billing_terms.import_losses(connection, [heading, good, bad, "UP-1,,2025-07-01,1"])
     assert (losses.changed, [one.column for one in losses.rejected]) == (1, ["factor", "name"])
-    with pytest.raises(billing_terms.HeadingError, match="lacks the columns factor"):
+    with pytest.raises(csv_rows.HeadingError, match="missing: factor"):
         billing_terms.import_losses(connection, ["usage_point,name,effective_from"])
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mdm import readings, usage_points, virtual, virtual_import, virtual_sum
-from mdm.registry import HeadingError
+from mdm.csv_rows import HeadingError
 from mdm.virtual_file import COLUMNS
 from mdm.virtual_import import Report
 from mdm.virtual_sum import Lines
