@@ -81,7 +81,7 @@ ORDER BY i.usage_point_id, i.starts_at
 SELECT DISTINCT ON (channel_id, read_at, installation_id)
        channel_id, installation_id, read_at, version, value, quality
 FROM register_reading
-WHERE channel_id = ANY(%(channels)s) AND read_at = ANY(%(moments)s)
+WHERE channel_id = ANY(%(channels)s::integer[]) AND read_at = ANY(%(moments)s::timestamptz[])
   AND recorded_at <= %(known_at)s
 ORDER BY channel_id, read_at, installation_id, version DESC
 

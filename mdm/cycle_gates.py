@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from mdm import tariff as names
 from mdm.cycle_days import Days
 from mdm.determinants.composition import Result
-from mdm.determinants.determinant import Counts
+from mdm.determinants.determinant import Counts, Determinant
 from mdm.determinants.ground import factor
 from mdm.determinants.pages import Page
 from mdm.determinants.registers import MICRO
@@ -100,7 +100,7 @@ def complete(result: Result) -> bool:
 
 
 def _holds(tariff: Tariff, result: Result, beside: Beside) -> Iterator[Hold]:
-    # What was composed as columns has all its figures.
+    # What was composed as columns has its billed quantity.
     for determinant in () if isinstance(result.determinants, Page) else result.determinants:
         if determinant.name == names.CONSUMPTION and determinant.value is None:
             yield Hold("consumption", determinant.note)
@@ -192,9 +192,9 @@ def _length(tariff: Tariff, local_days: int) -> Iterator[Hold]:
 def _usage(tariff: Tariff, result: Result, beside: Beside) -> Iterator[Hold]:
     """Compare the mean use a day with the first former period that there is."""
     limits = tariff.gates.usage
-    if limits is None or not beside.seconds:
+    if limits is None or not beside.seconds or not beside.former:
         return
-    now = next((d for d in result.determinants if d.name == names.CONSUMPTION), None)
+    now = next(_named(result, names.CONSUMPTION), None)
     if now is None or now.value is None:
         return
     for against in limits.against:
@@ -203,6 +203,14 @@ def _usage(tariff: Tariff, result: Result, beside: Beside) -> Iterator[Hold]:
             mean = now.value * _DAY / beside.seconds
             yield from _compared(limits, mean, former, _FORMER[against], now.unit)
             return
+
+
+def _named(result: Result, name: str) -> Iterator[Determinant]:
+    """Give the lines of a name; of a page without making its other lines."""
+    lines = result.determinants
+    if isinstance(lines, Page):
+        return lines.named(name)
+    return (line for line in lines if line.name == name)
 
 
 def _compared(
@@ -240,8 +248,8 @@ def _register_sum(tariff: Tariff, result: Result) -> Iterator[Hold]:
         return
     limits = [(of, of.tolerance) for of in declared if of.tolerance is not None]
     for of, tolerance in limits:
-        for line in result.determinants:
-            ours = line.name == REGISTER_DIFFERENCE and line.part.startswith(of.name)
+        for line in _named(result, REGISTER_DIFFERENCE):
+            ours = line.part.startswith(of.name)
             if ours and line.value is not None and abs(line.value) > tolerance:
                 yield Hold(
                     "register_sum",

@@ -11,13 +11,13 @@ from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 from json import encoder
-from typing import Any
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mdm import billing_facts, billing_registers, cycle_intervals, readings
+from mdm import billing_facts, billing_registers, cycle_intervals, readings, readings_columns
 from mdm.calendar import Calendar
 from mdm.determinants import parts, resets
 from mdm.determinants.batch import Batch
@@ -33,6 +33,14 @@ from schemas.period import Period
 _SQL = statements.load("mdm", "cycle.sql")
 
 ReadingKey = tuple[int, int]
+_READING: Final = {
+    "channel_id": "int4",
+    "installation_id": "int4",
+    "read_at": "timestamptz",
+    "version": "int4",
+    "value": "int8",
+    "quality": "int2",
+}
 
 
 def gathered(
@@ -345,14 +353,14 @@ def _readings(
         (plain if whole else moved).extend(numbers)
     found: dict[ReadingKey, list[Reading]] = defaultdict(list)
     parameters = {
-        "channels": plain,
+        "channels": binary_copy.array(plain),
         "moments": [period.start, period.end],
         "known_at": known_at,
     }
-    for channel, installation, read_at, *rest in connection.execute(
-        _SQL["boundary_readings"], parameters
-    ):
-        found[channel, installation].append(Reading(int(read_at.timestamp()), *rest))
+    columns = binary_copy.read_together(connection, _SQL["boundary_readings"], parameters, _READING)
+    columns[2] = columns[2] // readings_columns.SECOND
+    for channel, installation, *fields in zip(*(c.tolist() for c in columns), strict=True):
+        found[channel, installation].append(Reading(*fields))
     for channel, installation, *fields in _registers(
         connection, sorted(set(moved)), period, known_at
     ):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -14,6 +14,7 @@ from mdm.determinants import days
 from mdm.determinants.batch import Batch
 from mdm.determinants.days import Days
 from mdm.determinants.registers import Span
+from mdm.tariff import BILLING_REGISTER
 from schemas.database import Connection
 from schemas.period import Period
 from schemas.reading import BlockTable
@@ -64,16 +65,33 @@ def plain(batch: Batch) -> dict[int, list[int]]:
         return numbers
     for point in batch.usage_points:
         several = batch.channels.get(point, ())
-        if len(several) == 1 and _steady(batch.spans.get(point, ()), batch.period):
+        if len(several) == 1 and all(
+            _steady(spans, batch.period) for spans in _registers(batch, point)
+        ):
             numbers[several[0].interval_seconds].append(several[0].id)
     return numbers
 
 
+def _registers(batch: Batch, point: int) -> Iterator[Sequence[Span]]:
+    """Give a usage point's installations for each register that intervals may have to bridge."""
+    yield batch.spans.get(point, ())
+    for kind, spans in batch.dials.get(point, {}).items():
+        if kind != BILLING_REGISTER:
+            yield spans
+
+
 def _steady(spans: Sequence[Span], period: Period) -> bool:
-    """Tell whether one meter, or none that is known, was there all the time."""
-    bounds = int(period.start.timestamp()), int(period.end.timestamp())
-    stretches = [(span.stretch.starts_at, span.stretch.ends_at) for span in spans]
-    return not stretches or stretches == [bounds]
+    """Tell whether one meter, or none that is known, was there all the time.
+
+    What a register that was reset does not say, single intervals do.
+    """
+    if len(spans) != 1:
+        return not spans
+    (span,), bounds = spans, (int(period.start.timestamp()), int(period.end.timestamp()))
+    ends = zip((span.start, span.end), bounds, strict=True)
+    return (span.stretch.starts_at, span.stretch.ends_at) == bounds and all(
+        reading is None or reading.read_at == moment for reading, moment in ends
+    )
 
 
 def _joined(table: BlockTable, others: Sequence[BlockTable]) -> BlockTable:

@@ -36,6 +36,9 @@ def write(connection: Connection, pages: Pages, rows: Sequence[int], sets: Seque
         "starts_at": _moments(pages.starts_at[chosen]),
         "ends_at": _moments(pages.ends_at[chosen]),
     }
+    if pages.end_devices:
+        names = [pages.end_devices[row].encode() for row in rows]
+        columns["end_device"] = Column("text", np.array(names, "S"))
     for index, name in enumerate(_COUNTS):
         counts = pages.counts[chosen, :, index]
         columns[name] = Column("int4[]", counts, null=(counts == 0).all(axis=1))
@@ -44,17 +47,18 @@ def write(connection: Connection, pages: Pages, rows: Sequence[int], sets: Seque
 
 def _heading(connection: Connection, headings: Sequence[Heading]) -> int:
     """Give the id of a heading; it is kept if nobody has kept it yet."""
-    lines = [[h.name, h.reading_type, h.part, h.unit, str(h.rounding), h.note] for h in headings]
-    text = json.dumps(lines, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(headings, ensure_ascii=False, separators=(",", ":"))
     digest = hashlib.sha256(text.encode()).hexdigest()
     row = connection.execute(_SQL["heading"], {"digest": digest}).fetchone()
     if row is None:
-        names, reading_types, parts, units, roundings, notes = map(list, zip(*lines, strict=True))
+        names, reading_types, parts, units, places, roundings, notes = (
+            list(column) for column in zip(*headings, strict=True)
+        )
         columns = {
             "names": names,
             "reading_types": reading_types,
             "parts": parts,
-            "scales": [Decimal(1).scaleb(-h.rounding.places) for h in headings],
+            "scales": [None if of is None else Decimal(1).scaleb(-of) for of in places],
             "units": units,
             "roundings": roundings,
             "notes": notes,

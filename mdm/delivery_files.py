@@ -113,7 +113,9 @@ def _read(connection: Connection, head: Head, kind: Format, sets: Sequence[int])
     days = head.starts_on, head.ends_on
     try:
         with uncollected.uncollected():
-            return delivery_records.read(connection, sets, *days, with_series=kind.series)
+            return delivery_records.read(
+                connection, sets, *days, with_series=kind.series, wide=kind.wide
+            )
     except SeriesError as gone:
         raise DeliveryError(str(gone)) from gone
 

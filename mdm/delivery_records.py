@@ -25,8 +25,8 @@ from schemas.binary_fields import Column
 from schemas.database import Connection
 
 _SQL = statements.load("mdm", "delivery_records.sql")
-# A set, its heading, figures, starts, ends, and counts by quality.
-_PAGE: Final = ("int8", "int4", "int8[]", *["timestamptz[]"] * 2, *["int4[]"] * 5)
+# A set, its heading, figures, starts, ends, its end device, and counts by quality.
+_PAGE: Final = ("int8", "int4", "int8[]", *["timestamptz[]"] * 2, "text", *["int4[]"] * 5)
 
 Change = tuple[Decimal | None, Decimal | None]
 
@@ -83,8 +83,13 @@ def read(
     ends_on: date,
     *,
     with_series: bool = False,
+    wide: bool = False,
 ) -> Found:
     """Read determinant sets of a cycle.
+
+    Parameters
+    ----------
+    wide : whether wide sheets are wanted; else their usage points are among the records
 
     Raises
     ------
@@ -99,7 +104,11 @@ def read(
     for number in (number for page in paged for number in page.sets):
         del records[number]
     lines = _lines(connection, list(records))
-    return Found(paged, {n: one._replace(lines=lines[n]) for n, one in records.items()})
+    own = {n: one._replace(lines=lines[n]) for n, one in records.items()}
+    if wide:
+        return Found(paged, own)
+    apart = Found([page for page in paged if page.sheet.wide], {})
+    return Found([page for page in paged if not page.sheet.wide], own | apart.numbered())
 
 
 def _heads(
@@ -122,7 +131,7 @@ def _heads(
 def _paged(connection: Connection, records: Mapping[int, Record]) -> list[Paged]:
     """Give those sets that stand as pages and correct nothing, by heading."""
     sets = [number for number, record in records.items() if record.corrects is None]
-    number, heading, units, starts_at, ends_at, *counts = binary_copy.read(
+    number, heading, units, starts_at, ends_at, end_device, *counts = binary_copy.read(
         connection, _SQL["pages"], {"sets": binary_copy.array(sets)}, _PAGE
     )
     found = []
@@ -137,6 +146,7 @@ def _paged(connection: Connection, records: Mapping[int, Record]) -> list[Paged]
             starts_at=starts_at.values[rows, :width] // readings_columns.SECOND,
             ends_at=ends_at.values[rows, :width] // readings_columns.SECOND,
             counts=np.stack([_counts(column, rows, width) for column in counts], axis=2),
+            end_devices=[text.decode() for text in end_device.values[rows].tolist()],
         )
         found.append(Paged(chosen, sheet))
     return found
@@ -156,8 +166,11 @@ def _headings(connection: Connection, kinds: NDArray[np.int32]) -> dict[int, lis
     found: dict[int, list[Heading]] = defaultdict(list)
     rows = connection.execute(_SQL["headings"], {"headings": binary_copy.array(kinds)})
     for kind, name, reading_type, part, unit, scale, rounding, note in rows:
-        places = -scale.as_tuple().exponent
-        found[kind].append(Heading(name, reading_type, part, unit, places, rounding, note))
+        places = 0 if scale is None else -scale.as_tuple().exponent
+        bare = part is None, scale is None
+        found[kind].append(
+            Heading(name, reading_type, part or "", unit, places, rounding, note, *bare)
+        )
     return found
 
 

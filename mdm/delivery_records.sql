@@ -9,8 +9,8 @@ LEFT JOIN determinant_set o ON o.id = c.old_set_id
 WHERE s.id = ANY(%(sets)s)
 
 -- name: pages
-SELECT determinant_set_id, heading_id, units, starts_at, ends_at, actual, questionable, missing,
-       estimated, edited
+SELECT determinant_set_id, heading_id, units, starts_at, ends_at, end_device, actual, questionable,
+       missing, estimated, edited
 FROM determinant_page WHERE determinant_set_id = ANY(%(sets)s::bigint[])
 
 -- name: headings

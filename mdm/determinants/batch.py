@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from zoneinfo import ZoneInfo
 
@@ -11,12 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mdm.calendar import Calendar
-from mdm.determinants import days, declared, pages, parts, profile, supply
+from mdm.determinants import days, declared, dials, page_desk, pages, parts, profile, supply
 from mdm.determinants.composition import Account, Result, composed
 from mdm.determinants.days import Days
-from mdm.determinants.determinant import Counts
 from mdm.determinants.facts import Facts
-from mdm.determinants.pages import Page, Pages
 from mdm.determinants.profile import Profile
 from mdm.determinants.registers import Span, Stretch
 from mdm.determinants.supply import Figures, Supply
@@ -92,12 +90,7 @@ def results(batch: Batch) -> dict[int, Result]:
             arranged.append((found, points))
     periods = [(number, batch.calendar.periods[number]) for number in sorted(occurring)]
     start, end = (int(moment.timestamp()) for moment in (batch.period.start, batch.period.end))
-    plain: dict[int, Result] = {}
-    if pages.serves(batch.tariff):
-        single = {point for point, several in rows.items() if len(several) == 1}
-        for found, points in arranged:
-            made = pages.composed(batch.tariff, found, periods, start, end)
-            plain |= _plain(*made, points, single)
+    plain = _plain(batch, arranged, rows, page_desk.Period(periods, start, end))
     results_ = {
         point: plain.get(point)
         or composed(
@@ -110,10 +103,10 @@ def results(batch: Batch) -> dict[int, Result]:
     }
     if not batch.tariff.declared:
         return results_
-    more = declared.lines(batch)
-    return {
-        point: replace(result, determinants=(*result.determinants, *more.get(point, ())))
-        for point, result in results_.items()
+    more = declared.lines(batch, [point for point in batch.usage_points if point not in plain])
+    return results_ | {
+        point: replace(results_[point], determinants=(*results_[point].determinants, *lines))
+        for point, lines in more.items()
     }
 
 
@@ -126,32 +119,69 @@ def _figures(
         if order := sorted(left.intersection(summed.channel_id.tolist())):
             left.difference_update(order)
             yield days.figures(summed, np.array(order, np.int32), batch.period), order
-    if not left:
-        return
-    order = sorted(left)
-    load = profile.arrange(batch.blocks, np.array(order), batch.period, batch.zone, seconds)
-    for row, channel in enumerate(order):
-        _mark(batch, load, row, channels[channel])
-    found = supply.figures(
-        load,
-        numbers,
-        len(batch.calendar.periods),
-        block=[batch.tariff.block_seconds],
-        rolling=batch.tariff.rolling_seconds,
-    )
-    yield found, order
+    silent = left.difference(np.unique(batch.blocks.channel_id).tolist())
+    # What nothing is known of all the time is alike: looked at once.
+    silent = {channel for channel in silent if _expected(batch, channels[channel])}
+    for order in (sorted(left - silent), sorted(silent)):
+        if not order:
+            continue
+        rows = order if order[0] not in silent else order[:1]
+        load = profile.arrange(batch.blocks, np.array(rows), batch.period, batch.zone, seconds)
+        for row, channel in enumerate(rows):
+            _mark(batch, load, row, channels[channel])
+        found = supply.figures(
+            load,
+            numbers,
+            len(batch.calendar.periods),
+            block=[batch.tariff.block_seconds],
+            rolling=batch.tariff.rolling_seconds,
+        )
+        yield (found if len(rows) == len(order) else supply.repeated(found, order)), order
+
+
+def _expected(batch: Batch, point: int) -> bool:
+    """Tell whether all intervals of a usage point's only channel are expected."""
+    stretches = [span.stretch for span in batch.spans.get(point, ())]
+    only = len(batch.channels.get(point, ())) < 2
+    return only and (not stretches or _covers(stretches, batch.period))
 
 
 def _plain(
-    made: Pages, whole: NDArray[np.bool_], points: Sequence[int], single: Set[int]
+    batch: Batch,
+    arranged: Sequence[tuple[Figures, Sequence[int]]],
+    rows: Mapping[int, Sequence[tuple[Figures, int]]],
+    period: page_desk.Period,
 ) -> dict[int, Result]:
-    """Give the results whose pages hold, of usage points with one channel, by id."""
-    counts = made.totals.tolist()
-    return {
-        points[row]: Result(Page(made, row), Counts(*counts[row]), None, None, False)
-        for row in np.flatnonzero(whole).tolist()
-        if points[row] in single
-    }
+    """Give the results whose pages hold, of usage points with one channel or none, by id."""
+    if not pages.serves(batch.tariff):
+        return {}
+    sheets: list[tuple[Figures | None, Sequence[int]]] = [*arranged]
+    if not batch.tariff.interval:
+        sheets = [(None, batch.usage_points)]
+    found = {}
+    kinds = dict.fromkeys(kind for of in batch.tariff.declared for kind in of.dials)
+    for figures, points in sheets:
+        registers = [_registers(batch, point) for point in points]
+        read = dials.of(registers) if batch.tariff.register else None
+        further = {kind: dials.of([_further(batch, p, kind) for p in points]) for kind in kinds}
+        for row, result in page_desk.results(batch.tariff, figures, read, further, period):
+            if figures is None or len(rows[points[row]]) == 1:
+                found[points[row]] = result
+    return found
+
+
+def _registers(batch: Batch, point: int) -> Sequence[Span]:
+    """Give a usage point's installations, none where the meter's own billing period comes first."""
+    if BILLING_REGISTER in batch.dials.get(point, ()):
+        return ()
+    return batch.spans.get(point, ())
+
+
+def _further(batch: Batch, point: int, kind: str) -> Sequence[Span]:
+    """Give a usage point's installations with the readings of a further register."""
+    if kind == batch.tariff.register:
+        return batch.spans.get(point, ())
+    return batch.dials.get(point, {}).get(kind, ())
 
 
 def _by_length(batch: Batch) -> dict[int, dict[int, int]]:

@@ -18,7 +18,8 @@ from mdm.tariff import Tariff
 from schemas import reading_type
 from schemas.quality import QualityClass
 
-_EXACT: Final = "exact"
+EXACT: Final = "exact"
+"""How a dial is rounded: not at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +168,7 @@ class _Page:
                 starts_at=reading.read_at if reading else moment,
                 ends_at=reading.read_at if reading else moment,
                 counts=_tally([reading]),
-                rounding=_EXACT,
+                rounding=EXACT,
                 note="" if reading else "no usable reading",
             )
 

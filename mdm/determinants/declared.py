@@ -38,21 +38,25 @@ WRITERS: Final[Mapping[str, Writer]] = {
 """What writes each kind's lines."""
 
 
-def lines(batch: Batch) -> dict[int, tuple[Determinant, ...]]:
+def lines(batch: Batch, points: Sequence[int]) -> dict[int, tuple[Determinant, ...]]:
     """Write what a batch's tariff declares, by usage point, in the tariff's order.
+
+    Parameters
+    ----------
+    points : of the batch, of which lines are wanted
 
     Raises
     ------
     ValueError
         if a block lies off its channel's grid, or a declared period is not in the calendar.
     """
-    if not batch.tariff.declared:
+    if not batch.tariff.declared or not points:
         return {}
     clock = Clock(batch.calendar, batch.zone, batch.period)
-    found = _series(batch)
+    found = _series(batch, points)
     start, end = (int(moment.timestamp()) for moment in (batch.period.start, batch.period.end))
     written = {}
-    for point in batch.usage_points:
+    for point in points:
         ground = Ground(
             tariff=batch.tariff,
             clock=clock,
@@ -75,13 +79,20 @@ def _dials(batch: Batch, point: int) -> dict[str, Sequence[Span]]:
     return dials
 
 
-def _series(batch: Batch) -> dict[int, dict[str, Series]]:
-    """Arrange the intervals of the declared reading types, by usage point and type."""
+def _series(batch: Batch, points: Sequence[int]) -> dict[int, dict[str, Series]]:
+    """Arrange the intervals of the declared reading types, by usage point and type.
+
+    Channels whose days were summed beforehand have none: nobody asks for them.
+    """
+    summed = {number for days in batch.days for number in days.channel_id.tolist()}
     wanted = {name for of in batch.tariff.declared for name in of.intervals}
     wanted |= {batch.tariff.interval} if batch.tariff.interval else set()
     rows: dict[tuple[int, str], list[tuple[Profile, int]]] = {}
     for name in sorted(wanted):
-        of_type = {point: batch.channels_of(point, name) for point in batch.usage_points}
+        of_type = {
+            point: [one for one in batch.channels_of(point, name) if one.id not in summed]
+            for point in points
+        }
         lengths = sorted({c.interval_seconds for several in of_type.values() for c in several})
         for seconds in lengths:
             numbers = {

@@ -1,16 +1,17 @@
 """Determinants of many usage points at once, as columns of whole numbers.
 
-Most usage points of a cycle are plain: one channel, nothing missing, billed by intervals. Their
-pages have the same lines, and only the figures differ. What ``composition`` writes line by line
-for one usage point is computed here for all of them together, to the same bit; whoever is not
-plain, and whatever a tariff asks for beyond these kinds, goes through ``composition``.
+Most usage points of a cycle are plain: one channel of which nothing is missing, one meter that was
+read when the period began and ended. Their pages have the same lines, and only the figures differ.
+What ``composition`` writes line by line for one usage point, ``page_desk`` writes for all of them
+together, to the same bit; whoever is not plain, and whatever a tariff asks for beyond these kinds,
+goes through ``composition``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -20,16 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mdm import tariff as names
-from mdm.determinants.demand import Peaks
+from mdm import tariff_declared as kinds
 from mdm.determinants.determinant import Counts, Determinant
 from mdm.determinants.profile import KINDS
-from mdm.determinants.rounding import RATES, UNITS, Rounding
-from mdm.determinants.supply import Figures
 from mdm.tariff import Tariff
-from schemas import binary_numeric, reading_type
-from schemas.quality import QualityClass
+from schemas import reading_type
 
-_KINDS: Final = frozenset(
+_OF_INTERVALS: Final = frozenset(
     {
         names.CONSUMPTION,
         names.INTERVAL_CONSUMPTION,
@@ -38,6 +36,9 @@ _KINDS: Final = frozenset(
         names.ROLLING_DEMAND,
         names.LOAD_FACTOR,
     }
+)
+_OF_REGISTERS: Final = frozenset(
+    {names.REGISTER_START, names.REGISTER_END, names.REGISTER_CONSUMPTION}
 )
 # Whoever gives tariffs another entry that changes figures finds pages out of use until it is here.
 _ENTRIES: Final = frozenset(
@@ -50,10 +51,13 @@ _PARTS: Final = {
     "rounding": {"quantity", "demand", "ratio"},
     "demand": {"block_minutes", "rolling_minutes"},
 }
+_DECLARED: Final = frozenset({"kind", "name", "registers", "total", "unit", "tolerance"})
 # From seven decimals on, Decimal writes a small number with an exponent.
 _PLACES: Final = 6
-# Products stay below what int64 holds.
-_MOST: Final = 2**62
+# No text that JSON writes has this octet: it is where a page's own end device goes.
+_DEVICE: Final = "\x00"
+# Texts or numbers of all pages, and in what form they are written.
+_Column = tuple[NDArray[Any], str]
 
 
 class Page(Sequence[Determinant]):
@@ -68,6 +72,12 @@ class Page(Sequence[Determinant]):
 
     def __len__(self) -> int:
         return len(self.pages.headings)
+
+    def named(self, name: str) -> Iterator[Determinant]:
+        """Give the lines of a name without making the others."""
+        for line, heading in enumerate(self.pages.headings):
+            if heading.name == name:
+                yield self.pages.determinant(self.row, line)
 
     @overload
     def __getitem__(self, index: int) -> Determinant: ...
@@ -84,13 +94,20 @@ class Page(Sequence[Determinant]):
 
 
 class Heading(NamedTuple):
-    """What a line of all pages has in common."""
+    """What a line of all pages has in common.
+
+    Attributes
+    ----------
+    part : None where it is the page's own end device
+    places : decimals of the figures; None where there is no figure, and the note says why
+    """
 
     name: str
     reading_type: str
-    part: str
+    part: str | None
     unit: str
-    rounding: Rounding
+    places: int | None
+    rounding: str
     note: str
 
 
@@ -101,10 +118,10 @@ class Pages:
     Attributes
     ----------
     headings : l of them
-    units : shape (n, l), figures in units of their last decimal
+    units : shape (n, l), figures in units of their last decimal; 0 where there is none
     starts_at, ends_at : shape (n, l) [s since 1970-01-01 UTC]
     counts : shape (n, l, 5), readings by ``QualityClass``
-    totals : shape (n, 5), all intervals by ``QualityClass``
+    end_devices : n of them; none where no heading asks for them
     """
 
     headings: tuple[Heading, ...]
@@ -112,225 +129,108 @@ class Pages:
     starts_at: NDArray[np.int64]
     ends_at: NDArray[np.int64]
     counts: NDArray[np.int64]
-    totals: NDArray[np.int64]
+    end_devices: Sequence[str] = ()
 
     def determinants(self, row: int) -> tuple[Determinant, ...]:
         """Give a page as determinants."""
-        columns = (self.units, self.starts_at, self.ends_at, self.counts)
-        figures: Any = zip(*(column[row].tolist() for column in columns), strict=True)
-        return tuple(
-            Determinant(
-                name=h.name,
-                reading_type=h.reading_type,
-                part=h.part,
-                value=Decimal(unit).scaleb(-h.rounding.places),
-                unit=h.unit,
-                starts_at=start,
-                ends_at=end,
-                counts=Counts(*count),
-                rounding=str(h.rounding),
-                note=h.note,
-            )
-            for h, (unit, start, end, count) in zip(self.headings, figures, strict=True)
+        return tuple(self.determinant(row, line) for line in range(len(self.headings)))
+
+    def determinant(self, row: int, line: int) -> Determinant:
+        """Give a line of a page as a determinant."""
+        h, unit = self.headings[line], int(self.units[row, line])
+        return Determinant(
+            name=h.name,
+            reading_type=h.reading_type,
+            part=self.end_devices[row] if h.part is None else h.part,
+            value=None if h.places is None else Decimal(unit).scaleb(-h.places),
+            unit=h.unit,
+            starts_at=int(self.starts_at[row, line]),
+            ends_at=int(self.ends_at[row, line]),
+            counts=Counts(*self.counts[row, line].tolist()),
+            rounding=h.rounding,
+            note=h.note,
         )
 
     def digests(self) -> list[str]:
         """Give each page's digest, as ``determinant.digest`` gives it of its determinants."""
-        columns: list[NDArray[np.int64]] = []
+        columns: list[_Column] = []
         for line, heading in enumerate(self.headings):
-            scale = 10**heading.rounding.places
-            columns += np.divmod(self.units[:, line], scale) if scale > 1 else [self.units[:, line]]
-            columns += [self.starts_at[:, line], self.ends_at[:, line], *self.counts[:, line].T]
+            columns += _parted(self.units[:, line], heading.places or 0)
+            whole = (self.starts_at[:, line], self.ends_at[:, line], *self.counts[:, line].T)
+            columns += [(column, "%d") for column in whole]
         # What all pages have alike (the period, counts of 0) is written once.
-        alike = [bool((column == column[:1]).all()) for column in columns]
-        said = iter([int(c[0]) if same else None for c, same in zip(columns, alike, strict=True)])
+        alike = [bool((column == column[:1]).all()) for column, _ in columns]
+        pairs = list(zip(columns, alike, strict=True))
+        said = iter([form % column[0] if same else form for (column, form), same in pairs])
         template = f"[{','.join(_written(heading, said) for heading in self.headings)}]"
-        others = [column for column, same in zip(columns, alike, strict=True) if not same]
-        rows = np.stack([np.zeros(len(self.units), np.int64), *others], axis=1)[:, 1:].tolist()
-        return [hashlib.sha256((template % tuple(row)).encode()).hexdigest() for row in rows]
+        others = [column.tolist() for (column, _), same in pairs if not same]
+        rows = zip(*others, strict=True) if others else [()] * len(self.units)
+        return [hashlib.sha256(text.encode()).hexdigest() for text in self._filled(template, rows)]
 
-
-def composed(
-    tariff: Tariff,
-    figures: Figures,
-    periods: Sequence[tuple[int, str]],
-    starts_at: int,
-    ends_at: int,
-) -> tuple[Pages, NDArray[np.bool_]]:
-    """Compute the pages of all channels of a profile; tell which of them hold.
-
-    Parameters
-    ----------
-    figures : with the tariff's windows
-    periods : number and name of the time-of-use periods that occur
-    starts_at, ends_at : the period [s since 1970-01-01 UTC]
-
-    Returns
-    -------
-    pages and, shape (n,), whether a channel's page is whole and right: nothing missing, a demand
-    above 0, and no number near what 64 bits hold. The others are to be composed one by one.
-    """
-    desk = _Desk(tariff, figures, periods, starts_at, ends_at)
-    writers = {
-        names.CONSUMPTION: lambda: desk.total(names.CONSUMPTION, "by interval"),
-        names.INTERVAL_CONSUMPTION: lambda: desk.total(names.INTERVAL_CONSUMPTION, ""),
-        names.TIME_OF_USE: desk.time_of_use,
-        names.BLOCK_DEMAND: desk.block,
-        names.ROLLING_DEMAND: desk.rolling,
-        names.LOAD_FACTOR: desk.load_factor,
-    }
-    for name in names.DETERMINANTS:
-        if name in tariff.determinants:
-            writers[name]()
-    return desk.pages(), desk.whole
+    def _filled(self, template: str, rows: Iterable[tuple[Any, ...]]) -> Iterator[str]:
+        """Put each page's numbers into its text, and its end device where one is named."""
+        written = (template % row for row in rows)
+        if not self.end_devices:
+            yield from written
+            return
+        for text, end_device in zip(written, self.end_devices, strict=True):
+            yield text.replace(_DEVICE, json.dumps(end_device, ensure_ascii=False))
 
 
 def serves(tariff: Tariff) -> bool:
     """Tell whether pages have everything that a tariff asks for."""
     roundings = tariff.quantity_rounding, tariff.demand_rounding, tariff.ratio_rounding
+    places = [rounding.places for rounding in roundings]
+    listed = _OF_INTERVALS
+    if tariff.register is None:
+        if tariff.interval is None or tariff.sources != ("interval",):
+            return False
+    else:
+        listed = _OF_INTERVALS | _OF_REGISTERS
+        places.append(-reading_type.named(tariff.register).display_exponent)
     return (
-        tariff.determinants <= _KINDS
-        and tariff.register is None
-        and tariff.interval is not None
-        and tariff.sources == ("interval",)
+        tariff.determinants <= listed
         and known(tariff)
-        and max(rounding.places for rounding in roundings) <= _PLACES
+        and min(places) >= 0
+        and max(places) <= _PLACES
     )
 
 
 def known(tariff: Tariff) -> bool:
-    """Tell whether a tariff has no entry but those that were there when this was written."""
+    """Tell whether a tariff has no entry but those that were there when this was written.
+
+    Of the determinants that it declares one by one, registers by time of use are known.
+    """
     entries = json.loads(tariff.definition)
-    return set(entries) <= _ENTRIES and all(
-        set(entries.get(part, ())) <= known for part, known in _PARTS.items()
+    declared = entries.pop("determinant", ())
+    return (
+        set(entries) <= _ENTRIES
+        and all(set(entries.get(part, ())) <= known for part, known in _PARTS.items())
+        and all(of["kind"] == kinds.REGISTERS and set(of) <= _DECLARED for of in declared)
     )
 
 
-class _Desk:
-    """Where pages are written, line after line."""
-
-    def __init__(
-        self,
-        tariff: Tariff,
-        figures: Figures,
-        periods: Sequence[tuple[int, str]],
-        starts_at: int,
-        ends_at: int,
-    ) -> None:
-        self._tariff, self._figures, self._periods = tariff, figures, periods
-        self._interval = tariff.interval or ""
-        self._factor = UNITS[reading_type.named(self._interval).unit][tariff.unit]
-        self._counts = figures.sums.counts.sum(axis=1)
-        self._total = figures.sums.values.sum(axis=1)
-        self._bounds = np.full(len(self._total), starts_at), np.full(len(self._total), ends_at)
-        self._lines: list[tuple[Heading, NDArray[np.int64], Sequence[NDArray[np.int64]]]] = []
-        self.whole: NDArray[np.bool_] = np.asarray(
-            (self._counts[:, QualityClass.MISSING] == 0) & (self._counts.sum(axis=1) > 0)
-        )
-
-    def total(self, name: str, note: str) -> None:
-        rounding = self._tariff.quantity_rounding
-        units = self._rounded(self._total, *self._factor, rounding)
-        heading = Heading(name, self._interval, "", self._tariff.unit, rounding, note)
-        self._lines.append((heading, units, (*self._bounds, self._counts)))
-
-    def time_of_use(self) -> None:
-        numbers = [number for number, _ in self._periods]
-        rounding, (times, over) = self._tariff.quantity_rounding, self._factor
-        values = self._figures.sums.values[:, numbers]
-        scale = times * 10**rounding.places
-        self._fits(np.abs(values).max(axis=1, initial=0), scale)
-        floors, rests = np.divmod(values * scale, over)
-        left = self._rounded(values.sum(axis=1), times, over, rounding) - floors.sum(axis=1)
-        # The largest remainders get one more; of equal ones the earlier.
-        order = np.argsort(-rests, axis=1, kind="stable")
-        rank = np.argsort(order, axis=1, kind="stable")
-        units = floors + (rank < left[:, None])
-        self.whole &= (values >= 0).all(axis=1)
-        for column, (number, part) in enumerate(self._periods):
-            heading = Heading(
-                *(names.TIME_OF_USE, self._interval, part, self._tariff.unit, rounding, "")
-            )
-            counts = self._figures.sums.counts[:, number]
-            self._lines.append((heading, units[:, column], (*self._bounds, counts)))
-
-    def block(self) -> None:
-        self._demand(names.BLOCK_DEMAND, self._figures.block[self._tariff.block_seconds])
-
-    def rolling(self) -> None:
-        for window in self._tariff.rolling_seconds:
-            self._demand(names.ROLLING_DEMAND, self._figures.rolling[window])
-
-    def _demand(self, name: str, peaks: Peaks | None) -> None:
-        if peaks is None:
-            self.whole[:] = False
-            return
-        rounding, (times, over) = self._tariff.demand_rounding, self._factor
-        window, unit = peaks.window_seconds, RATES[self._tariff.unit]
-        units = self._rounded(peaks.energy, 3600 * times, window * over, rounding)
-        self.whole &= peaks.found
-        profile = self._figures.profile
-        starts_at = profile.starts_at + peaks.slot * profile.interval_seconds
-        heading = Heading(name, self._interval, f"{window // 60} min", unit, rounding, "")
-        self._lines.append((heading, units, (starts_at, starts_at + window, peaks.counts)))
-
-    def load_factor(self) -> None:
-        peaks = self._figures.block[self._tariff.block_seconds]
-        if peaks is None:
-            self.whole[:] = False
-            return
-        self.whole &= peaks.found & (peaks.energy > 0)
-        rounding = self._tariff.ratio_rounding
-        elapsed = self._counts.sum(axis=1) * self._figures.profile.interval_seconds
-        self._fits(peaks.energy, int(elapsed.max(initial=0)))
-        over = np.maximum(peaks.energy * elapsed, 1)
-        units = self._rounded(self._total, self._tariff.block_seconds, over, rounding)
-        heading = Heading(names.LOAD_FACTOR, self._interval, "", "1", rounding, "")
-        self._lines.append((heading, units, (*self._bounds, self._counts)))
-
-    def pages(self) -> Pages:
-        headings = tuple(heading for heading, *_ in self._lines)
-        units = np.stack([units for _, units, _ in self._lines], axis=1)
-        starts, ends, counts = (
-            np.stack([parts[index] for *_, parts in self._lines], axis=1) for index in range(3)
-        )
-        self.whole &= (units < binary_numeric.MOST).all(axis=1)
-        return Pages(headings, units, starts, ends, counts, self._counts)
-
-    def _rounded(
-        self,
-        numerator: NDArray[np.int64],
-        times: int,
-        over: int | NDArray[np.int64],
-        rounding: Rounding,
-    ) -> NDArray[np.int64]:
-        """Round ``numerator * times / over`` to whole units of the last decimal."""
-        self._fits(numerator, times * 10**rounding.places)
-        self.whole &= numerator >= 0
-        whole, rest = np.divmod(numerator * times * 10**rounding.places, over)
-        if rounding.mode == "down":
-            return np.asarray(whole)
-        up = rest > over - rest
-        half = rest == over - rest
-        return np.asarray(whole + (up | (half & ((rounding.mode == "half_up") | (whole % 2 == 1)))))
-
-    def _fits(self, numbers: NDArray[np.int64], times: int) -> None:
-        """Leave out whose product might not fit in 64 bits."""
-        self.whole &= numbers < _MOST // max(times, 1)
+def _parted(units: NDArray[np.int64], places: int) -> list[_Column]:
+    """Give figures as what stands before the decimal point and what stands after it, if any."""
+    if not places:
+        return [(units, "%d")]
+    whole, rest = np.divmod(np.abs(units), 10**places)
+    after = rest, f"%0{places}d"
+    if not (units < 0).any():
+        return [(whole, "%d"), after]
+    return [(np.char.add(np.where(units < 0, "-", ""), whole.astype("U20")), "%s"), after]
 
 
-def _written(heading: Heading, said: Iterator[int | None]) -> str:
-    """Write a line as ``determinant.digest`` does, with places for the numbers not said."""
-
-    def number(form: str = "%d") -> str:
-        known = next(said)
-        return form if known is None else form % known
-
-    places = heading.rounding.places
-    figure = f'"{number()}.{number(f"%0{places}d")}"' if places else f'"{number()}"'
-    head = ",".join(map(_text, (heading.name, heading.reading_type, heading.part)))
-    tail = f"{_text(str(heading.rounding))},{_text(heading.note)}"
-    numbers = ",".join(number() for _ in range(2 + KINDS))
+def _written(heading: Heading, said: Iterator[str]) -> str:
+    """Write a line as ``determinant.digest`` does, with places for what is not said."""
+    places = heading.places
+    figure = f'"{next(said)}.{next(said)}"' if places else f'"{next(said)}"'
+    if places is None:
+        figure = "null"
+    part = _DEVICE if heading.part is None else _text(heading.part)
+    head = f"{_text(heading.name)},{_text(heading.reading_type)},{part}"
+    tail = f"{_text(heading.rounding)},{_text(heading.note)}"
+    numbers = ",".join(next(said) for _ in range(2 + KINDS))
     return f"[{head},{figure},{_text(heading.unit)},{numbers},{tail}]"
 
 

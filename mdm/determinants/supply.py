@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -149,6 +149,34 @@ def figures(
         sums=energy.by_period(profile, period_of_slot, periods),
         block={w: demand.block(profile, running, w) for w in block},
         rolling={w: demand.rolling(profile, running, w) for w in rolling},
+    )
+
+
+def repeated(one: Figures, channel_id: Sequence[int]) -> Figures:
+    """Give channels the figures of one that is as they are."""
+
+    def rows(column: NDArray[Any]) -> NDArray[Any]:
+        return np.broadcast_to(column, (len(channel_id), *column.shape[1:]))
+
+    def peaks(of: Mapping[int, Peaks | None]) -> dict[int, Peaks | None]:
+        return {
+            window: each
+            and Peaks(window, *map(rows, (each.energy, each.slot, each.found, each.counts)))
+            for window, each in of.items()
+        }
+
+    load = one.profile
+    return Figures(
+        profile=replace(
+            load,
+            channel_id=np.array(channel_id, np.int32),
+            values=rows(load.values),
+            kind=rows(load.kind),
+        ),
+        running=rows(one.running),
+        sums=Sums(rows(one.sums.values), rows(one.sums.counts)),
+        block=peaks(one.block),
+        rolling=peaks(one.rolling),
     )
 
 

@@ -63,8 +63,14 @@ def _pieces(head: Head, found: Sheet) -> Iterator[Piece]:
 
 def _cells(found: Sheet, line: int, heading: Heading) -> Iterator[Piece]:
     """Give a line of a sheet."""
-    yield _fixed(heading.name, heading.reading_type, heading.part, "")
-    yield form.decimals(found.units[:, line], heading.places)
+    if heading.of_device:
+        yield _fixed(heading.name, heading.reading_type, "")
+        yield form.texts([_row((end_device,)) for end_device in found.end_devices])
+        yield form.fixed(",")
+    else:
+        yield _fixed(heading.name, heading.reading_type, heading.part, "")
+    if not heading.absent:
+        yield form.decimals(found.units[:, line], heading.places)
     yield _fixed("", heading.unit, "")
     yield form.moments(found.starts_at[:, line])
     yield _fixed("", "")

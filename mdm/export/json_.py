@@ -95,14 +95,19 @@ def _pieces(found: Sheet) -> Iterator[Piece]:
 
 def _cells(found: Sheet, line: int, heading: Heading) -> Iterator[Piece]:
     """Give a line of a sheet, in the order of ``_line``."""
-    named = {
-        "determinant": heading.name,
-        "reading_type": heading.reading_type,
-        "part": heading.part,
-    }
-    yield form.fixed(f'{form.json_text(named)[:-1]},"value":"')
-    yield form.decimals(found.units[:, line], heading.places)
-    yield form.fixed(f'","unit":{form.json_text(heading.unit)},"starts_at":"')
+    named = {"determinant": heading.name, "reading_type": heading.reading_type}
+    yield form.fixed(f'{form.json_text(named)[:-1]},"part":')
+    if heading.of_device:
+        yield form.texts([form.json_text(end_device) for end_device in found.end_devices])
+    else:
+        yield form.fixed(form.json_text(heading.part))
+    if heading.absent:
+        yield form.fixed(',"value":null')
+    else:
+        yield form.fixed(',"value":"')
+        yield form.decimals(found.units[:, line], heading.places)
+        yield form.fixed('"')
+    yield form.fixed(f',"unit":{form.json_text(heading.unit)},"starts_at":"')
     yield form.moments(found.starts_at[:, line])
     yield form.fixed('","ends_at":"')
     yield form.moments(found.ends_at[:, line])

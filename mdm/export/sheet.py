@@ -16,7 +16,14 @@ from mdm.export.record import Line, Record
 
 
 class Heading(NamedTuple):
-    """What a line of all usage points has in common; ``places`` are its figures' decimals."""
+    """What a line of all usage points has in common.
+
+    Attributes
+    ----------
+    places : decimals of its figures
+    of_device : whether its part is each usage point's own end device
+    absent : whether it has no figures; its note says why
+    """
 
     name: str
     reading_type: str
@@ -25,6 +32,8 @@ class Heading(NamedTuple):
     places: int
     rounding: str
     note: str
+    of_device: bool = False
+    absent: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,6 +47,7 @@ class Sheet:
     units : shape (n, l), figures in units of their last decimal
     starts_at, ends_at : shape (n, l) [s since 1970-01-01 UTC]
     counts : shape (n, l, 5), as ``Counts`` has them
+    end_devices : n of them; empty where no line is of one
     """
 
     records: Sequence[Record]
@@ -46,10 +56,18 @@ class Sheet:
     starts_at: NDArray[np.int64]
     ends_at: NDArray[np.int64]
     counts: NDArray[np.int32]
+    end_devices: Sequence[str] = ()
+
+    @property
+    def wide(self) -> bool:
+        """Whether a line is of an end device or has no figures: not every format writes that."""
+        return any(heading.of_device or heading.absent for heading in self.headings)
 
     def sums(self) -> Iterator[tuple[Heading, Decimal]]:
-        """Give each line's sum over all usage points."""
+        """Give the sum over all usage points of each line that has figures."""
         for line, heading in enumerate(self.headings):
+            if heading.absent:
+                continue
             # As Python's own whole numbers: whatever fits a column, its sum may not.
             total = sum(self.units[:, line].tolist())
             yield heading, Decimal(total).scaleb(-heading.places)
@@ -60,7 +78,13 @@ class Sheet:
         figures = zip(*(column[row].tolist() for column in columns), strict=True)
         return [
             Line(
-                *(h.name, h.reading_type, h.part, Decimal(unit).scaleb(-h.places), h.unit),
+                *(
+                    h.name,
+                    h.reading_type,
+                    self.end_devices[row] if h.of_device else h.part,
+                    None if h.absent else Decimal(unit).scaleb(-h.places),
+                    h.unit,
+                ),
                 *(_moment(start), _moment(end), Counts(*count), h.rounding, h.note),
             )
             for h, (unit, start, end, count) in zip(self.headings, figures, strict=True)

@@ -155,8 +155,8 @@ def test_files_are_made_again_byte_for_byte(connection: Connection, tmp_path: Pa
     same_bytes(connection, this, export, tmp_path)
     # Were a figure tampered with, the file could not be made as it was sent.
     with connection.transaction():
-        connection.execute("ALTER TABLE determinant_line DISABLE TRIGGER billing_stands")
-        connection.execute("UPDATE determinant_line SET value = value + 1 WHERE position = 1")
+        connection.execute("ALTER TABLE determinant_page DISABLE TRIGGER billing_stands")
+        connection.execute("UPDATE determinant_page SET units[1] = units[1] + 1")
     with pytest.raises(DeliveryError, match="cannot be made as it was prepared"):
         delivery.package(connection, this, export)
 

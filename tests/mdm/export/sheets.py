@@ -26,8 +26,11 @@ SECONDS = st.integers(1_700_000_000, 1_900_000_000)
 
 
 @st.composite
-def sheets(draw: st.DrawFn) -> Sheet:
+def sheets(draw: st.DrawFn, *, wide: bool = False) -> Sheet:
     headings = draw(st.lists(HEADINGS, min_size=1, max_size=3))
+    if wide:
+        flags = st.fixed_dictionaries({"of_device": st.booleans(), "absent": st.booleans()})
+        headings = [heading._replace(**draw(flags)) for heading in headings]
     names = draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=4))
     shape = len(names), len(headings)
 
@@ -44,4 +47,5 @@ def sheets(draw: st.DrawFn) -> Sheet:
         starts_at=table(SECONDS, *shape),
         ends_at=table(SECONDS, *shape),
         counts=table(st.integers(0, 2**31 - 1), *shape, 5).astype(np.int32),
+        end_devices=[draw(st.sampled_from(NAMES)) for _ in names],
     )

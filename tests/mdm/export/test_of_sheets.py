@@ -60,6 +60,17 @@ def test_sheets_give_the_bytes_of_their_records(
     assert kind.of_sheets(HEAD, records, pages) == kind.render(HEAD, whole(records, pages))
 
 
+@pytest.mark.parametrize("name", sorted(name for name, kind in FORMATS.items() if kind.wide))
+@given(records=RECORDS, pages=st.lists(sheets(wide=True), max_size=3))
+@settings(max_examples=60, deadline=None)
+def test_wide_sheets_give_the_bytes_of_their_records(
+    name: str, records: list[Record], pages: list[Sheet]
+) -> None:
+    kind = FORMATS[name]
+    assert kind.of_sheets
+    assert kind.of_sheets(HEAD, records, pages) == kind.render(HEAD, whole(records, pages))
+
+
 @pytest.mark.parametrize("name", READINGS)
 @given(page=sheets())
 @settings(max_examples=20, deadline=None)

@@ -1,0 +1,236 @@
+"""Cycles billed by registers: pages and lines are one to every reader, whatever meters did."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import psycopg
+import pytest
+
+from mdm import cycle, daily_group, delivery, delivery_folder, replay
+from mdm.determinants import determinant, pages
+from mdm.determinants.determinant import Counts, Determinant
+from schemas import database, quality
+from schemas.database import Connection
+from tests.mdm import billing
+from tests.mdm.billing import ENDS_ON, NOW, PERIOD, SLOTS, STARTS_ON, Point, june, later
+from tests.mdm.test_cycle_pages import LINES
+from tests.mdm.test_delivery_pages import as_in_the_database, as_in_the_file, rows_of
+
+SETS = """
+SELECT s.usage_point_id, s.state, s.input_digest, s.digest,
+       (SELECT array_agg(h.gate || ': ' || h.detail ORDER BY h.gate) FROM determinant_hold h
+        WHERE h.determinant_set_id = s.id)
+FROM determinant_set s ORDER BY 1
+"""
+
+
+@pytest.fixture
+def connection(database_url: str) -> Iterator[Connection]:
+    with database.connect(database_url) as connection:
+        yield connection
+
+
+def ends(*values: int) -> dict[datetime, int]:
+    return dict(zip((PERIOD.start, PERIOD.end), values, strict=True))
+
+
+def read(connection: Connection, point: Point, values: dict[datetime, int], **how: Any) -> None:
+    billing.record_register(connection, point.register, point.installation, values, **how)
+
+
+def paged(connection: Connection) -> list[str]:
+    rows = connection.execute(
+        "SELECT p.mrid FROM determinant_page g"
+        " JOIN determinant_set s ON s.id = g.determinant_set_id"
+        " JOIN usage_point p ON p.id = s.usage_point_id ORDER BY s.id"
+    )
+    return [row[0] for row in rows]
+
+
+@pytest.fixture
+def town(connection: Connection) -> Connection:
+    """Two usage points with registers beside intervals, one with registers only, one holed."""
+    billing.add_whole(connection, "UP-0", 100)
+    billing.add_whole(connection, "UP-1", 7, multiplier=40)
+    alone = billing.add_point(connection, "UP-2", multiplier=5, modulus=10_000)
+    read(connection, alone, ends(9_900, 100), code=quality.REGISTER_PRORATED)
+    holed = billing.add_point(connection, "UP-3")
+    billing.record_intervals(
+        connection, holed.interval, [0, *[90] * (SLOTS - 1)], {0: quality.MISSING}
+    )
+    read(connection, holed, ends(0, 90 * SLOTS))
+    run = cycle.run(connection, june(connection), now=NOW)
+    assert (run.written, run.problems) == (4, ())
+    return connection
+
+
+def lines_of(connection: Connection, number: int) -> list[Determinant]:
+    return [
+        Determinant(
+            *(name, kind, part, value, unit, int(start.timestamp()), int(end.timestamp())),
+            *(Counts(*counts), rounding, note),
+        )
+        for name, kind, part, value, unit, start, end, *counts, rounding, note in (
+            connection.execute(LINES, [number])
+        )
+    ]
+
+
+@pytest.mark.storage
+def test_readers_see_the_figures_of_the_digest(town: Connection) -> None:
+    assert paged(town) == ["UP-0", "UP-1", "UP-2"]
+    for number, mrid, digest in town.execute(
+        "SELECT s.id, p.mrid, s.digest FROM determinant_set s"
+        " JOIN usage_point p ON p.id = s.usage_point_id ORDER BY s.id"
+    ).fetchall():
+        lines = lines_of(town, number)
+        assert determinant.digest(lines) == digest
+        assert replay.of_usage_point(town, june(town), mrid).identical
+        assert [d.part for d in lines if d.name == "register_start"] == [f"M-{mrid}"]
+    # Registers only: (100 − 9,900 + 10,000) × 5 Wh, and a note in place of each interval's figure.
+    by_name = {(d.name, d.part): d for d in lines_of(town, 3)}
+    assert by_name["consumption", ""].value == Decimal("1.000")
+    assert by_name["consumption", ""].counts == Counts(estimated=2)
+    assert by_name["interval_consumption", ""].note == "no interval is known"
+    assert by_name["load_factor", ""].value is None
+    states = town.execute("SELECT state FROM determinant_set ORDER BY id").fetchall()
+    assert [row[0] for row in states] == ["ready", "ready", "held", "ready"]
+
+
+def test_files_have_pages_and_lines_in_one_order(town: Connection, tmp_path: Path) -> None:
+    this = june(town)
+    cycle.release(town, this, "UP-2", person="Amal", reason="read by hand", now=NOW)
+    town.commit()
+    town.autocommit = True
+    done = delivery.deliver(town, this, target=str(tmp_path), file_format="csv", now=NOW)
+    (export,) = done.exports
+    rows = rows_of(tmp_path, export.name)
+    assert as_in_the_file(rows) == as_in_the_database(town, export.id)
+    assert {row["usage_point"] for row in rows} == {f"UP-{n}" for n in range(4)}
+    # What is made again of the same sets is the same: the folder refuses anything else.
+    delivery_folder.put(tmp_path, export.name, delivery.package(town, this, export))
+
+
+def test_a_format_that_knows_no_end_devices_has_them_all(
+    connection: Connection, tmp_path: Path
+) -> None:
+    connection.autocommit = True
+    billing.add_whole(connection, "UP-0", 100)
+    billing.add_whole(connection, "UP-1", 7)
+    this = june(connection)
+    cycle.run(connection, this, now=NOW)
+    assert paged(connection) == ["UP-0", "UP-1"]
+    done = delivery.deliver(
+        connection, this, target=str(tmp_path), file_format="openmeter", now=NOW
+    )
+    (file,) = (tmp_path / done.exports[0].name).glob("*.jsonl")
+    events = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    parts = [e["data"]["part"] for e in events if e["type"] == "register_end"]
+    assert parts == ["M-UP-0", "M-UP-1"]
+    values = [e["data"]["value"] for e in events if e["type"] == "consumption"]
+    assert values == ["28.800", "2.016"]
+
+
+def test_a_page_that_names_no_end_device_does_not_come_in(town: Connection) -> None:
+    town.execute("CREATE TEMP TABLE one AS SELECT * FROM determinant_page LIMIT 1")
+    (free,) = town.execute(
+        "SELECT id FROM determinant_set s"
+        " WHERE NOT EXISTS (SELECT FROM determinant_page p WHERE p.determinant_set_id = s.id)"
+    ).fetchone() or (0,)
+    town.execute("UPDATE one SET determinant_set_id = %s, end_device = NULL", [free])
+    with pytest.raises(psycopg.errors.CheckViolation, match="names no end device"):
+        town.execute("INSERT INTO determinant_page SELECT * FROM one")
+
+
+def some(connection: Connection, random: Random, number: int) -> None:
+    """Add a usage point to which anything may have happened."""
+    modulus, multiplier = random.choice((None, 10**5, 10**9)), random.choice((1, 1, 40))
+    point = billing.add_point(connection, f"UP-{number}", multiplier=multiplier, modulus=modulus)
+    if random.random() < 0.6:
+        values = [random.choice((0, 100, random.randrange(2_000))) for _ in range(SLOTS)]
+        kinds = (quality.ESTIMATED_LINEAR, quality.MISSING, quality.SUSPECT)
+        count = random.choice((0, 0, 2))
+        flags = {random.randrange(SLOTS): random.choice(kinds) for _ in range(count)}
+        values = [0 if flags.get(n) == quality.MISSING else v for n, v in enumerate(values)]
+        billing.record_intervals(connection, point.interval, values, flags)
+    wrap, code = modulus or 10**12, random.choice((0, 0, quality.REGISTER_HISTORY, quality.SUSPECT))
+    start = random.randrange(wrap)
+    dials = {PERIOD.start: start, PERIOD.end: (start + random.randrange(40_000)) % wrap}
+    noon = PERIOD.start + timedelta(hours=36)
+    rare = ("missing", "exchange", "multiplier", "reset", "in", "out")
+    what = random.choice(("plain",) * 4 + rare)
+    if what == "missing":
+        dials.pop(random.choice(list(dials)))
+    if what == "reset":
+        dials |= {noon: start + 300, noon + timedelta(hours=1): 4, PERIOD.end: 50}
+    if what in ("exchange", "multiplier", "out"):
+        connection.execute(
+            "UPDATE installation SET ends_at = %s WHERE id = %s", [noon, point.installation]
+        )
+        dials.pop(PERIOD.end)
+        if random.random() < 0.7:
+            dials[noon] = start + 90
+    if what == "in":
+        connection.execute(
+            "UPDATE installation SET starts_at = %s WHERE id = %s", [noon, point.installation]
+        )
+        dials = {noon: 1, PERIOD.end: 500}
+    read(connection, point, dials, code=code)
+    if what in ("exchange", "multiplier"):
+        factor = 80 if what == "multiplier" else 1
+        new = billing.add_meter(
+            connection, point.id, f"N-{number}", factor, modulus, starts_at=noon
+        )
+        later_on = {noon: 5, PERIOD.end: 700}
+        billing.record_register(connection, point.register, new, later_on)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_pages_and_lines_make_the_same_sets(connection: Connection, seed: int) -> None:
+    random = Random(seed)
+    for number in range(24):
+        some(connection, random, number)
+    this = june(connection)
+    found = []
+    for summed in (False, True):
+        for served in (pages.serves, lambda _: False):
+            with connection.transaction(force_rollback=True):
+                if summed:
+                    for part in daily_group.partitions(connection, "A"):
+                        daily_group.add(connection, part, STARTS_ON, ENDS_ON, now=NOW)
+                with pytest.MonkeyPatch.context() as patch:
+                    patch.setattr(pages, "serves", served)
+                    run = cycle.run(connection, this, now=later(1))
+                assert (run.written, run.problems) == (24, ())
+                assert bool(paged(connection)) == (served is pages.serves)
+                found.append(connection.execute(SETS).fetchall())
+                for number in range(24):
+                    assert replay.of_usage_point(connection, this, f"UP-{number}").identical
+    assert found[0] == found[1] == found[2] == found[3]
+
+
+def test_a_register_reset_at_once_is_bridged_though_days_were_summed(
+    connection: Connection,
+) -> None:
+    point = billing.add_point(connection, "UP-1")
+    billing.record_intervals(connection, point.interval, [100] * SLOTS)
+    # Read at the period's start, and set to 0 before it was read again six hours later.
+    read(connection, point, ends(5_000, 4_000) | {PERIOD.start + timedelta(hours=6): 0})
+    for part in daily_group.partitions(connection, "A"):
+        assert daily_group.add(connection, part, STARTS_ON, ENDS_ON, now=NOW).days == 3
+    run = cycle.run(connection, june(connection), now=NOW)
+    assert (run.written, run.problems) == (1, ())
+    (value, note) = connection.execute(
+        "SELECT value, note FROM billing WHERE determinant = 'register_consumption'"
+    ).fetchone() or (None, None)
+    # 24 quarter hours of 100 Wh until the reading, and 4,000 Wh after it.
+    assert value == Decimal("6.400")
+    start = f"{PERIOD.start.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    assert note.startswith(f"by intervals from {start}")
