@@ -18,6 +18,8 @@ HEADINGS = st.builds(
     places=st.integers(0, 9),
     rounding=TEXTS,
     note=TEXTS,
+    of_device=st.just(value=False),
+    absent=st.just(value=False),
 )
 UNITS = st.one_of(st.integers(0, 10**15), st.integers(-(10**15), 10**15), st.sampled_from([0, 7]))
 NAMES = ["UP-1", "UP%d", AWKWARD, "UP,2", "a\\b", "ü\u2028"]
@@ -29,8 +31,10 @@ SECONDS = st.integers(1_700_000_000, 1_900_000_000)
 def sheets(draw: st.DrawFn, *, wide: bool = False) -> Sheet:
     headings = draw(st.lists(HEADINGS, min_size=1, max_size=3))
     if wide:
-        flags = st.fixed_dictionaries({"of_device": st.booleans(), "absent": st.booleans()})
-        headings = [heading._replace(**draw(flags)) for heading in headings]
+        headings = [
+            heading._replace(of_device=draw(st.booleans()), absent=draw(st.booleans()))
+            for heading in headings
+        ]
     names = draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=4))
     shape = len(names), len(headings)
 
