@@ -25,7 +25,7 @@ def import_check_meters(file: CsvFile) -> None:
     Example: miqyas import check-meters checks.csv
     """
     with store.connection() as connection, opened(file) as lines:
-        report = beside_import.check_meters(connection, lines)
+        report = beside_import.check_meters(connection, lines, now=store.now(connection))
     _tell(file, "check meter", report)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final
 from zoneinfo import ZoneInfo
 
 import typer
@@ -11,12 +12,29 @@ import typer
 from console import show, store
 from mdm import explain as explaining
 from mdm import usage_points
-from mdm.explain import ExplainError, Explanation, Proof, Version
+from mdm.explain import ExplainError
+from mdm.explanation import Change, Explanation, Proof, Version
 from schemas import quality, reading_type
 from schemas.database import Connection
 from schemas.reading_type import ReadingType
 
-_TIMES = ("%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M")
+_CHANGED: Final = {
+    "reading": "it was read again",
+    "installation": "its installation",
+    "usage_point": "the registry's row of its usage point",
+    "end_device": "the registry's row of its meter",
+    "register_wrap": "where its register begins again",
+    "transformer_ratio": "the ratio that the meter names",
+    "outage": "outages or switching of its meter",
+    "outage_event": "what events say about the supply",
+    "check_meter": "which meter checks it",
+    "check_meter_reading": "what its check meter counted",
+    "node": "the node that it belongs to",
+    "node_reading": "other flows of its node",
+    "class_profile": "the profile of its class",
+    "temperature": "temperatures near its day",
+    "usage_point_term": "its tariff's terms",
+}
 
 
 def explain(
@@ -24,16 +42,22 @@ def explain(
     time: Annotated[
         str, typer.Argument(metavar="TIME", help="Local time of the place, or ISO with an offset.")
     ],
+    version: Annotated[
+        int | None, typer.Option(min=1, help="An older version of the day, as it stood then.")
+    ] = None,
 ) -> None:
     """Explain a final interval: what was read, which rules, which estimate, scaled how, and who.
 
     What a validation run made or a sum is computed again, from what was known then, to prove it.
+    What has changed since is named, and what the same rules would make of it now.
 
     Example: miqyas explain M00013 2026-06-10T09:15
     """
     with store.connection() as connection:
         zone = _zone(connection, name)
-        told = explaining.explain(connection, name, _moment(time, zone), now=store.now(connection))
+        told = explaining.explain(
+            connection, name, _moment(time, zone), now=store.now(connection), version=version
+        )
     for one in told:
         _show(one)
 
@@ -64,9 +88,12 @@ def _show(told: Explanation) -> None:
         f"{told.usage_point}, {told.reading_type}, {start:%Y-%m-%d %H:%M} to {end:%H:%M} "
         f"({told.time_zone})"
     )
-    show.done(f"  final: {_amount(final.value, kind)}, {_quality(final.quality)}")
+    which = f"version {final.number}, not the last" if told.superseded else "final"
+    show.done(f"  {which}: {_amount(final.value, kind)}, {_quality(final.quality)}")
     show.done(f"  made by {_who(final)}, {_utc(final.recorded_at)}")
     show.done(f"  {_proved(told.proof, kind, final)}")
+    for line in _since(told, kind):
+        show.done(f"  {line}")
     if told.waiting:
         show.done("  something came for it since: `miqyas vee run` looks at that")
     if told.end_device:
@@ -142,6 +169,25 @@ def _summed(proof: Proof, kind: ReadingType) -> str:
         return f"computed again just now: beneath it is NOT the same: {'; '.join(proof.differing)}"
     value = f"{_amount(proof.value, kind)}, {_quality(proof.quality)}"
     return f"computed again just now: {value}, which is NOT the same ({how})"
+
+
+def _since(told: Explanation, kind: ReadingType) -> Iterator[str]:
+    """Say what has changed since a version was made, and what would come of it now."""
+    if told.changes:
+        yield f"changed since: {'; '.join(_change(each) for each in told.changes)}"
+    if told.today is None:
+        return
+    value, code = told.today.value, told.today.quality
+    if (value, code) == (told.final.value, told.final.quality):
+        yield "computed from what is known now, by the same rules: the same"
+    else:
+        now = f"{_amount(value, kind)}, {_quality(code)}"
+        yield f"computed from what is known now, by the same rules: {now}"
+
+
+def _change(change: Change) -> str:
+    when = _utc(change.last)
+    return f"{_CHANGED[change.what]} ({when if change.count == 1 else f'last {when}'})"
 
 
 def _who(version: Version) -> str:

@@ -38,10 +38,11 @@ class _Bad(ValueError):
         self.column, self.value, self.reason = column, value, reason
 
 
-def check_meters(connection: Connection, lines: Iterable[str]) -> Report:
+def check_meters(connection: Connection, lines: Iterable[str], *, now: datetime) -> Report:
     """Take which usage point's meter counts the same flow as another's, from a day until a day.
 
-    Days that are validated from now on know it. Importing the same file again changes nothing.
+    Days that are validated from now on know it; what was known before is kept for those that were.
+    Importing the same file again changes nothing.
 
     Raises
     ------
@@ -49,6 +50,7 @@ def check_meters(connection: Connection, lines: Iterable[str]) -> Report:
         if a column is missing from the heading.
     """
     report = Report()
+    connection.execute(_SQL["record_at"], {"now": now.isoformat()})
     for row in csv_rows.rows(lines, CHECK_COLUMNS):
         line, cells, _ = row
         if refusal := row.refusal():

@@ -1,6 +1,9 @@
 -- name: place
 SELECT id FROM usage_point WHERE mrid = %(mrid)s
 
+-- name: record_at
+SELECT set_config('miqyas.now', %(now)s, true)
+
 -- name: put_check
 INSERT INTO check_meter AS m (usage_point_id, check_usage_point_id, starts_on, ends_on)
 SELECT %(usage_point)s, %(check)s, %(starts_on)s, %(ends_on)s

@@ -19,6 +19,9 @@ WHERE i.usage_point_id = %(usage_point)s AND i.starts_at <= %(moment)s
 ORDER BY i.starts_at DESC
 LIMIT 1
 
+-- name: zone
+SELECT time_zone FROM usage_point WHERE id = %(usage_point)s
+
 -- name: versions
 SELECT c.id, t.name, c.interval_seconds, b.starts_at, s.slot, b.version, b.recorded_at,
        b."values"[s.slot + 1], coalesce(b.quality[s.slot + 1], 0),

@@ -75,7 +75,7 @@ class _Day:
 
 
 def inputs(
-    connection: Connection, channel: int, day: datetime, stretch: dict[str, datetime]
+    connection: Connection, channel: int, day: datetime, stretch: dict[str, datetime], version: int
 ) -> tuple[Input, ...]:
     """Give the inputs that the newest computed version of a day names, for one of its intervals.
 
@@ -83,28 +83,32 @@ def inputs(
     ----------
     day : start of the virtual channel's day
     stretch : ``start`` and ``end`` of the interval
+    version : the newest that counts
     """
-    rows = connection.execute(_SQL["inputs"], {"channel": channel, "day": day, **stretch})
+    limits = {"channel": channel, "day": day, "version": version, **stretch}
+    rows = connection.execute(_SQL["inputs"], limits)
     return tuple(
         Input(point, kind, factor, version, _value(int(value), code), code)
         for point, kind, factor, version, value, code in rows
     )
 
 
-def again(connection: Connection, channel: int, day: datetime, moment: datetime) -> Again | None:
+def again(
+    connection: Connection, channel: int, day: datetime, moment: datetime, version: int
+) -> Again | None:
     """Compute the interval of a virtual channel that begins at a moment again.
 
     Parameters
     ----------
     day : start of the virtual channel's day
+    version : the newest that counts
 
     Returns
     -------
     None where the day names no inputs, or one of them is not in the record any more
     """
-    newest = int(np.iinfo(np.int32).max)
     limits: dict[str, list[int] | list[datetime]] = {
-        "channels": [channel], "starts": [day], "versions": [newest],
+        "channels": [channel], "starts": [day], "versions": [version],
     }  # fmt: skip
     found = list(_days(connection, limits))
     if not found:

@@ -2,7 +2,7 @@
 WITH made AS (
     SELECT v.terms, v.input_channels, v.input_starts, v.input_versions
     FROM virtual_version v
-    WHERE v.channel_id = %(channel)s AND v.starts_at = %(day)s
+    WHERE v.channel_id = %(channel)s AND v.starts_at = %(day)s AND v.version <= %(version)s
     ORDER BY v.version DESC LIMIT 1
 )
 SELECT p.mrid, k.name, t.factor, b.version, sum(s.value)::bigint, max(s.quality)

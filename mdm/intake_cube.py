@@ -114,7 +114,8 @@ def intake(
         history = intake_channels.history(connection, channels, layout, work.known_at)
     row = channels.rows_of(work.installed.usage_point[steps.installation], steps.interval_type)
     spans = intake_targets.spans(steps, row, work.installed, layout)
-    target = intake_targets.targets(work, channels, history, spans, layout, news=share.news)
+    told = intake_programme.reaching(spans, dials, work.installed, channels, layout)
+    target = intake_targets.targets(work, channels, history, told, layout, news=share.news)
     if not target.any():
         return None
     wanted = np.flatnonzero(target.any(axis=0))

@@ -6,7 +6,7 @@ which period of the tariff's calendar. Both are dated.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, NamedTuple
@@ -20,16 +20,21 @@ from mdm import (
     calendar_file,
     intake_beside,
     intake_registers,
+    intake_targets,
     readings_columns,
     tariff_file,
 )
 from mdm.calendar import CalendarError
+from mdm.intake_channels import Channels
+from mdm.intake_installed import Installed
 from mdm.intake_layout import Layout
+from mdm.intake_registers import Dials
 from mdm.tariff import Tariff, TariffError
 from mdm.tariff_declared import REGISTERS
 from mdm.tariff_parts import Term
 from schemas import binary_copy, reading_type, statements
 from schemas.database import Connection
+from validation.matrix import Spans
 from validation.programme import Programme
 
 if TYPE_CHECKING:
@@ -40,7 +45,7 @@ _SQL = statements.load("mdm", "intake_beside.sql")
 
 def completed(connection: Connection, intake: Intake) -> Intake:
     """Tell a cube when which tariff register counts, where tariff registers were read."""
-    owner, tariff = intake_beside.owners()
+    _, tariff = intake_beside.owners()
     dials = intake.dials.rows(tariff[intake.dials.reading_type])
     if not len(dials):
         return intake
@@ -49,16 +54,42 @@ def completed(connection: Connection, intake: Intake) -> Intake:
     of, counts = _followed(connection, intake, points)
     if not (of >= 0).any():
         return intake
-    spans = []
-    for kind in readings_columns.distinct(dials.reading_type).tolist():
-        mine = dials.rows(dials.reading_type == kind)
-        own = np.full(len(mine), owner[kind], np.int16)
-        steps = intake_registers.steps(replace(mine, interval_type=own), installed, intake.layout)
-        row = channels.rows_of(installed.usage_point[steps.installation], steps.interval_type)
-        spans.append(_spans(steps, row, of, kind, intake.layout))
+    layout = intake.layout
+    spans = [
+        _spans(steps, row, of, kind, layout)
+        for kind, steps, row in _steps(dials, installed, channels, layout)
+    ]
     columns = np.concatenate(spans, axis=1)
     programme = Programme(of, counts, columns[0].astype(np.int16), *columns[1:])
     return replace(intake, cube=replace(intake.cube, programme=programme))
+
+
+def reaching(
+    total: Spans, dials: Dials, installed: Installed, channels: Channels, layout: Layout
+) -> list[Spans]:
+    """Give the spans of totals and of each tariff register: in these a reading at the end counts.
+
+    A meter may have no total, or may have it read at other times.
+    """
+    _, tariff = intake_beside.owners()
+    mine = dials.rows(tariff[dials.reading_type])
+    return [total] + [
+        intake_targets.spans(steps, row, installed, layout)
+        for _, steps, row in _steps(mine, installed, channels, layout)
+    ]
+
+
+def _steps(
+    dials: Dials, installed: Installed, channels: Channels, layout: Layout
+) -> Iterator[tuple[int, intake_registers.Steps, NDArray[np.intp]]]:
+    """Give each tariff register's type, its steps, and the row of the channel of each."""
+    owner, _ = intake_beside.owners()
+    for kind in readings_columns.distinct(dials.reading_type).tolist():
+        mine = dials.rows(dials.reading_type == kind)
+        own = np.full(len(mine), owner[kind], np.int16)
+        steps = intake_registers.steps(replace(mine, interval_type=own), installed, layout)
+        row = channels.rows_of(installed.usage_point[steps.installation], steps.interval_type)
+        yield kind, steps, row
 
 
 def _spans(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,7 @@ def targets(
     work: Work,
     channels: Channels,
     history: History,
-    spans_: Spans,
+    spans_: Iterable[Spans],
     layout: Layout,
     *,
     news: NDArray[np.int64] | None = None,
@@ -53,11 +54,13 @@ def targets(
 
     Beside the touched days: days that were never recorded between known ones, so that what is
     missing is known to be; and recorded days with doubtful slots, where a register span or a
-    neighbouring slot that may now be better reaches into them. A day beside a touched one has
-    nothing new where no register came with it and all that is in doubt is on a straight line.
+    neighbouring slot that may now be better reaches into them: also where nothing came but the
+    register's reading at the end of the span. A day beside a touched one has nothing new where no
+    register came with it and all that is in doubt is on a straight line.
 
     Parameters
     ----------
+    spans_ : of the total registers, and of each tariff register
     news : usage points and moments [s] of new register readings, shape (2, k); None for any
     """
     covered = _covered(work.installed, layout)[_point_rows(work.installed, channels)]
@@ -66,12 +69,15 @@ def targets(
         return np.asarray(target | (_holes(target, history.recorded) & covered))
     doubtful = history.doubtful()
     some = doubtful.any(axis=2) & history.recorded
-    beside = _of_points(channels, work.edge_usage_point, work.edge_day, layout.count) & some
+    told = _of_points(channels, work.edge_usage_point, work.edge_day, layout.count)
+    beside = told & some
     if news is not None:
-        beside &= history.open().any(axis=2) | _told(channels, news, layout)
+        told = _told(channels, news, layout)
+        beside &= history.open().any(axis=2) | told
     target |= beside
     target |= _holes(target, history.recorded) & covered
-    _reach_spans(target, some, spans_, layout.width)
+    for each in spans_:
+        _reach_spans(target, told, some, each, layout.width)
     target |= _reach_neighbours(target, doubtful, layout) & history.recorded
     return target
 
@@ -164,13 +170,22 @@ def _holes(target: NDArray[np.bool_], recorded: NDArray[np.bool_]) -> NDArray[np
 
 
 def _reach_spans(
-    target: NDArray[np.bool_], some: NDArray[np.bool_], spans_: Spans, width: int
+    target: NDArray[np.bool_],
+    told: NDArray[np.bool_],
+    some: NDArray[np.bool_],
+    spans_: Spans,
+    width: int,
 ) -> None:
-    """Take doubtful days into the target where they share a span with one in it."""
+    """Take doubtful days into the target where they share a span with one in it, or a new reading.
+
+    Parameters
+    ----------
+    told : shape (c, d), days in or at the edge of which a register was read
+    """
     first, last = spans_.start // width, (spans_.end - 1) // width
     for i in np.flatnonzero(first != last):
         row, days = spans_.channel[i], slice(first[i], last[i] + 1)
-        if target[row, days].any():
+        if target[row, days].any() or told[row, days].any():
             target[row, days] |= some[row, days]
 
 

@@ -1,7 +1,8 @@
-"""Rules for meters with registers only: what each counted from one reading to the next.
+"""Rules for registers without intervals: what each counted from one reading to the next.
 
-Meters with intervals are checked where their intervals are; here are those of which the record has
-readings only, such as monthly reads and water meters. Findings stand in the worklist like others.
+What is counted in intervals is checked where the intervals are; here are registers of which the
+record has readings only, such as monthly reads and water meters, or reactive energy beside
+intervals of active energy. Findings stand in the worklist like others.
 """
 
 from __future__ import annotations
@@ -86,8 +87,9 @@ class _Steps:
 
 
 def parts(connection: Connection) -> list[list[int]]:
-    """Give the ids of usage points that have registers only, some thousands at a time."""
-    rows = connection.execute(_SQL["points_with_registers_only"]).fetchall()
+    """Give the ids of usage points with registers without intervals, some thousands at a time."""
+    limits = _families() | {"rules": list(register_findings.NAMES)}
+    rows = connection.execute(_SQL["points_with_registers_alone"], limits).fetchall()
     points = [row[0] for row in rows]
     return [points[first : first + _PART] for first in range(0, len(points), _PART)]
 
@@ -105,7 +107,9 @@ def run(
     now: datetime,
     rule_sets: Sequence[RuleSet] = (),
 ) -> Report:
-    """Check the registers of usage points that have no intervals, and keep the worklist in step.
+    """Check registers of usage points that have no intervals, and keep the worklist in step.
+
+    What was found about a register is closed once its intervals come.
 
     Parameters
     ----------
@@ -114,18 +118,30 @@ def run(
     rule_sets : empty for the shipped ones
     """
     points = None if usage_point_ids is None else list(usage_point_ids)
-    rows = connection.execute(_SQL["registers_only"], {"usage_points": points}).fetchall()
+    limits = {"usage_points": points, "rules": list(register_findings.NAMES)}
+    rows = connection.execute(_SQL["registers_alone"], limits | _families()).fetchall()
     registers = [_Register(*row) for row in rows]
-    if not registers:
+    channels = {row[0] for row in connection.execute(_SQL["channels_found"], limits)}
+    channels |= {each.channel_id for each in registers}
+    if not channels:
         return Report()
-    steps = _steps(connection, registers, now)
-    known = rule_sets or ruleset.shipped()
     found: list[Found] = []
-    for rule_set, mine in _by_rule_set(registers, steps, known):
-        found += _failing(registers, steps.rows(mine), rule_set, mine, steps)
-    channels = sorted({each.channel_id for each in registers})
-    kept: Kept = register_findings.keep(connection, channels, found, since=now - _BACK, now=now)
+    if registers:
+        steps = _steps(connection, registers, now)
+        for rule_set, mine in _by_rule_set(registers, steps, rule_sets or ruleset.shipped()):
+            found += _failing(registers, steps.rows(mine), rule_set, mine, steps)
+    kept: Kept = register_findings.keep(
+        connection, sorted(channels), found, since=now - _BACK, now=now
+    )
     return Report(len(registers), kept.opened, kept.closed)
+
+
+@cache
+def _families() -> dict[str, object]:
+    """Name the type of the intervals that each register counts, for those that have one."""
+    owner, _ = intake_beside.owners()
+    registers = np.flatnonzero(owner)
+    return {"registers": registers.tolist(), "intervals": owner[registers].tolist()}
 
 
 def _steps(connection: Connection, registers: Sequence[_Register], now: datetime) -> _Steps:

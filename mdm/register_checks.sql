@@ -1,5 +1,7 @@
--- name: registers_only
--- Registers of usage points of which the record has no intervals, at each installation.
+-- name: registers_alone
+-- Registers without intervals beside them, at each installation: the usage point has no channel of the
+-- intervals that they count, or another meter's made it. Meters without memory are sampled: the steps
+-- of their registers are the intervals.
 SELECT c.id, i.id, c.reading_type_id, c.usage_point_id, p.commodity, p.sector, p.time_zone,
        (i.multiplier * 1000000)::bigint, coalesce(d.register_modulus, w.modulus, 0), i.ends_at
 FROM channel c
@@ -9,21 +11,46 @@ JOIN installation i ON i.usage_point_id = c.usage_point_id
 JOIN end_device d ON d.id = i.end_device_id
 LEFT JOIN register_wrap w
     ON w.end_device_id = i.end_device_id AND w.reading_type_id = c.reading_type_id
+LEFT JOIN unnest(%(registers)s::smallint[], %(intervals)s::smallint[])
+    AS f (register, interval_type) ON f.register = c.reading_type_id
 WHERE c.interval_seconds = 0
   AND (%(usage_points)s::integer[] IS NULL OR c.usage_point_id = ANY(%(usage_points)s::integer[]))
   AND NOT EXISTS (
     SELECT FROM channel v
-    WHERE v.usage_point_id = c.usage_point_id AND v.interval_seconds > 0)
+    WHERE v.usage_point_id = c.usage_point_id AND v.interval_seconds > 0
+      AND v.reading_type_id = f.interval_type
+      AND (d.protocol IN ('modbus', 'mqtt')
+        OR NOT EXISTS (
+            SELECT FROM installation o WHERE o.usage_point_id = c.usage_point_id AND o.id <> i.id)
+        OR EXISTS (
+            SELECT FROM raw_interval_block b
+            WHERE b.end_device_id = i.end_device_id AND b.reading_type_id = v.reading_type_id)))
 ORDER BY c.id, i.starts_at
 
--- name: points_with_registers_only
-SELECT DISTINCT c.usage_point_id
+-- name: points_with_registers_alone
+-- With those whose findings about registers are to be closed, for intervals have come since.
+SELECT c.usage_point_id
 FROM channel c
 JOIN reading_type t ON t.id = c.reading_type_id AND t.accumulation = 'cumulative'
-WHERE c.interval_seconds = 0 AND NOT EXISTS (
-    SELECT FROM channel v
-    WHERE v.usage_point_id = c.usage_point_id AND v.interval_seconds > 0)
-ORDER BY c.usage_point_id
+LEFT JOIN unnest(%(registers)s::smallint[], %(intervals)s::smallint[])
+    AS f (register, interval_type) ON f.register = c.reading_type_id
+WHERE c.interval_seconds = 0 AND (
+    NOT EXISTS (
+        SELECT FROM channel v
+        WHERE v.usage_point_id = c.usage_point_id AND v.interval_seconds > 0
+          AND v.reading_type_id = f.interval_type)
+    OR (SELECT count(*) FROM installation i WHERE i.usage_point_id = c.usage_point_id) > 1)
+UNION
+SELECT c.usage_point_id
+FROM finding n JOIN channel c ON c.id = n.channel_id
+WHERE n.state = 'open' AND n.rule = ANY(%(rules)s) AND c.interval_seconds = 0
+ORDER BY 1
+
+-- name: channels_found
+SELECT DISTINCT n.channel_id
+FROM finding n JOIN channel c ON c.id = n.channel_id
+WHERE n.state = 'open' AND n.rule = ANY(%(rules)s) AND c.interval_seconds = 0
+  AND (%(usage_points)s::integer[] IS NULL OR c.usage_point_id = ANY(%(usage_points)s::integer[]))
 
 -- name: known_findings
 SELECT id, channel_id, starts_at, ends_at, rule, observed, state

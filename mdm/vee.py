@@ -168,8 +168,7 @@ def _share(connection: Connection, share: Share, how: _How) -> Report:
     news = news if share.news is None else np.concatenate([share.news, news], axis=1)
     share = replace(share, news=news)
     part = intake_cube.intake(connection, share, over_people=how.over_people)
-    mine = None if part is None else part.channels
-    opened, closed = vee_registers.checked(connection, news, mine, how.now, how.rule_sets)
+    opened, closed = vee_registers.checked(connection, news, part, how.now, how.rule_sets)
     read = Report(registers=made, opened=opened, closed=closed)
     if part is None:
         return read
@@ -214,7 +213,7 @@ def _outcomes(
         lack = vee_light.asking_last_year(connection, chosen)
         return _without(chosen, lack) if lack.any() else found, lack
     for rules, mine in chosen:
-        lack |= vee_light.lacking(connection, mine, light, rules, share.looked_from)
+        lack |= vee_light.lacking(connection, mine, light, rules, share)
     lack = vee_light.with_siblings(part, lack)
     for rules, mine in chosen:
         left = replace(mine.cube, target=mine.cube.target & ~lack[:, None])

@@ -37,13 +37,13 @@ _NEAREST: Final = 51 * 7 * 86_400
 
 
 def lacking(
-    connection: Connection, part: Intake, light: Light, rule_set: RuleSet, looked_from: int
+    connection: Connection, part: Intake, light: Light, rule_set: RuleSet, share: Share
 ) -> NDArray[np.bool_]:
     """Tell the channels for which days before the layout's may count, shape (c,).
 
     Parameters
     ----------
-    looked_from : where the whole history would begin [s]
+    share : what the part was loaded for
     """
     chosen = part.cube.target.any(axis=1)
     row = light.stretches.rows_of(part.channels.id)
@@ -53,7 +53,7 @@ def lacking(
     recorded = part.history.recorded
     every = np.arange(len(row))
     lack |= (first == 0) | ~recorded[every, before] | _broken(recorded | part.cube.target)
-    lack |= _registers_before(part, first)
+    lack |= _registers_before(part, first) | _first_is_news(part, share.news)
     whole = _whole(part, light)
     lack |= ~whole & _level(part, before)
     lack |= ~whole & _unusual(part, light, row, rule_set)
@@ -62,7 +62,7 @@ def lacking(
         lack |= part.cube.outage.any(axis=(1, 2))
     again = (part.cube.target & recorded).any(axis=1) & ~lack
     if again.any():
-        lack |= _reached(connection, part, again, looked_from)
+        lack |= _reached(connection, part, again, share.looked_from)
     return lack & chosen
 
 
@@ -192,6 +192,22 @@ def _registers_before(part: Intake, first: NDArray[np.intp]) -> NDArray[np.bool_
     bad = np.zeros(len(points), np.bool_)
     bad[point[missing]] = True
     return bad[place]
+
+
+def _first_is_news(part: Intake, news: NDArray[np.int64] | None) -> NDArray[np.bool_]:
+    """Tell channels with a register of which the first reading that is seen has just come.
+
+    It may end a span from before the layout, and days in there be scaled to it.
+    """
+    dials, installed = part.dials, part.installed
+    if not len(dials) or news is None or not news.shape[1]:
+        return np.zeros(len(part.channels), np.bool_)
+    key = dials.installation.astype(np.int64) << 16 | dials.reading_type
+    order = np.lexsort((dials.read_at, key))
+    first = order[np.append(True, np.diff(key[order]) != 0)]
+    point = installed.usage_point[dials.installation[first]].astype(np.int64)
+    came = readings_columns.places((news[0], news[1]), (point, dials.read_at[first])) >= 0
+    return np.isin(part.channels.usage_point, point[came])
 
 
 def _level(part: Intake, before: NDArray[np.intp]) -> NDArray[np.bool_]:

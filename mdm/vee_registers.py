@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from mdm import intake_channels, readings, readings_columns, register_checks
+from mdm import intake_beside, intake_channels, readings, readings_columns, register_checks
 from mdm.intake import Work
-from mdm.intake_channels import Channels
+from mdm.intake_cube import Intake
 from mdm.intake_registers import Dials
 from mdm.readings import RegisterTable
 from schemas.database import Connection
@@ -51,28 +51,52 @@ def record(
 def checked(
     connection: Connection,
     news: NDArray[np.int64],
-    channels: Channels | None,
+    part: Intake | None,
     now: datetime,
     rule_sets: Sequence[RuleSet],
 ) -> tuple[int, int]:
-    """Check the registers of usage points for which reads came and that have no intervals.
+    """Check registers without intervals of usage points for which reads came.
 
     Parameters
     ----------
     news : usage points and moments of the reads, shape (2, k)
-    channels : of intervals, which are checked where their intervals are
+    part : what came in intervals, which are checked there
 
     Returns
     -------
     findings opened and closed
     """
     points = readings_columns.distinct(news[0])
-    if channels is not None:
-        points = points[~np.isin(points, channels.usage_point)]
+    if part is not None:
+        mine = part.channels.usage_point
+        points = points[~np.isin(points, mine) | np.isin(points, alone(part))]
     if not len(points):
         return 0, 0
     done = register_checks.run(connection, points.tolist(), now=now, rule_sets=rule_sets)
     return done.opened, done.closed
+
+
+def alone(part: Intake) -> NDArray[np.int32]:
+    """Give usage points with a register that may have no intervals beside it.
+
+    Where there were several meters, one that delivered intervals long ago may be among them.
+    """
+    owner, _ = intake_beside.owners()
+    dials, installed = part.dials, part.installed
+    keys = readings_columns.distinct(
+        dials.installation.astype(np.int64) << 16 | owner[dials.reading_type].astype(np.int64)
+    )
+    place, kind = keys >> 16, keys & 0xFFFF
+    point = installed.usage_point[place]
+    # Rows of check meters stand at the end, without a channel of their own.
+    own = int(np.count_nonzero(part.channels.id))
+    channels = part.channels.usage_point[:own], part.channels.reading_type[:own]
+    several = np.flatnonzero(np.bincount(installed.usage_point) > 1)
+    delivers = installed.sampled[place] | np.isin(installed.end_device[place], part.raw.end_device)
+    beside = (readings_columns.places(channels, (point, kind)) >= 0) & (
+        ~np.isin(point, several) | delivers
+    )
+    return readings_columns.distinct(point[~beside])
 
 
 def _table(connection: Connection, work: Work, dials: Dials) -> RegisterTable:

@@ -9,7 +9,8 @@ from decimal import Decimal
 import pytest
 
 from mdm import explain, vee, worklist
-from mdm.explain import ExplainError, Explanation
+from mdm.explain import ExplainError
+from mdm.explanation import Explanation, Proof
 from mdm.intake_layout import Week, Weeks
 from schemas import database, quality, reading_type
 from schemas.database import Connection
@@ -57,7 +58,7 @@ def test_what_was_read_is_proved_by_computing_it_again(connection: Connection) -
     assert one.final.rule_set_digest == record.RULES[0].digest
     assert [(raw.value, raw.source) for raw in one.raw] == [(100, "test")]
     assert [dial.value for dial in one.dials] == [5, 9705]
-    assert one.proof == explain.Proof(4000, quality.VALID, True, None, None)
+    assert one.proof == Proof(4000, quality.VALID, True, None, None)
 
 
 def test_an_estimate_names_its_method_and_its_scale_factor(connection: Connection) -> None:
@@ -66,7 +67,7 @@ def test_an_estimate_names_its_method_and_its_scale_factor(connection: Connectio
     assert [raw.value for raw in one.raw] == [None]
     assert [found.rule for found in one.findings] == ["gap"]
     # The line between its neighbours says 4,000; the register leaves 300 × 40 for two slots.
-    assert one.proof == explain.Proof(
+    assert one.proof == Proof(
         6000, quality.ESTIMATED_SCALED_LINEAR, True, 4000, Decimal("1.500000")
     )
 

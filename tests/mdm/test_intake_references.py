@@ -96,9 +96,9 @@ def of(connection: Connection, mrid: str) -> tuple[list[int], list[int]]:
     return table.values[row].tolist(), table.quality[row].tolist()
 
 
-def checked(connection: Connection, text: str) -> beside_import.Report:
+def checked(connection: Connection, text: str, now: datetime = NOW) -> beside_import.Report:
     head = ",".join(beside_import.CHECK_COLUMNS)
-    return beside_import.check_meters(connection, io.StringIO(f"{head}\n{text}\n"))
+    return beside_import.check_meters(connection, io.StringIO(f"{head}\n{text}\n"), now=now)
 
 
 def node(connection: Connection, *terms: str) -> None:

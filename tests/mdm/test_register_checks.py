@@ -51,6 +51,10 @@ def findings(connection: Connection, state: str = "open") -> list[tuple[str, str
     return [(rule, severity, at.astimezone(UTC)) for rule, severity, at in rows]
 
 
+def about_registers(connection: Connection) -> list[tuple[str, str, datetime]]:
+    return [each for each in findings(connection) if each[0].startswith(("read_", "register_"))]
+
+
 def test_usual_reads_are_nothing_to_remark(connection: Connection) -> None:
     land(connection, RISES)
     validate(connection)
@@ -136,3 +140,62 @@ def test_a_meter_with_intervals_is_checked_by_its_intervals(connection: Connecti
     validate(connection)
     rules = {rule for rule, _, _ in findings(connection)}
     assert not {rule for rule in rules if rule.startswith("read_")}
+
+
+REACTIVE = 3
+
+
+def test_a_register_beside_intervals_of_another_quantity_is_checked(
+    connection: Connection,
+) -> None:
+    day = timedelta(days=1)
+    for moment in MONTHS:
+        record.land(connection, "M-1", moment - day, [100] * 96)
+    land(connection, RISES)
+    land(connection, [*RISES[:4], 3_100_000, -50_000], kind=REACTIVE)
+    validate(connection)
+    assert about_registers(connection) == [
+        ("read_high_low", "issue", MONTHS[3]),
+        ("register_decrease", "issue", MONTHS[4]),
+    ]
+    kinds = connection.execute(
+        "SELECT DISTINCT c.reading_type_id FROM finding f JOIN channel c ON c.id = f.channel_id"
+        " WHERE f.rule IN ('read_high_low', 'register_decrease')"
+    ).fetchall()
+    assert kinds == [(REACTIVE,)]
+    # The total has intervals beside it: nothing is said of it twice.
+    (part,) = register_checks.parts(connection)
+    done = register_checks.run(connection, part, now=MONTHS[-1] + 2 * day)
+    assert (done.registers, done.opened, done.closed) == (1, 0, 0)
+
+
+def test_after_an_exchange_a_meter_without_intervals_is_checked(database_url: str) -> None:
+    with database.connect(database_url) as connection:
+        point = record.usage_point(connection, "UP-1")
+        since, until = MONTHS[0] - timedelta(days=40), MONTHS[0]
+        record.installation(connection, point, "M-0", since=since, until=until)
+        record.installation(connection, point, "M-1", since=until, protocol="manual")
+        record.land(connection, "M-0", until - timedelta(days=1), [100] * 96)
+        reads = [(until - timedelta(days=1), 0), (until, 9_600)]
+        record.land_registers(connection, "M-0", reads)
+        shown = 1_000
+        for moment, rise in zip(MONTHS, [*RISES[:4], 3_100_000], strict=False):
+            shown += rise
+            record.land_registers(connection, "M-1", [(moment, shown)])
+            validate(connection)
+        assert about_registers(connection) == [("read_high_low", "issue", MONTHS[3])]
+
+
+def test_what_was_found_of_a_register_is_closed_once_its_intervals_come(
+    connection: Connection,
+) -> None:
+    land(connection, [*RISES[:4], 3_100_000])
+    validate(connection)
+    assert findings(connection) == [("read_high_low", "issue", MONTHS[3])]
+    record.land(connection, "M-1", MONTHS[3], [100] * 96)
+    validate(connection)
+    now = MONTHS[-1] + timedelta(days=3)
+    for part in register_checks.parts(connection):
+        register_checks.run(connection, part, now=now)
+    assert about_registers(connection) == []
+    assert "read_high_low" in {rule for rule, _, _ in findings(connection, "resolved")}

@@ -9,6 +9,7 @@ from decimal import Decimal
 import pytest
 
 from mdm import explain, vee
+from mdm.explanation import Proof
 from schemas import database, quality
 from schemas.database import Connection
 from tests.mdm import record
@@ -54,7 +55,7 @@ def test_each_band_gets_what_its_register_counted_and_explains_it(connection: Co
     assert reason == ("scaled to: active_energy_import_t1 (2), active_energy_import_t3 (2)",)
     connection.commit()
     (told,) = explain.explain(connection, "UP-1", DAY + 66 * QUARTER, now=NOW)
-    assert told.proof == explain.Proof(
+    assert told.proof == Proof(
         70,
         quality.ESTIMATED_SCALED_LINEAR,
         True,
@@ -104,3 +105,31 @@ def test_over_the_day_of_23_hours_each_slot_belongs_to_its_own_band(database_url
         table = record.final(connection)
         assert table.length.tolist() == [92, 96]
         assert (int(table.values[0, 50]), int(table.values[1, 66])) == (107, 93)
+
+
+@pytest.mark.parametrize("total", [False, True])
+def test_a_register_that_is_read_later_has_the_days_of_its_span_scaled_again(
+    connection: Connection, total: bool
+) -> None:
+    # Four working days, and two that are green all day.
+    days, one = 6, timedelta(days=1)
+    registers = {TOTAL: 57_600 - 20} if total else {GREEN: 32_040, AMBER: 20_800, RED: 4_740}
+    for register in registers:
+        record.land_registers(connection, "M-1", [(DAY, 5)], reading_type_id=register)
+    record.land(connection, "M-1", DAY, CURVE, MARKS)
+    for day in range(1, days):
+        record.land(connection, "M-1", DAY + day * one, [100] * 96)
+    read(connection, {})
+    assert record.final(connection).values[0, list(GAPS)].tolist() == [100, 100, 100, 100]
+
+    for register, energy in registers.items():
+        last = (DAY + days * one, 5 + energy)
+        record.land_registers(connection, "M-1", [last], reading_type_id=register)
+    done = vee.run(connection, now=NOW, rule_sets=record.RULES)
+    assert done.days == 1
+    values = record.final(connection).values
+    expected = [95, 95, 95, 95] if total else [120, 120, 70, 70]
+    assert values[0, list(GAPS)].tolist() == expected
+    # Nothing is left to do, and nothing else was done.
+    assert vee.run(connection, now=NOW, rule_sets=record.RULES).taken == 0
+    assert len(connection.execute("SELECT FROM interval_block WHERE version > 1").fetchall()) == 1

@@ -10,6 +10,7 @@ from decimal import Decimal
 import pytest
 
 from mdm import cycle, cycle_status, explain, replay, virtual, virtual_import
+from mdm.explanation import Proof
 from mdm.virtual_file import COLUMNS
 from schemas import database, quality
 from schemas.database import Connection
@@ -76,4 +77,4 @@ def test_an_interval_of_a_sum_names_what_it_was_made_of(connection: Connection) 
         ("UP-1", 1, 2, 300, quality.ESTIMATED_LINEAR),
         ("UP-2", Decimal("-0.5"), 1, 70, quality.VALID),
     ]
-    assert told.proof == explain.Proof(265, quality.ESTIMATED_LINEAR, True, None, None)
+    assert told.proof == Proof(265, quality.ESTIMATED_LINEAR, True, None, None)
