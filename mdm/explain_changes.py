@@ -18,8 +18,8 @@ from schemas.period import local_day
 from validation.ruleset import RuleSet
 
 _SQL = statements.load("mdm", "explain_changes.sql")
-# Words for what a statement finds, in the order in which they are told; and the estimators and rules
-# without which it does not count: empty for what always does.
+# Words for what a statement finds, in the order in which they are told; and the estimators and
+# rules without which it does not count: empty for what always does.
 _ASKED: Final[dict[str, frozenset[str]]] = {
     "reading": frozenset(),
     "installation": frozenset(),

@@ -26,6 +26,8 @@ STATEMENT_FILES = [
     "billed_days.sql",
     "editing.sql",
     "explain.sql",
+    "explain_changes.sql",
+    "explain_known.sql",
     "register_checks.sql",
 ]
 NOW = datetime(2026, 7, 1, 6, tzinfo=UTC)
