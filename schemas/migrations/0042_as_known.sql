@@ -81,7 +81,9 @@ CREATE TRIGGER keep_superseded AFTER INSERT OR UPDATE OR DELETE ON usage_point_t
 
 -- The same tables as they were known at the moment that miqyas.known_at says. Whoever puts this schema
 -- before the others on the search path asks the same questions of the past. A view has the columns that
--- validation asks for: with a new one that counts, it and what is kept are to be made anew.
+-- validation asks for: with a new one that counts, it and what is kept are to be made anew. One without
+-- its views is left behind where somebody emptied the schema that the tables are in.
+DROP SCHEMA IF EXISTS as_known CASCADE;
 CREATE SCHEMA as_known;
 
 CREATE FUNCTION as_known.known_at() RETURNS timestamptz LANGUAGE sql STABLE AS $$
