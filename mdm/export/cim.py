@@ -20,6 +20,8 @@ from functools import cache, lru_cache
 from itertools import groupby
 from typing import Final
 
+import numpy as np
+
 from mdm.export import codes, xml_text
 from mdm.export.record import Head, LeftOut, Record, instant
 from mdm.export.series import Dial, Intervals
@@ -28,6 +30,7 @@ from schemas import quality, quality_mapping, reading_type
 
 LACKS: Final = ("determinants", "what was billed before")
 _SOURCE: Final = "MDM"
+_VALUE: Final = "<value>"
 _IDS: Final = uuid.UUID("0b1c8a52-93d4-5a1e-8f57-3d0f6b7c2a41")
 
 
@@ -104,21 +107,33 @@ def _by_device(dial: Dial) -> tuple[str, str, int]:
 
 
 def _block(one: Intervals) -> str:
-    flags = one.quality.tolist()
+    """Write a channel: stamps are alike in all of a file, qualities come again and again."""
+    count = len(one)
     texts = codes.texts(one.reading_type, one.values)
-    # Known to be missing: the quality says so, and there is no value.
-    values = [
-        f"<value>{text}</value>" if known else ""
-        for text, known in zip(texts, one.known.tolist(), strict=True)
-    ]
-    length = one.interval_seconds
-    readings = [
-        f"<IntervalReadings><timeStamp>{_stamp(one.starts_at + slot * length)}</timeStamp>"
-        f"{value}{_qualities(code)}</IntervalReadings>"
-        for slot, value, code in zip(range(1, len(one) + 1), values, flags, strict=True)
-    ]
+    starts = list(_starts(one.starts_at, one.interval_seconds, count))
+    for slot in np.flatnonzero(~one.known).tolist():
+        # Known to be missing: the quality says so, and there is no value.
+        starts[slot], texts[slot] = starts[slot].removesuffix(_VALUE), ""
+    readings = [""] * (3 * count)
+    readings[::3] = starts
+    readings[1::3] = texts
+    readings[2::3] = [_end(code) for code in one.quality.tolist()]
     mrid = reading_type_mrid(one.reading_type, one.interval_seconds)
-    return element("IntervalBlocks", *readings, empty("ReadingType", ref=mrid))
+    return element("IntervalBlocks", "".join(readings), empty("ReadingType", ref=mrid))
+
+
+@lru_cache(maxsize=4)
+def _starts(first: int, length: int, count: int) -> tuple[str, ...]:
+    """Write each interval up to its value, with its end as time stamp."""
+    stamps = (_stamp(first + slot * length) for slot in range(1, count + 1))
+    return tuple(f"<IntervalReadings><timeStamp>{stamp}</timeStamp>{_VALUE}" for stamp in stamps)
+
+
+@cache
+def _end(code: int) -> str:
+    """Write an interval from its value's end on."""
+    missing = quality.class_table()[code] == quality.QualityClass.MISSING
+    return f"{'' if missing else '</value>'}{_qualities(code)}</IntervalReadings>"
 
 
 def _reading(dial: Dial) -> str:

@@ -27,8 +27,8 @@ def of_sheets(head: Head, records: Iterable[Record], sheets: Iterable[Sheet]) ->
 def bills(records: Iterable[Record]) -> Iterator[str]:
     """Write each record as an object."""
     for record in records:
-        lines = ",".join([form.json_text(_line(line)) for line in record.lines])
-        yield f"{_start(record)}{lines}]}}"
+        lines = [_line(line) for line in record.lines]
+        yield form.json_text({**_shared(record), "determinants": lines})
 
 
 def sheet(found: Sheet) -> Iterator[str]:
@@ -50,7 +50,11 @@ def _whole(head: Head, written: Iterable[str]) -> bytes:
 
 def _start(record: Record) -> str:
     """Write a usage point's object up to its first determinant."""
-    shared = {
+    return f'{form.json_text(_shared(record))[:-1]},"determinants":['
+
+
+def _shared(record: Record) -> Mapping[str, object]:
+    return {
         "key": record.key,
         "usage_point": record.usage_point,
         "commodity": record.commodity,
@@ -63,7 +67,6 @@ def _start(record: Record) -> str:
         "corrects": record.corrects,
         "digest": record.digest,
     }
-    return f'{form.json_text(shared)[:-1]},"determinants":['
 
 
 def _line(line: Line) -> Mapping[str, object]:

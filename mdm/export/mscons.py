@@ -14,11 +14,14 @@ UN/EDIFACT directory D.04B, MSCONS; ISO 9735 syntax version 3; BDEW, MSCONS mess
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cache, lru_cache, partial
 from itertools import groupby
 from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mdm.export import codes
 from mdm.export.record import Head, LeftOut, Record
@@ -62,9 +65,12 @@ _METHODS: Final = {
 # an..35, C517 of LOC and C506 of RFF.
 _LONGEST: Final = 35
 _ORIGINAL, _REPLACE = "9", "5"
+_POINT: Final = "."
+# An interval's: quantity, start and end.
+_SEGMENTS: Final = 3
 
 
-def render(head: Head, records: Iterable[Record], *, mark: str = ".") -> bytes:
+def render(head: Head, records: Iterable[Record], *, mark: str = _POINT) -> bytes:
     """Write records; equal records give equal bytes.
 
     Parameters
@@ -141,19 +147,39 @@ def _message(head: Head, record: Record, reference: str, number: int, mark: str)
     return segments
 
 
-def _profile(line: int, one: Intervals, mark: str) -> Iterator[str]:
-    yield from _item(line, one.reading_type)
-    unit = _UNITS[reading_type.named(one.reading_type).display_unit]
-    texts = codes.texts(one.reading_type, one.values)
-    known, flags = one.known.tolist(), one.quality.tolist()
-    second, length = one.starts_at, one.interval_seconds
-    for slot, text in enumerate(texts):
-        if known[slot]:
-            start = second + slot * length
-            yield _quantity(text, unit, flags[slot], mark)
-            yield _dtm("163", start)
-            yield _dtm("164", start + length)
-            yield from _method(flags[slot])
+def _profile(line: int, one: Intervals, mark: str) -> list[str]:
+    """Write a channel; what has no value is left out."""
+    known = np.flatnonzero(one.known)
+    flags = one.quality[known]
+    segments = [""] * (_SEGMENTS * len(known))
+    segments[::_SEGMENTS] = _quantities(one, known, mark)
+    stretches = _stretches(one.starts_at, one.interval_seconds, len(one))
+    for place, moments in enumerate(stretches, 1):
+        there = moments if len(known) == len(one) else [moments[slot] for slot in known.tolist()]
+        segments[place::_SEGMENTS] = there
+    # From the end on: what is put in moves what is behind.
+    for place in np.flatnonzero(np.isin(flags, list(_METHODS)))[::-1].tolist():
+        after = _SEGMENTS * (place + 1)
+        segments[after:after] = _method(int(flags[place]))
+    return [*_item(line, one.reading_type), *segments]
+
+
+def _quantities(one: Intervals, known: NDArray[np.intp], mark: str) -> list[str]:
+    codes_ = one.quality[known].tolist()
+    before = {code: f"QTY+{_kind(code)}:" for code in set(codes_)}
+    behind = f":{_UNITS[reading_type.named(one.reading_type).display_unit]}'"
+    texts = codes.texts(one.reading_type, one.values[known])
+    if mark != _POINT:
+        texts = [text.replace(_POINT, mark) for text in texts]
+    return [f"{before[code]}{text}{behind}" for code, text in zip(codes_, texts, strict=True)]
+
+
+@lru_cache(maxsize=4)
+def _stretches(first: int, length: int, count: int) -> tuple[Sequence[str], Sequence[str]]:
+    """Write all starts and all ends of intervals; a file has the same for each usage point."""
+    seconds = range(first, first + count * length, length)
+    starts = [_dtm("163", second) for second in seconds]
+    return starts, [_dtm("164", second + length) for second in seconds]
 
 
 def _register(line: int, name: str, dials: Iterable[Dial], mark: str) -> Iterator[str]:
@@ -182,7 +208,7 @@ def _item(line: int, name: str) -> Iterator[str]:
 
 
 def _quantity(text: str, unit: str, code: int, mark: str) -> str:
-    return f"QTY+{_kind(code)}:{text.replace('.', mark)}:{unit}'"
+    return f"QTY+{_kind(code)}:{text.replace(_POINT, mark)}:{unit}'"
 
 
 @cache
