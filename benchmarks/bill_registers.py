@@ -32,7 +32,6 @@ from schemas import database
 from schemas.database import Connection
 
 FLEETS: Final = ("alone", "water", "intervals", "days")
-_ENDS: Final = (bill_fleet.START, bill_fleet.START + bill_fleet.DAYS * 86_400)
 _PHASES: Final[phases.Phases] = (
     (cycle_inputs, "gathered", "inputs"),
     (cycle, "results", "determinants"),
@@ -71,7 +70,7 @@ def closed(url: str) -> tuple[dict[str, Any], list[tuple[Any, ...]]]:
 
 
 def loaded(url: str, fleet: str, points: int) -> None:
-    """Make usage points with a meter each that was read when the month began and ended."""
+    """Make usage points with a meter each that was read at each midnight of the month."""
     commodity = "water" if fleet == "water" else "electricity"
     kind = "water_volume" if fleet == "water" else "active_energy_import"
     uses = np.full(points, 700_000, np.int64)
@@ -104,20 +103,23 @@ def _used(connection: Connection) -> NDArray[np.int64]:
 
 
 def _read(connection: Connection, kind: str, uses: NDArray[np.int64]) -> None:
-    """Record every register's two readings."""
+    """Record every register's readings, one a day."""
     ids = [point.id for point in usage_points.usage_points(connection)]
     known = usage_points.ensure_channels(connection, [(point, kind, 0) for point in ids])
     rows = connection.execute("SELECT usage_point_id, id FROM installation").fetchall()
     installed = {row[0]: row[1] for row in rows}
     points = len(ids)
     first = np.arange(points, dtype=np.int64) * 7_919 % 10**8
+    days = bill_fleet.DAYS
+    used = np.outer(np.arange(days + 1), uses) // days
+    moments = bill_fleet.START + 86_400 * np.arange(days + 1, dtype=np.int64)
     table = RegisterTable(
-        channel_id=np.tile(np.array([known[point, kind, 0] for point in ids], np.int32), 2),
-        installation_id=np.tile(np.array([installed[point] for point in ids], np.int32), 2),
-        read_at=np.repeat(np.array(_ENDS, np.int64), points),
-        version=np.zeros(2 * points, np.int32),
-        value=np.concatenate([first, first + uses]),
-        quality=np.zeros(2 * points, np.int16),
+        channel_id=np.tile(np.array([known[point, kind, 0] for point in ids], np.int32), days + 1),
+        installation_id=np.tile(np.array([installed[point] for point in ids], np.int32), days + 1),
+        read_at=np.repeat(moments, points),
+        version=np.zeros((days + 1) * points, np.int32),
+        value=(first + used).ravel(),
+        quality=np.zeros((days + 1) * points, np.int16),
     )
     when = datetime(2026, 6, 1, 3, tzinfo=UTC)
     provenance = readings.add_provenance(connection, "vee", recorded_at=when)

@@ -85,6 +85,18 @@ WHERE channel_id = ANY(%(channels)s::integer[]) AND read_at = ANY(%(moments)s::t
   AND recorded_at <= %(known_at)s
 ORDER BY channel_id, read_at, installation_id, version DESC
 
+-- name: beyond
+-- Stretches inside of which a register showed less than at the start or more than at the end.
+SELECT DISTINCT b.channel_id, b.installation_id
+FROM unnest(%(channels)s::integer[], %(installations)s::integer[], %(since)s::bigint[],
+            %(until)s::bigint[], %(low)s::bigint[], %(high)s::bigint[])
+    AS b (channel_id, installation_id, since, until, low, high)
+JOIN register_reading r ON r.channel_id = b.channel_id AND r.installation_id = b.installation_id
+    AND r.read_at > %(start)s AND r.read_at < %(end)s AND r.recorded_at <= %(known_at)s
+WHERE r.read_at > to_timestamp(b.since) AND r.read_at < to_timestamp(b.until)
+  AND CASE WHEN b.low <= b.high THEN r.value < b.low OR r.value > b.high
+           ELSE r.value > b.high AND r.value < b.low END
+
 -- name: rule_sets
 SELECT id, rule_set || '@' || rule_set_digest
 FROM provenance

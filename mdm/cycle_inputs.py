@@ -29,6 +29,7 @@ from schemas import binary_copy, statements
 from schemas.assets import Channel, UsagePoint
 from schemas.database import Connection
 from schemas.period import Period
+from schemas.quality import QualityClass
 
 _SQL = statements.load("mdm", "cycle.sql")
 
@@ -268,7 +269,13 @@ def _cut(
     connection: Connection, spans: dict[int, list[Span]], period: Period, known_at: datetime
 ) -> dict[int, list[Span]]:
     """Cut the stretches whose register was reset; only of these all readings are looked at."""
-    fallen = [s for several in spans.values() for s in several if resets.fell(s)]
+    every = [span for several in spans.values() for span in several]
+    beyond = _beyond(connection, every, period, known_at)
+    fallen = [
+        s
+        for s in every
+        if resets.fell(s) or (s.stretch.channel_id, s.stretch.installation_id) in beyond
+    ]
     if not fallen:
         return spans
     numbers = sorted({s.stretch.channel_id for s in fallen if s.stretch.channel_id is not None})
@@ -289,6 +296,30 @@ def _cut(
         ]
         for point, several in spans.items()
     }
+
+
+def _beyond(
+    connection: Connection, spans: Sequence[Span], period: Period, known_at: datetime
+) -> set[tuple[int | None, int]]:
+    """Find the registers that showed what the readings at their stretch's ends deny.
+
+    Where an estimate bounds a stretch, that is no wonder: the next stretch makes up for it.
+    """
+    bounds = [
+        (s.stretch.channel_id, s.stretch.installation_id, start.read_at, end.read_at, start.value,
+         end.value)
+        for s in spans
+        for start, end in [(s.start, s.end)]
+        if start and end and QualityClass.ESTIMATED not in (start.kind, end.kind)
+    ]  # fmt: skip
+    if not bounds:
+        return set()
+    names = ("channels", "installations", "since", "until", "low", "high")
+    columns = map(binary_copy.array, zip(*bounds, strict=True))
+    limits = dict(zip(names, columns, strict=True))
+    moments = {"start": period.start, "end": period.end, "known_at": known_at}
+    rows = connection.execute(_SQL["beyond"], {**limits, **moments})
+    return {(row[0], row[1]) for row in rows}
 
 
 def _dials(

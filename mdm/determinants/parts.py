@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mdm import tariff as names
-from mdm.determinants import registers
+from mdm.determinants import registers, resets
 from mdm.determinants.composition import Result
 from mdm.determinants.determinant import Counts, Determinant
 from mdm.determinants.facts import Facts
@@ -141,6 +141,8 @@ def _whole(spans: Sequence[Span]) -> int | None:
     """Give what one meter's register says of the whole period [scaled unit / 10⁶]."""
     ordered = sorted(spans, key=lambda span: span.stretch.starts_at)
     if not ordered or len({span.stretch.installation_id for span in ordered}) > 1:
+        return None
+    if any(resets.fell(span) for span in ordered):
         return None
     first, last = ordered[0], ordered[-1]
     if first.start is None or last.end is None:

@@ -234,3 +234,92 @@ def test_a_register_reset_at_once_is_bridged_though_days_were_summed(
     assert value == Decimal("6.400")
     start = f"{PERIOD.start.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     assert note.startswith(f"by intervals from {start}")
+
+
+def consumption(connection: Connection, mrid: str) -> tuple[Decimal | None, str]:
+    row = connection.execute(
+        "SELECT value, note FROM billing WHERE determinant = 'register_consumption'"
+        " AND usage_point = %s",
+        [mrid],
+    ).fetchone()
+    assert row
+    return row[0], row[1]
+
+
+def test_a_register_that_fell_and_passed_its_start_again_is_not_believed(
+    connection: Connection,
+) -> None:
+    noon = PERIOD.start + timedelta(hours=12)
+    evening = PERIOD.start + timedelta(hours=18)
+    points = [billing.add_point(connection, f"UP-{number}") for number in range(5)]
+    fell = ends(500, 700) | {noon: 900, evening: 4}
+    read(connection, points[0], fell)
+    # A reading that somebody has doubted already says nothing.
+    read(connection, points[1], ends(500, 700))
+    read(connection, points[1], {evening: 4}, code=quality.SUSPECT)
+    # An estimate at the start was too high: the reading at the end makes up for it.
+    read(connection, points[2], {PERIOD.start: 500}, code=quality.REGISTER_RECENT_LOAD)
+    read(connection, points[2], {noon: 450, PERIOD.end: 700})
+    # A rollover is no fall, and what is read between its ends agrees with them.
+    read(connection, points[3], ends(10**9 - 100, 100) | {noon: 10**9 - 50, evening: 50})
+    # Beside intervals that are whole, those are billed.
+    read(connection, points[4], fell)
+    billing.record_intervals(connection, points[4].interval, [4] * SLOTS)
+    run = cycle.run(connection, june(connection), now=NOW)
+    assert (run.written, run.problems) == (5, ())
+    note = "the register of M-UP-0 fell from 900 to 4, and that is no rollover"
+    assert consumption(connection, "UP-0") == (None, note)
+    assert consumption(connection, "UP-1") == (Decimal("0.200"), "")
+    assert consumption(connection, "UP-2") == (Decimal("0.200"), "")
+    assert consumption(connection, "UP-3") == (Decimal("0.200"), "")
+    assert consumption(connection, "UP-4")[0] is None
+    billed = connection.execute(
+        "SELECT value, note FROM billing WHERE determinant = 'consumption' AND usage_point = 'UP-4'"
+    ).fetchone()
+    assert billed == (Decimal("1.152"), "by interval")
+    for number in range(5):
+        assert replay.of_usage_point(connection, june(connection), f"UP-{number}").identical
+    # Somebody looks, and finds the reading of the noon wrong and that of the evening, too.
+    read(connection, points[0], {noon: 900, evening: 4}, code=quality.SUSPECT, at=later(1))
+    cycle.run(connection, june(connection), now=later(2))
+    assert consumption(connection, "UP-0") == (Decimal("0.200"), "")
+
+
+def test_another_multiplier_needs_a_reading_when_it_begins(connection: Connection) -> None:
+    noon = PERIOD.start + timedelta(hours=36)
+    for number, intervals in enumerate((True, False)):
+        point = billing.add_point(connection, f"UP-{number}", multiplier=1)
+        connection.execute(
+            "UPDATE installation SET ends_at = %s WHERE id = %s", [noon, point.installation]
+        )
+        new = billing.add_meter(connection, point.id, f"N-{number}", 40, starts_at=noon)
+        if intervals:
+            billing.record_intervals(connection, point.interval, [100] * SLOTS)
+        # Read at the midnights beside the change, not at the noon itself.
+        read(connection, point, {PERIOD.start: 0, noon - timedelta(hours=12): 9_600})
+        after = {noon + timedelta(hours=12): 240, PERIOD.end: 480}
+        billing.record_register(connection, point.register, new, after)
+    cycle.run(connection, june(connection), now=NOW)
+    # 9,600 Wh × 1, a day of intervals (96 × 100 Wh), and 240 Wh × 40.
+    value, note = consumption(connection, "UP-0")
+    assert value == Decimal("28.800")
+    assert note == "by intervals from 2026-06-01 21:00 UTC to 2026-06-02 21:00 UTC"
+    value, note = consumption(connection, "UP-1")
+    assert (value, note[:26]) == (None, "intervals are missing from")
+
+
+def test_two_exchanges_on_one_day(connection: Connection) -> None:
+    point = billing.add_point(connection, "UP-1")
+    morning, evening = (PERIOD.start + timedelta(hours=hours) for hours in (32, 44))
+    connection.execute(
+        "UPDATE installation SET ends_at = %s WHERE id = %s", [morning, point.installation]
+    )
+    second = billing.add_meter(connection, point.id, "M-2", 10, starts_at=morning, ends_at=evening)
+    third = billing.add_meter(connection, point.id, "M-3", starts_at=evening)
+    read(connection, point, {PERIOD.start: 100, morning: 1_100})
+    billing.record_register(connection, point.register, second, {morning: 0, evening: 30})
+    billing.record_register(connection, point.register, third, {evening: 5, PERIOD.end: 2_005})
+    cycle.run(connection, june(connection), now=NOW)
+    # 1,000 + 30 × 10 + 2,000 Wh
+    assert consumption(connection, "UP-1") == (Decimal("3.300"), "")
+    assert replay.of_usage_point(connection, june(connection), "UP-1").identical
