@@ -39,6 +39,7 @@ class Batch:
     further : channels of the other reading types that declared determinants need
     dials : installations with readings of further registers, by usage point and reading type
     facts : what figures rest on besides readings, by usage point
+    vacant : usage points that have no meter now, but one in another part of the same bill
     """
 
     tariff: Tariff
@@ -53,6 +54,7 @@ class Batch:
     dials: Mapping[int, Mapping[str, Sequence[Span]]] = field(default_factory=dict)
     facts: Mapping[int, Facts] = field(default_factory=dict)
     days: Sequence[Days] = ()
+    vacant: frozenset[int] = frozenset()
 
     def every_channel(self, point: int) -> Sequence[Channel]:
         """Give a usage point's channels of all reading types."""
@@ -213,7 +215,7 @@ def _mark(batch: Batch, load: Profile, row: int, point: int) -> None:
     expected while a meter of its length was there.
     """
     stretches = [span.stretch for span in batch.spans.get(point, ())]
-    if not stretches:
+    if not stretches and point not in batch.vacant:
         # Intervals without an installation come from files; a hole in them is a hole.
         return
     if len(batch.channels.get(point, ())) > 1:

@@ -186,7 +186,9 @@ class _Page:
         interval = self.account.tariff.interval
         if interval is None:
             return
-        known = self.counts.expected > self.counts.missing
+        # Where nothing was installed nothing is expected, and nothing flowed.
+        vacant = bool(self.account.supply.rows) and not self.counts.expected
+        known = vacant or self.counts.expected > self.counts.missing
         value = self._quantity(interval, self.account.supply.total) if known else None
         note = "" if known else "no interval is known"
         yield self._line(names.INTERVAL_CONSUMPTION, interval, "", value, self.counts, note=note)

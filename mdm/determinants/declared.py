@@ -118,7 +118,7 @@ def _series(batch: Batch, points: Sequence[int]) -> dict[int, dict[str, Series]]
 def _expect(batch: Batch, load: Profile, row: int, point: int, channels: Sequence[Channel]) -> None:
     """Expect intervals only while a meter was there that makes them."""
     stretches = [span.stretch for span in batch.spans.get(point, ())]
-    if not stretches:
+    if not stretches and point not in batch.vacant:
         return
     if len(channels) > 1:
         stretches = [s for s in stretches if s.interval_seconds == load.interval_seconds]

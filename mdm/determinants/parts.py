@@ -57,6 +57,7 @@ def stages(batch: Batch) -> Iterator[Stage]:
         inside = (batch.blocks.starts_at >= start) & (batch.blocks.starts_at < end)
         every = {point: batch.every_channel(point) for point in batch.usage_points}
         interval = part.tariff.interval
+        spans = {point: _within(those, start, end) for point, those in batch.spans.items()}
         one = replace(
             batch,
             tariff=part.tariff,
@@ -64,9 +65,10 @@ def stages(batch: Batch) -> Iterator[Stage]:
             period=period,
             channels={p: [c for c in e if c.reading_type == interval] for p, e in every.items()},
             further={p: [c for c in e if c.reading_type != interval] for p, e in every.items()},
-            spans={point: _within(spans, start, end) for point, spans in batch.spans.items()},
+            spans=spans,
+            vacant=frozenset(p for p, those in batch.spans.items() if those and not spans[p]),
             dials={
-                point: {kind: _within(spans, start, end) for kind, spans in dials.items()}
+                point: {kind: _within(those, start, end) for kind, those in dials.items()}
                 for point, dials in batch.dials.items()
             },
             blocks=_rows(batch.blocks, inside),
