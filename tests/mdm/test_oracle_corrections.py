@@ -55,9 +55,9 @@ def check_correction(before: Figures, rows: Rows, mrid: str, after: Lines) -> li
         said = Decimal(row["previous"]) if row["previous"] else None
         if said != old:
             told.append(f"{mrid} {key}: previous is {said}, billed was {old}")
-        if old is not None and row["value"]:
-            if Decimal(row["difference"]) != Decimal(row["value"]) - old:
-                told.append(f"{mrid} {key}: difference {row['difference']} of {old}, {row}")
+        off = old is not None and row["value"]
+        if off and Decimal(row["difference"]) != Decimal(row["value"]) - (old or 0):
+            told.append(f"{mrid} {key}: difference {row['difference']} of {old}, {row}")
     return told
 
 

@@ -58,9 +58,7 @@ def lines(
     return found | _prorated(house, cut, found)
 
 
-def _prorated(
-    house: House, cut: Sequence[tuple[date, date, Tariff, str]], found: Lines
-) -> Lines:
+def _prorated(house: House, cut: Sequence[tuple[date, date, Tariff, str]], found: Lines) -> Lines:
     """Share by days what a register says of the whole, where no part says its own."""
     billed = {key: line for key, line in found.items() if key[0] == "consumption"}
     of, first, until = cut[0][2], cut[0][0], cut[-1][1]
@@ -79,9 +77,7 @@ def _prorated(
     exact = [micro * some / sum(days) / IN_UNIT[of.unit] for some in days]
     values = shared(exact, of.quantity)
     note = "by register, prorated by days"
-    return {
-        key: Line(value, of.unit, note=note) for key, value in zip(billed, values, strict=True)
-    }
+    return {key: Line(value, of.unit, note=note) for key, value in zip(billed, values, strict=True)}
 
 
 def _of(scope: Scope) -> Lines:

@@ -49,9 +49,7 @@ def _schedule(name: str, day: date) -> list[list[str]]:
     if any(day in holiday["dates"] for holiday in content.get("holiday", [])):
         kind = "holiday"
     season = next(s["name"] for s in version["season"] if _inside(s, day))
-    (schedule,) = (
-        s for s in version["schedule"] if s["season"] == season and kind in s["days"]
-    )
+    (schedule,) = (s for s in version["schedule"] if s["season"] == season and kind in s["days"])
     return sorted(schedule["periods"])
 
 

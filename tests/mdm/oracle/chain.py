@@ -49,12 +49,12 @@ def stated(tariffs: Sequence[Tariff]) -> Tariffs:
     return collected(made for one in tariffs for made in tariff_file.parse(one.toml, one.name))
 
 
-def placed(connection: Connection, town: Town) -> Placed:
-    """Put a town into the registry and the final record."""
+def placed(connection: Connection, town: Town, at: datetime | None = None) -> Placed:
+    """Put a town into the registry, and into the final record as of a moment."""
     made = Placed(connection, town, stated(town.tariffs))
     for house in town.houses:
         _place(made, house)
-    record_town(made, town.houses, made.over)
+    record_town(made, town.houses, at or made.over)
     return made
 
 
@@ -123,9 +123,7 @@ def record_town(made: Placed, houses: Sequence[House], at: datetime) -> None:
     rows = [row for house in houses for row in _dials(made, house)]
     if rows:
         table_ = record.registers(rows)
-        readings.record_registers(
-            made.connection, table_, provenance_id=provenance, recorded_at=at
-        )
+        readings.record_registers(made.connection, table_, provenance_id=provenance, recorded_at=at)
 
 
 def _days(

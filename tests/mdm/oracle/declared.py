@@ -8,9 +8,9 @@ from fractions import Fraction
 from typing import Any
 
 from tests.mdm.oracle import calendar, intervals, registers
-from tests.mdm.oracle.figures import IN_UNIT, Line, Lines, counted, root, rounded, rooted, shared
+from tests.mdm.oracle.figures import IN_UNIT, Line, Lines, counted, root, rooted, rounded, shared
 from tests.mdm.oracle.intervals import Scope, Slot, Window
-from tests.mdm.oracle.listed import DEMAND, HOUR, by_the_hour, unknown
+from tests.mdm.oracle.listed import DEMAND, HOUR, by_the_hour, summed, unknown
 from tests.mdm.oracle.world import Tariff
 
 Keys = Mapping[str, Any]
@@ -28,12 +28,14 @@ def unit_of(scope: Scope, keys: Keys) -> str:
 
 
 def with_losses(scope: Scope, found: Sequence[Slot], keys: Keys) -> Fraction | None:
+    if not keys.get("losses"):
+        return summed(found)
     total = Fraction(0)
     for slot in found:
         factor = scope.factor(slot.at, keys.get("losses", ()))
         if factor is None:
             return None
-        total += (slot.value or Fraction(0)) * factor
+        total += (slot.value or 0) * factor
     return total
 
 
@@ -249,7 +251,7 @@ def _known_of_all(
         if len(here) == len(flows) and whole and (not periods or scope.period(at) in periods):
             any_known = True
             for n, flow in enumerate(flows):
-                sums[n] += sum((slot.value or Fraction(0) for slot in here[flow]), Fraction(0))
+                sums[n] += summed(here[flow])
     return sums if any_known else None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -21,7 +21,7 @@ CHANGES = {
     "America/New_York": (date(2026, 3, 8), date(2026, 11, 1)),
     "Australia/Lord_Howe": (date(2026, 4, 5), date(2026, 10, 4)),
 }
-"""A day in each zone on which something changes: the clocks, the season, or a holiday's day type."""
+"""Days in each zone on which the clocks change, or the season, or the day type."""
 
 IMPORT, EXPORT = "active_energy_import_interval", "active_energy_export_interval"
 REACTIVE, REACTIVE_OUT = "reactive_energy_import_interval", "reactive_energy_export_interval"
@@ -118,12 +118,12 @@ def series(
     return made
 
 
-def _values(random: Random):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _values(random: Random) -> Callable[[], int]:
     top = random.choice((1, 3, 250, 3_000, 3_000, 90_000, 2**31 - 1))
     return lambda: random.choice((0, top, random.randint(0, top), random.randint(0, top)))
 
 
-def _codes(random: Random, how: str):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _codes(random: Random, how: str) -> Iterator[int]:
     actual, other = (0, 0, 10, 110), (100, 17, 301, 320, 302, 400)
     odd = {"none": (), "clean": other, "few": (200, 201, *other), "many": (200, *other)}[how]
     often = {"none": 0.0, "clean": 0.02, "few": 0.02, "many": 0.3}[how]

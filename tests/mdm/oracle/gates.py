@@ -34,8 +34,10 @@ def some(random: Random, determinants: Sequence[str]) -> dict[str, Any]:
         found["period_days"] = [random.randint(1, 3), random.randint(3, 5)]
     if random.random() < 0.5:
         found["register_difference"] = random.choice((0, 5, 50, 100))
-    if random.random() < 0.5:
-        name = random.choice([d for d in determinants if not d.startswith("register")])
+    counted = sorted({"interval_consumption", "time_of_use_consumption", "block_demand"}
+                     & set(determinants))  # fmt: skip
+    if counted:
+        name = random.choice(counted)
         found["determinants"] = {name: {random.choice(KINDS[1:]): random.choice((0, 1, 10, 34))}}
     return found
 

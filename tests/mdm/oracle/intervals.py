@@ -10,7 +10,7 @@ from fractions import Fraction
 from math import lcm
 
 from tests.mdm.oracle import calendar
-from tests.mdm.oracle.world import ACTUAL, KIND_OF, MISSING, House, Series, Tariff, grid, midnight
+from tests.mdm.oracle.world import KIND_OF, MISSING, House, Series, Tariff, grid, midnight
 
 
 @dataclass
@@ -54,7 +54,7 @@ class Slot:
     """One interval that is expected; without a value if it is missing."""
 
     at: datetime
-    value: Fraction | None
+    value: int | None
     kind: str
 
 
@@ -72,17 +72,15 @@ def installed(house: House, since: datetime, until: datetime) -> bool:
 
 def slots(scope: Scope, series: Series) -> list[Slot]:
     """Give a channel's expected intervals of the days."""
-    found, step = [], timedelta(seconds=series.seconds)
-    for at in grid(scope.first, scope.until, scope.house.zone, series.seconds):
-        if installed(scope.house, at, at + step):
-            found.append(_slot(at, series))
-    return found
+    step = timedelta(seconds=series.seconds)
+    starts = grid(scope.first, scope.until, scope.house.zone, series.seconds)
+    return [_slot(at, series) for at in starts if installed(scope.house, at, at + step)]
 
 
 def _slot(at: datetime, series: Series) -> Slot:
     known = series.values.get(at)
     kind = KIND_OF[known.code] if known else MISSING
-    return Slot(at, None if known is None or kind == MISSING else Fraction(known.value), kind)
+    return Slot(at, None if known is None or kind == MISSING else known.value, kind)
 
 
 def of_type(scope: Scope, reading_type: str) -> list[Slot]:
@@ -146,17 +144,17 @@ def _window(
     scope: Scope, table: Aligned, inside: Sequence[datetime], types: Sequence[str],
     losses: Sequence[str],
 ) -> tuple[dict[str, Fraction], tuple[Slot, ...]] | None:  # fmt: skip
-    flows = dict.fromkeys(types, Fraction(0))
+    flows: dict[str, Fraction | int] = dict.fromkeys(types, 0)
     seen: list[Slot] = []
     for at in inside:
+        factor = scope.factor(at, losses) if losses else 1
         for kind in types:
             here = table.get(at, {}).get(kind, [])
-            factor = scope.factor(at, losses)
             if not here or factor is None or any(slot.value is None for slot in here):
                 return None
-            flows[kind] += sum((slot.value or Fraction(0) for slot in here), Fraction(0)) * factor
+            flows[kind] += sum(slot.value or 0 for slot in here) * factor
             seen += here
-    return flows, tuple(seen)
+    return {kind: Fraction(energy) for kind, energy in flows.items()}, tuple(seen)
 
 
 def starts(scope: Scope, window: int, step: int) -> Iterator[datetime]:
@@ -177,7 +175,3 @@ def starts(scope: Scope, window: int, step: int) -> Iterator[datetime]:
 
 def is_known(slot: Slot) -> bool:
     return slot.value is not None
-
-
-def all_actual(found: Sequence[Slot]) -> bool:
-    return all(slot.kind == ACTUAL for slot in found)

@@ -15,7 +15,7 @@ DEMAND = {"Wh": "W", "kWh": "kW", "MWh": "MW"}
 
 
 def summed(found: Sequence[Slot]) -> Fraction:
-    return sum((slot.value or Fraction(0) for slot in found), Fraction(0))
+    return Fraction(sum(slot.value or 0 for slot in found))
 
 
 def unknown(found: Sequence[Slot]) -> bool:
@@ -70,7 +70,7 @@ def _ends(scope: Scope, name: str) -> Lines:
         reading = piece.first if name == "register_start" else piece.last
         if reading is None:
             continue
-        at, known = reading
+        _at, known = reading
         value = rounded(Fraction(known.value, 1000), (3, "half_up"))
         found[name, piece.name] = Line(value, unit, counts=counted([KIND_OF[known.code]]))
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -36,7 +37,7 @@ def installed(
     bounds = [start, *cuts, end]
     modulus, dials = _dial(random)
     found = []
-    for number, (a, b) in enumerate(zip(bounds, bounds[1:], strict=False)):
+    for number, (a, b) in enumerate(itertools.pairwise(bounds)):
         assert a is not None
         name = f"M-{of.mrid}" if how == "multiplier" else f"M-{of.mrid}-{number}"
         found.append(Meter(name, a, b, _multiplier(random), modulus, dials))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -85,7 +86,7 @@ def _cut(
     if not first or not last or step(first[1].value, last[1].value, meter.modulus) is not None:
         return [(first, last)]
     falls = [
-        n for n, ((_, a), (_, b)) in enumerate(zip(readings, readings[1:], strict=False))
+        n for n, ((_, a), (_, b)) in enumerate(itertools.pairwise(readings))
         if step(a.value, b.value, meter.modulus) is None
     ]  # fmt: skip
     if len(falls) != 1 or len(readings) == 2:
@@ -98,9 +99,7 @@ def _bounds(scope: Scope, meter: Meter) -> tuple[datetime, datetime]:
     return max(scope.since, meter.since), min(scope.end, meter.until or scope.end)
 
 
-def used(
-    scope: Scope, reading_type: str, interval: str, periods: Sequence[str] = ()
-) -> Used:
+def used(scope: Scope, reading_type: str, interval: str, periods: Sequence[str] = ()) -> Used:
     """Add up a register's differences × multiplier, and intervals where nobody read."""
     found = pieces(scope, reading_type)
     if not found or any(piece.first is None or piece.last is None for piece in found):
