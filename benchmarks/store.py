@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from benchmarks import scratch
 from headend import landing
-from headend.landing import Answer
+from headend.landing_rows import Answer
 from mdm import intake_raw
 from schemas import binary_copy, binary_fields, database, reading_type
 from schemas.binary_fields import Column

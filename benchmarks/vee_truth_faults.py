@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from benchmarks import scratch
 from drivers.dlms import intervals
 from headend import landing
-from headend.landing import Answer
+from headend.landing_rows import Answer
 from mdm import registry, vee
 from schemas import database
 from schemas.database import Connection

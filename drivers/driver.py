@@ -85,6 +85,8 @@ class Endpoint:
         the first of a run that nobody has used or will use
     timeout : longest wait for one answer [s]
     meter_profile : what the meter offers, as an earlier session read it; saves asking again
+    expected : what a session will be asked for, by the features' names, where that is known: a
+        driver may ask the meter for several things at once then
     """
 
     end_device: str
@@ -98,6 +100,7 @@ class Endpoint:
     reserve_counters: Callable[[int], int] = field(default=_no_counters, repr=False)
     timeout: float = 10.0
     meter_profile: MeterProfile | None = None
+    expected: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

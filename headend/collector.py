@@ -126,7 +126,7 @@ class Collector:
     async def _collect(self, this: _Round) -> None:
         prepared = await asyncio.to_thread(
             preparation.prepare, this.connection, this.order, self._drivers, self._counters,
-            timeout=self._limits.timeout, now=this.clock(),
+            timeout=self._limits.timeout, now=this.clock(), open_vault=self._means.vault,
         )  # fmt: skip
         this.done.waiting = prepared.waiting
         this.done.already_read = prepared.already_read
@@ -239,9 +239,10 @@ async def running(
     drivers : by protocol; all that ``drivers.catalogue`` has when None
     """
     async with AsyncExitStack() as stack:
-        connection = await stack.enter_async_context(database.connect_async(url, autocommit=True))
+        leases = Leases(url)
+        stack.push_async_callback(leases.close)
         source = stack.enter_context(Source(url))
         limits = limits or Limits()
-        means = Means(stack.enter_context(Ledger(url)), keys.open_vault, limits.slice)
+        means = Means(stack.enter_context(Ledger(url)), keys.vault_opener(), limits.slice)
         made = catalogue.polled() if drivers is None else drivers
-        yield Collector(url, made, limits, Leases(connection), source=source, means=means)
+        yield Collector(url, made, limits, leases, source=source, means=means)

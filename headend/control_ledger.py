@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeVar
@@ -104,17 +103,14 @@ class Ledger:
     """Changes controls over a connection of its own, opened when first needed; thread-safe."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
         self._lock = threading.Lock()
-        self._stack = ExitStack()
-        self._connection: Connection | None = None
+        self._connection = database.Lasting(url)
 
     def __enter__(self) -> Ledger:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stack.close()
-        self._connection = None
+        self._connection.close()
 
     def claim(self, control_id: int, *, now: datetime) -> Claim | None:
         """Begin an attempt; None if the control is over, or another of its meter runs."""
@@ -164,20 +160,15 @@ class Ledger:
 
     def do(self, action: Callable[[Connection], T]) -> T:
         """Do something in a transaction of its own, committed when this returns."""
-        with self._lock, self._open().transaction():
-            return action(self._open())
+        with self._lock:
+            connection = self._connection.get()
+            with connection.transaction():
+                return action(connection)
 
     def _rows(self, name: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         with self._lock:
-            return self._open().execute(_SQL[name], values).fetchall()
+            return self._connection.get().execute(_SQL[name], values).fetchall()
 
     def _change(self, name: str, values: Mapping[str, Any]) -> None:
         with self._lock:
-            self._open().execute(_SQL[name], values)
-
-    def _open(self) -> Connection:
-        if self._connection is None:
-            self._connection = self._stack.enter_context(
-                database.connect(self._url, autocommit=True)
-            )
-        return self._connection
+            self._connection.get().execute(_SQL[name], values)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from schemas import database, statements
@@ -72,17 +71,14 @@ class Source:
     """Hands out counters over a connection of its own, opened when first needed; thread-safe."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
         self._lock = threading.Lock()
-        self._stack = ExitStack()
-        self._connection: Connection | None = None
+        self._connection = database.Lasting(url)
 
     def __enter__(self) -> Source:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stack.close()
-        self._connection = None
+        self._connection.close()
 
     def runs(self, end_device_ids: Iterable[int], size: int = RUN) -> dict[int, Run]:
         """Reserve a run for each of many end devices in one round trip."""
@@ -90,22 +86,17 @@ class Source:
         if not wanted:
             return {}
         with self._lock:
-            rows = self._open().execute(_SQL["reserve"], {"end_devices": wanted, "count": size})
+            rows = self._connection.get().execute(
+                _SQL["reserve"], {"end_devices": wanted, "count": size}
+            )
             return {device: Run(self, device, first, size) for device, first in rows}
 
     def reserve(self, end_device_id: int, count: int) -> int:
         """Reserve values of one end device; give the first."""
         with self._lock:
-            return reserve(self._open(), end_device_id, count)
+            return reserve(self._connection.get(), end_device_id, count)
 
     def advance(self, end_device_id: int, at_least: int) -> None:
         """Move a counter up to a value; it never moves down."""
         with self._lock:
-            advance(self._open(), end_device_id, at_least)
-
-    def _open(self) -> Connection:
-        if self._connection is None:
-            self._connection = self._stack.enter_context(
-                database.connect(self._url, autocommit=True)
-            )
-        return self._connection
+            advance(self._connection.get(), end_device_id, at_least)

@@ -66,8 +66,9 @@ def advance(connection: Connection, now: datetime) -> list[Released]:
     rows = connection.execute(_SQL["pending_schedules"], {"now": now}).fetchall()
     for row in rows:
         _decide(connection, _schedule(row), row[-1], now)
-    decided = {"now": now, "schedules": [row[0] for row in rows]}
-    connection.execute(_SQL["decided"], decided)
+    if rows:
+        decided = {"now": now, "schedules": [row[0] for row in rows]}
+        connection.execute(_SQL["decided"], decided)
     _plan_again(connection, now)
     controls.expire(connection, now=now)
     _plan_controls(connection, now)

@@ -11,7 +11,7 @@ from typing import Final
 from drivers.files import interval_csv, nem12
 from drivers.files.parsed import Parsed, Rejected, Source
 from headend import landing
-from headend.landing import Answer
+from headend.landing_rows import Answer
 from schemas import statements
 from schemas.database import Connection
 from schemas.reading import IntervalBlock, RegisterReading

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from procrastinate.jobs import Job
 from procrastinate.retry import BaseRetryStrategy, RetryDecision
 
 from drivers.driver import Driver
-from headend import clock, collector, dispatch
+from headend import clock, collector, dispatch, stopping
 from headend.capacity import Limits
 from headend.collector import Collected, Collector
 from headend.exchange import Clock
@@ -36,6 +37,9 @@ _PRIORITIES = {"control": 5, "schedule": 0, "retry": -5, "backlog": -10}
 _MOST_ATTEMPTS = 5
 _LONGEST_PAUSE = 600
 _LOCKED_PAUSE = 0.05
+# What is raised when the database is away, by ourselves and by the queue.
+_AWAY = (psycopg.OperationalError, procrastinate.exceptions.ConnectorException)
+_FIRST_PAUSE, _LONGEST_WAIT = 1.0, 30.0
 # A batch lasts as long as its slowest meter: others must not wait for that. Conversations are
 # bounded by the process's capacity, however many batches there are.
 _CONCURRENT_BATCHES = 8
@@ -110,6 +114,8 @@ def clock_of(connection: Connection) -> Clock:
 def hand_over(connection: Connection, now: datetime) -> int:
     """Plan what is due by now and queue it, in the caller's transaction; give how many batches."""
     released = dispatch.advance(connection, now)
+    if not released:
+        return 0
     app = procrastinate.App(connector=procrastinate.SyncPsycopgConnector())
     for batch in released:
         # Whatever the number of workers, a segment's limit is kept by one of them at a time.
@@ -129,16 +135,50 @@ class Pool:
     app: procrastinate.App
     work: _Work
     pulse: Pulse
+    rescue_at: float = 0.0
 
     async def run(self) -> None:
-        """Work off batches until the process is asked to stop (SIGINT, SIGTERM) or cancelled."""
+        """Work off batches until the process is asked to stop (SIGINT, SIGTERM) or cancelled.
+
+        While the database is away it is waited for. What was being read then is read by whoever
+        finds its batch first.
+        """
         watch = asyncio.create_task(self._watch())
         try:
-            await self._worker(wait=True)
+            with stopping.asked() as asked:
+                await self._work_until(asked)
         finally:
             watch.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await watch
+            await asyncio.gather(watch, return_exceptions=True)
+
+    async def _work_until(self, asked: asyncio.Event) -> None:
+        pause = _FIRST_PAUSE
+        while not asked.is_set():
+            began = time.monotonic()
+            ended = await self._worked(asked)
+            if asked.is_set():
+                return
+            if ended is not None and not isinstance(ended, _AWAY):
+                raise ended
+            # Where it ended by itself, the connection that hears of new jobs was lost.
+            reason = str(ended or "").strip() or "its connection was lost"
+            _log.warning("worker.database.away", reason=reason)
+            pause = _FIRST_PAUSE if time.monotonic() - began > _LONGEST_PAUSE else pause
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asked.wait(), pause)
+            pause = min(pause * 2, _LONGEST_WAIT)
+
+    async def _worked(self, asked: asyncio.Event) -> BaseException | None:
+        """Work until asked to stop or the database is lost; give what was raised then."""
+        work = asyncio.create_task(self._worker(wait=True))
+        stop = asyncio.create_task(asked.wait())
+        try:
+            await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stop.cancel()
+            work.cancel()
+            [ended] = await asyncio.gather(work, return_exceptions=True)
+        return ended
 
     async def drain(self, now: datetime) -> Collected:
         """Plan what is due by now, read it all, and give what was collected.
@@ -147,7 +187,8 @@ class Pool:
         """
         self.work.done = Collected()
         self.work.tell_time = lambda: now
-        await self.rescue()
+        if time.monotonic() >= self.rescue_at:
+            await self.rescue()
         with database.connect(self.url) as connection:
             while True:
                 handed, waiting = await asyncio.to_thread(_turn, connection, now)
@@ -166,6 +207,7 @@ class Pool:
             queue=QUEUE, seconds_since_heartbeat=self.pulse.silence
         )
         found = list(stalled)
+        self.rescue_at = time.monotonic() + self.pulse.beat
         for job in found:
             _log.warning("worker.died", job=job.id, batch=job.task_kwargs.get("batch_id"))
             await manager.retry_job(job, retry_at=datetime.now(UTC))
@@ -177,7 +219,7 @@ class Pool:
             wait=wait,
             concurrency=_CONCURRENT_BATCHES,
             listen_notify=wait,
-            install_signal_handlers=wait,
+            install_signal_handlers=False,
             delete_jobs="successful",
             update_heartbeat_interval=self.pulse.beat,
             stalled_worker_timeout=self.pulse.silence,
@@ -187,7 +229,9 @@ class Pool:
 
     async def _watch(self) -> None:
         while True:
-            await self.rescue()
+            # While the database is away nobody can be rescued; when it is back, the dead still are.
+            with contextlib.suppress(*_AWAY):
+                await self.rescue()
             await asyncio.sleep(self.pulse.beat)
 
 

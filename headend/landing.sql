@@ -72,34 +72,88 @@ WITH landed AS (
 )
 SELECT end_device_id, count(*)::integer FROM landed GROUP BY end_device_id
 
+-- name: put_blocks
+WITH landed AS (
+    INSERT INTO raw_interval_block (
+        end_device_id, reading_type_id, starts_at, interval_seconds, digest, source, collected_at,
+        session_id, values, quality, annotation)
+    SELECT end_device_id, reading_type_id, starts_at, interval_seconds, digest, %(source)s, %(now)s,
+           session_id, (%(values)s::integer[])[first:last], quality::smallint[], annotation
+    FROM unnest(
+        %(end_devices)s::integer[], %(reading_types)s::smallint[], %(starts_at)s::timestamptz[],
+        %(seconds)s::integer[], %(digests)s::bigint[], %(sessions)s::bigint[], %(firsts)s::integer[],
+        %(lasts)s::integer[], %(qualities)s::text[], %(annotations)s::text[]
+    ) AS b (end_device_id, reading_type_id, starts_at, interval_seconds, digest, session_id, first,
+            last, quality, annotation)
+    ORDER BY end_device_id, reading_type_id, starts_at, digest
+    ON CONFLICT (end_device_id, reading_type_id, starts_at, digest) DO NOTHING
+    RETURNING end_device_id, starts_at, cardinality(values) AS intervals,
+              coalesce(cardinality(array_positions(quality, %(missing)s::smallint)), 0) AS missing,
+              starts_at + make_interval(secs => interval_seconds * cardinality(values)) AS ends_at
+), arrived AS (
+    INSERT INTO arrival (end_device_id, starts_at, ends_at, landed_at)
+    SELECT end_device_id, lower(stretch), upper(stretch), %(now)s
+    FROM (
+        SELECT end_device_id, unnest(range_agg(tstzrange(starts_at, ends_at))) AS stretch
+        FROM landed GROUP BY end_device_id
+    ) AS stretches
+)
+SELECT end_device_id, sum(intervals)::integer, sum(missing)::integer
+FROM landed GROUP BY end_device_id
+
+-- name: put_registers
+WITH landed AS (
+    INSERT INTO raw_register_reading (
+        end_device_id, reading_type_id, read_at, value, quality, source, collected_at, session_id)
+    SELECT end_device_id, reading_type_id, read_at, value, quality, %(source)s, %(now)s, session_id
+    FROM unnest(
+        %(end_devices)s::integer[], %(reading_types)s::smallint[], %(read_at)s::timestamptz[],
+        %(values)s::bigint[], %(qualities)s::smallint[], %(sessions)s::bigint[]
+    ) AS r (end_device_id, reading_type_id, read_at, value, quality, session_id)
+    ORDER BY end_device_id, reading_type_id, read_at, value, quality
+    ON CONFLICT (end_device_id, reading_type_id, read_at, value, quality) DO NOTHING
+    RETURNING end_device_id, read_at
+), arrived AS (
+    INSERT INTO arrival (end_device_id, starts_at, ends_at, landed_at)
+    SELECT end_device_id, min(read_at), max(read_at), %(now)s FROM landed GROUP BY end_device_id
+)
+SELECT end_device_id, count(*)::integer FROM landed GROUP BY end_device_id
+
 -- name: keep_wraps
 INSERT INTO register_wrap AS known (end_device_id, reading_type_id, modulus, told_at)
 SELECT end_device_id, reading_type_id, modulus, %(now)s
 FROM unnest(
     %(end_devices)s::integer[], %(reading_types)s::smallint[], %(moduli)s::bigint[]
 ) AS told (end_device_id, reading_type_id, modulus)
+-- What is told again is not even locked.
+WHERE NOT EXISTS (
+    SELECT FROM register_wrap w
+    WHERE w.end_device_id = told.end_device_id AND w.reading_type_id = told.reading_type_id
+      AND w.modulus = told.modulus
+)
 ORDER BY end_device_id, reading_type_id
 ON CONFLICT (end_device_id, reading_type_id) DO UPDATE
 SET modulus = excluded.modulus, told_at = excluded.told_at
 WHERE known.modulus <> excluded.modulus
 
--- name: keep_ratio
+-- name: keep_ratios
 INSERT INTO transformer_ratio (end_device_id, told_at, current_ratio, voltage_ratio)
-SELECT %(end_device)s, %(told_at)s,
-       coalesce(%(current)s::bigint, before.current_ratio, 1000),
-       coalesce(%(voltage)s::bigint, before.voltage_ratio, 1000)
-FROM (SELECT 1) AS one
+SELECT told.end_device_id, told.told_at,
+       coalesce(told.current, before.current_ratio, 1000),
+       coalesce(told.voltage, before.voltage_ratio, 1000)
+FROM unnest(
+    %(end_devices)s::integer[], %(told_at)s::timestamptz[], %(currents)s::bigint[],
+    %(voltages)s::bigint[]
+) AS told (end_device_id, told_at, current, voltage)
 LEFT JOIN LATERAL (
     SELECT current_ratio, voltage_ratio
-    FROM transformer_ratio
-    WHERE end_device_id = %(end_device)s AND told_at <= %(told_at)s
-    ORDER BY told_at DESC
+    FROM transformer_ratio t
+    WHERE t.end_device_id = told.end_device_id AND t.told_at <= told.told_at
+    ORDER BY t.told_at DESC
     LIMIT 1
 ) AS before ON true
-WHERE before.current_ratio IS DISTINCT FROM
-          coalesce(%(current)s::bigint, before.current_ratio, 1000)
-   OR before.voltage_ratio IS DISTINCT FROM
-          coalesce(%(voltage)s::bigint, before.voltage_ratio, 1000)
+WHERE before.current_ratio IS DISTINCT FROM coalesce(told.current, before.current_ratio, 1000)
+   OR before.voltage_ratio IS DISTINCT FROM coalesce(told.voltage, before.voltage_ratio, 1000)
 ON CONFLICT DO NOTHING
 
 -- name: land_events

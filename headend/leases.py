@@ -1,7 +1,7 @@
 """One conversation with a meter at a time, and on a line that takes one, across all processes.
 
 A lease is an advisory lock of PostgreSQL: it ends with the connection, so a killed process leaves
-none behind.
+none behind, and a server that restarts has none.
 """
 
 from __future__ import annotations
@@ -9,24 +9,27 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import Any
 
-from schemas import statements
-from schemas.database import AsyncConnection
+import psycopg
+
+from schemas import database, parameters, statements
 
 _SQL = statements.load("headend", "leases.sql")
 _AGAIN_SECONDS = 0.25
 
 
 class Leases:
-    """Leases held over one connection in autocommit mode, which they live and die with.
+    """Leases held over one connection, which they live and die with.
 
     Whoever asks while a question is on its way is asked for with the others in the next one:
     hundreds of meters cost a few round trips. A lease's number is an end device's, or a line's,
     which is negative.
     """
 
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
+    def __init__(self, url: str) -> None:
+        self._connection = database.AsyncLasting(url)
         self._held: set[int] = set()
         self._done_with: set[int] = set()
         self._asked: dict[int, asyncio.Future[bool]] = {}
@@ -46,8 +49,15 @@ class Leases:
         ours = sorted(self._held.intersection({*numbers, *self._done_with}))
         self._done_with.clear()
         if ours:
-            await self._connection.execute(_SQL["give_back"], {"ids": ours})
+            # What a lost connection held is given back with it.
+            with suppress(psycopg.OperationalError):
+                await self._answer("give_back", ours)
             self._held.difference_update(ours)
+
+    async def close(self) -> None:
+        """End all leases."""
+        await self._connection.close()
+        self._held.clear()
 
     def done_with(self, numbers: Iterable[int]) -> None:
         """Give leases back with the next ones: that is soon, and costs no round trip."""
@@ -80,8 +90,7 @@ class Leases:
             asked, self._asked = self._asked, {}
             self._held.update(asked)
             try:
-                cursor = await self._connection.execute(_SQL["take"], {"ids": list(asked)})
-                ours = {row[0] for row in await cursor.fetchall()}
+                ours = {row[0] for row in await self._answer("take", list(asked))}
             except Exception as error:  # noqa: BLE001  it is raised to each who waits
                 ours = set()
                 for answer in asked.values():
@@ -91,3 +100,12 @@ class Leases:
             for number, answer in asked.items():
                 if not answer.done():
                     answer.set_result(number in ours)
+
+    async def _answer(self, statement: str, numbers: Sequence[int]) -> list[tuple[Any, ...]]:
+        try:
+            connection = await self._connection.get()
+            cursor = await connection.execute(_SQL[statement], {"ids": parameters.numbers(numbers)})
+            return await cursor.fetchall()
+        except psycopg.OperationalError:
+            self._held.clear()
+            raise

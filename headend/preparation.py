@@ -70,6 +70,7 @@ def prepare(
     *,
     timeout: float,
     now: datetime,
+    open_vault: Callable[[], Vault],
 ) -> Prepared:
     """Load an order's end devices and choose whom to ask, and for what; commits.
 
@@ -77,6 +78,7 @@ def prepare(
     ----------
     source : of invocation counters
     timeout : longest wait for one answer [s]
+    open_vault : opens the key store, where a meter needs it
     """
     known = devices.load(connection, order.end_device_ids)
     read = sessions.already_read(connection, order.batch_id) if order.batch_id else set()
@@ -104,11 +106,13 @@ def prepare(
     some = [one for one in wanted if one.reads or one.controls]
     runs = source.runs(one.device.id for one in some if one.device.is_counted())
     prepared = Prepared([], [], len(waiting), len(read))
-    vault = _vault(some)
+    vault = _vault(some, open_vault)
     for one in some:
         try:
             endpoint = _endpoint(one.device, vault, runs.get(one.device.id), timeout)
-            endpoint = replace(endpoint, meter_profile=offered.get(one.device.id))
+            endpoint = replace(
+                endpoint, meter_profile=offered.get(one.device.id), expected=frozenset(one.reads)
+            )
             others = _alternatives(endpoint, pending.get(one.device.id, {}), vault)
         except errors.DriverError as error:
             refused = Result(one, now, now, attempts=1, error=error, failing=True)
@@ -203,11 +207,11 @@ def _lacking(device: Device) -> list[str]:
         raise errors.LocalProtocolError(f"{device.mrid}: {error}") from error
 
 
-def _vault(wanted: Iterable[Request]) -> Vault | VaultError | None:
+def _vault(wanted: Iterable[Request], open_vault: Callable[[], Vault]) -> Vault | VaultError | None:
     """Open the vault if a meter needs it; why it cannot be opened is each such meter's error."""
     if not any(one.device.is_secured() for one in wanted):
         return None
     try:
-        return keys.open_vault()
+        return open_vault()
     except VaultError as error:
         return error

@@ -16,7 +16,7 @@ from drivers.mqtt.setting import Known, Setting
 from headend import edges, landing, quarantine, sampling
 from headend.directory import Directory, Publisher
 from headend.edges import Edges
-from headend.landing import Answer
+from headend.landing_rows import Answer
 from headend.quarantine import Aside, Outcome, Row
 from schemas import reading_type, statements
 from schemas.database import Connection

@@ -29,8 +29,8 @@ from headend import (
     quarantine,
     unknown_devices,
 )
-from headend.landing import Answer
 from headend.landing_columns import Columns
+from headend.landing_rows import Answer
 from headend.push_opening import Push
 from headend.push_reading import Read
 from headend.push_senders import Senders

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import Any
 
 import psycopg
 import structlog
-from psycopg.types.json import Jsonb
 
 from drivers import errors
 from headend import control_ledger, landing, quarantine, retry
 from headend.exchange import Result
-from headend.landing import Answer, Landed
-from schemas import statements
+from headend.landing import Landed
+from headend.landing_rows import Answer
+from schemas import parameters, statements
 from schemas.database import Connection
+from schemas.parameters import moments, numbers
 
 _log = structlog.get_logger(__name__)
 _SQL = statements.load("headend", "sessions.sql")
@@ -87,11 +88,8 @@ def _record(
     for source, answers in sources.items():
         landed |= landing.land(connection, answers, source=source, now=now)
     pairs = list(zip(ids, results, strict=True))
-    with connection.cursor() as cursor:
-        rows = [_session_row(*pair, batch_id, landed) for pair in pairs]
-        cursor.executemany(_SQL["record_session"], rows)
-        statuses = [_status_row(result, landed) for result in results]
-        cursor.executemany(_SQL["record_status"], statuses)
+    connection.execute(_SQL["record_sessions"], _session_columns(pairs, batch_id, landed))
+    connection.execute(_SQL["record_statuses"], _status_columns(results, landed))
     for number, result in pairs:
         if result.controls:
             control_ledger.in_session(connection, result.controls, number)
@@ -123,50 +121,69 @@ def _answer(session_id: int, result: Result) -> Answer:
     return Answer(device.id, result.blocks, result.registers, result.events, session_id)
 
 
-def _session_row(
-    number: int, result: Result, batch_id: int | None, landed: dict[int, Landed]
-) -> dict[str, Any]:
-    new = landed[result.request.device.id]
+def _session_columns(
+    pairs: Sequence[tuple[int, Result]], batch_id: int | None, landed: Mapping[int, Landed]
+) -> dict[str, object]:
+    ids, results = zip(*pairs, strict=True)
+    new = [landed[result.request.device.id] for result in results]
     return {
-        "id": number,
-        "end_device": result.request.device.id,
+        "ids": numbers(ids),
         "batch": batch_id,
-        "reads": list(result.request.reads),
-        "started_at": result.started_at,
-        "ended_at": result.ended_at,
-        "outcome": result.outcome,
-        "error": _class_name(result),
-        "message": _message(result),
-        "attempts": max(result.attempts, 1),
-        "intervals": new.intervals,
-        "registers": new.registers,
-        "events": new.events,
-        "seconds": result.seconds,
+        "reads": parameters.names(result.request.reads for result in results),
+        "outcomes": [result.outcome for result in results],
+        "attempts": numbers(max(result.attempts, 1) for result in results),
+        "intervals": numbers(one.intervals for one in new),
+        "registers": numbers(one.registers for one in new),
+        "events": numbers(one.events for one in new),
+        "seconds": numbers(result.seconds for result in results),
+        **_went(results),
     }
 
 
-def _status_row(result: Result, landed: dict[int, Landed]) -> dict[str, Any]:
-    device = result.request.device
-    clock = result.clock
+def _went(results: Sequence[Result]) -> dict[str, object]:
+    """Give what sessions and statuses say alike."""
     return {
-        "end_device": device.id,
-        "started_at": result.started_at,
-        "ended_at": result.ended_at,
-        "failing": result.failing,
-        "error": _class_name(result),
-        "message": _message(result),
-        **_next_attempt(result, landed[device.id]),
-        "history_until": result.history_until,
-        "events_until": result.events_until,
-        "clock_deviation": clock.deviation.total_seconds() if clock else None,
-        "clock_read_at": clock.reference if clock else None,
-        "identity": Jsonb(asdict(result.identity)) if result.identity else None,
+        "end_devices": numbers(result.request.device.id for result in results),
+        "started_at": moments(result.started_at for result in results),
+        "ended_at": moments(result.ended_at for result in results),
+        "errors": [_class_name(result) for result in results],
+        "messages": [_message(result) for result in results],
     }
 
 
-def _next_attempt(result: Result, landed: Landed) -> dict[str, Any]:
+def _status_columns(results: Sequence[Result], landed: Mapping[int, Landed]) -> dict[str, object]:
+    then = [_next(result, landed[result.request.device.id]) for result in results]
+    return {
+        "failing": numbers(result.failing for result in results),
+        "next_attempts": moments(one.attempt for one in then),
+        "next_reads": parameters.names(one.reads for one in then),
+        "backlogs": numbers(one.backlog for one in then),
+        "held": numbers(one.held for one in then),
+        "history_until": moments(result.history_until for result in results),
+        "events_until": moments(result.events_until for result in results),
+        "clock_deviations": numbers(
+            one.clock.deviation.total_seconds() if one.clock else None for one in results
+        ),
+        "clock_read_at": moments(one.clock.reference if one.clock else None for one in results),
+        "identities": [
+            json.dumps(asdict(result.identity)) if result.identity else None for result in results
+        ],
+        **_went(results),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Next:
+    """What comes next of a meter, other than the next schedule."""
+
+    attempt: datetime | None = None
+    reads: Sequence[str] | None = None
+    backlog: bool = False
+    held: bool = False
+
+
+def _next(result: Result, landed: Landed) -> _Next:
     """Decide what comes next: a retry, going on with the backlog, or just the next schedule."""
-    nothing = {"next_attempt": None, "next_reads": None, "backlog": False, "held": False}
     device = result.request.device
     if result.failing and result.error is not None:
         decision = retry.decide(
@@ -174,17 +191,15 @@ def _next_attempt(result: Result, landed: Landed) -> dict[str, Any]:
             end_device_id=device.id,
         )  # fmt: skip
         reads = sorted({*result.request.reads, *device.next_reads})
-        held = decision.kind == "hold"
-        return {**nothing, "next_attempt": decision.at, "next_reads": reads, "held": held}
+        return _Next(decision.at, reads, held=decision.kind == "hold")
     if not result.request.reads and device.next_reads:
         # It was only controlled: what waits to be read still does, and the meter talks.
         at = min(device.next_attempt or result.ended_at, result.ended_at)
-        return {**nothing, "next_attempt": at, "next_reads": list(device.next_reads)}
+        return _Next(at, device.next_reads)
     # A meter that gives nothing new for its gaps is not asked again at once.
     if result.request.remaining and landed.intervals:
-        more = {"next_attempt": result.ended_at, "next_reads": ["intervals"], "backlog": True}
-        return {**nothing, **more}
-    return nothing
+        return _Next(result.ended_at, ["intervals"], backlog=True)
+    return _Next()
 
 
 def _class_name(result: Result) -> str | None:

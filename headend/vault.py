@@ -32,6 +32,8 @@ class Vault:
         VaultError
             if others may read the file, or it does not hold 32 bytes as 64 hexadecimal digits.
         """
+        if file.exists():
+            return cls(_read(file))
         try:
             return cls(_make(file))
         except FileExistsError:

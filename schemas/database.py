@@ -5,9 +5,10 @@ Nothing else in the project opens a connection.
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 
@@ -120,13 +121,64 @@ def kept_open(
             del _kept_open[url]
 
 
-@asynccontextmanager
-async def connect_async(url: str, *, autocommit: bool = False) -> AsyncIterator[AsyncConnection]:
-    """Open a connection for asyncio code; commit and roll back as ``connect`` does."""
-    async with await psycopg.AsyncConnection.connect(
-        url, autocommit=autocommit, options=_OPTIONS
-    ) as connection:
-        yield connection
+class Lasting:
+    """A connection in autocommit mode, opened when first needed, and anew once it was lost.
+
+    A server that restarts ends what is asked just then; what is asked later finds it again. One
+    thread at a time uses it.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connection: Connection | None = None
+
+    def get(self) -> Connection:
+        """Give the connection.
+
+        Raises
+        ------
+        psycopg.OperationalError
+            if the server cannot be reached.
+        """
+        if self._connection is None or self._connection.closed:
+            self._connection = psycopg.connect(self._url, autocommit=True, options=_OPTIONS)
+        return self._connection
+
+    def close(self) -> None:
+        """Close it, if it is open."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+class AsyncLasting:
+    """The same for asyncio code; several tasks may use it."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._opening = asyncio.Lock()
+        self._connection: AsyncConnection | None = None
+
+    async def get(self) -> AsyncConnection:
+        """Give the connection.
+
+        Raises
+        ------
+        psycopg.OperationalError
+            if the server cannot be reached.
+        """
+        async with self._opening:
+            if self._connection is None or self._connection.closed:
+                self._connection = await psycopg.AsyncConnection.connect(
+                    self._url, autocommit=True, options=_OPTIONS
+                )
+            return self._connection
+
+    async def close(self) -> None:
+        """Close it, if it is open."""
+        if self._connection is not None:
+            await self._connection.close()
+            self._connection = None
 
 
 def migrate(url: str) -> list[str]:

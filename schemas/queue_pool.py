@@ -1,7 +1,8 @@
 """The work queue's connections: looked after now and then, not before every question.
 
 procrastinate asks a connection whether it lives each time that it takes it from the pool, which
-doubles its questions.
+doubles its questions; and it puts each question into a transaction of its own, which doubles them
+again: each is one statement, which is a transaction by itself.
 """
 
 from __future__ import annotations
@@ -30,4 +31,10 @@ def made(**settings: Any) -> AsyncConnectionPool[AsyncConnection]:
             await AsyncConnectionPool.check_connection(connection)
         asked[connection] = now
 
-    return AsyncConnectionPool[AsyncConnection](**{**settings, "check": check})
+    return AsyncConnectionPool[AsyncConnection](
+        **{**settings, "check": check, "configure": _by_statement}
+    )
+
+
+async def _by_statement(connection: AsyncConnection) -> None:
+    await connection.set_autocommit(True)

@@ -41,6 +41,10 @@ class Attribute:
     name: Obis
     index: int
 
+    def beside(self, index: int) -> Attribute:
+        """Give another attribute of the same object."""
+        return Attribute(self.class_id, self.name, index)
+
     def __bytes__(self) -> bytes:
         return self.class_id.to_bytes(2) + bytes(self.name) + bytes((self.index,))
 

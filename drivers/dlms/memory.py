@@ -43,6 +43,7 @@ class Memory:
         self._companion = settings.companion
         self._deviation = settings.deviation
         self._captured = captured
+        self._expected = endpoint.expected
         self._layouts: dict[Attribute, Profile | MeterRefused] = {}
         self._periods: dict[Attribute, int] = {}
 
@@ -138,7 +139,14 @@ class Memory:
     def _ask_layouts(
         self, buffers: Iterable[Attribute], beside: Sequence[Attribute] = ()
     ) -> Step[None]:
-        """Ask for lay-outs that are not known yet, and for periods beside, all of them at once."""
+        """Ask for lay-outs that are not known yet, and for periods beside, all of them at once.
+
+        The first time, those that will be needed later in the session are asked for, too.
+        """
+        expected, self._expected = self._expected, frozenset()
+        if expected:
+            more, others = self._needed(expected)
+            buffers, beside = [*buffers, *more], [*beside, *others]
         new = {one: self._guess(one) for one in buffers if one not in self._layouts}
         lacking = [one for one in beside if one not in self._periods]
         if not new and not lacking:
@@ -149,6 +157,16 @@ class Memory:
         for buffer, layout in found.items():
             if isinstance(layout, Profile):
                 self._captured[self._companion.name, buffer] = layout.captured
+
+    def _needed(self, expected: Iterable[str]) -> tuple[list[Attribute], list[Attribute]]:
+        """Give the profiles that features go by, and those whose periods alone they ask for."""
+        companion = self._companion
+        objects, logs = companion.objects, [log.buffer for log in companion.event_logs]
+        stretches = [objects[name] for name in companion.intervals if name in objects]
+        stored = [objects[name] for name in companion.registers if name in objects]
+        needed = {"intervals": stretches[:1], "register_history": stored, "events": logs}
+        more = [one for what in expected for one in needed.get(what, ())]
+        return more, stretches[1:] if "intervals" in expected else []
 
     def _guess(self, buffer: Attribute) -> Sequence[Attribute]:
         """Guess what a profile captures.

@@ -85,13 +85,13 @@ def _buffers(objects: Sequence[OfferedObject]) -> list[Attribute]:
 
 def _profile(association: Association, buffer: Attribute, name: str) -> Step[StoredProfile | None]:
     indexes = (_CAPTURE_OBJECTS, _CAPTURE_PERIOD, _ROWS, _MOST_ROWS)
-    asked = [replace(buffer, index=index) for index in indexes]
+    asked = [buffer.beside(index) for index in indexes]
     objects, period, rows, most = yield from association.get_all(asked)
     # A profile that captures nothing yet has an empty list, which is no defect here.
     if isinstance(objects, Refusal) or not objects or not isinstance(period, int):
         return None
     columns = profile.capture_objects(objects)
-    scalers = [replace(column, index=3) for column in columns if column.class_id in _REGISTERS]
+    scalers = [column.beside(3) for column in columns if column.class_id in _REGISTERS]
     values = yield from association.get_all(scalers)
     known = dict(zip(scalers, values, strict=True))
     captures = tuple(_capture(column, known) for column in columns)
@@ -101,7 +101,7 @@ def _profile(association: Association, buffer: Attribute, name: str) -> Step[Sto
 def _capture(column: Attribute, scalers: Mapping[Attribute, axdr.Value]) -> Capture:
     meaning = reading_type.of_obis(column.name)
     name = None if meaning is None or column.index != 2 else meaning.name
-    match scalers.get(replace(column, index=3)):
+    match scalers.get(column.beside(3)):
         case (int(scaler), int(unit)):
             return Capture(str(column), name, scaler, unit)
         case _:

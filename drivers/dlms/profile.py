@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -81,14 +81,14 @@ def read_layouts(
     a clock; and the periods of those beside, 0 where there is none [s]
     """
     asked = [attribute for buffer, guess in wanted.items() for attribute in _asked(buffer, guess)]
-    periods = [replace(buffer, index=_CAPTURE_PERIOD) for buffer in beside]
+    periods = [buffer.beside(_CAPTURE_PERIOD) for buffer in beside]
     answers = yield from _answers(association, [*asked, *periods])
     captured: dict[Attribute, tuple[Attribute, ...]] = {}
     found: dict[Attribute, Profile | MeterRefused] = {}
     for buffer in wanted:
-        objects = answers[replace(buffer, index=_CAPTURE_OBJECTS)]
+        objects = answers[buffer.beside(_CAPTURE_OBJECTS)]
         if isinstance(objects, Refusal):
-            found[buffer] = _refused(objects, replace(buffer, index=_CAPTURE_OBJECTS))
+            found[buffer] = _refused(objects, buffer.beside(_CAPTURE_OBJECTS))
         elif objects == []:
             found[buffer] = NotOffered(f"profile {buffer.name} captures nothing")
         else:
@@ -106,7 +106,7 @@ def read_layouts(
 
 
 def _asked(buffer: Attribute, guess: Sequence[Attribute]) -> list[Attribute]:
-    own = [replace(buffer, index=index) for index in (_CAPTURE_OBJECTS, _CAPTURE_PERIOD)]
+    own = [buffer.beside(index) for index in (_CAPTURE_OBJECTS, _CAPTURE_PERIOD)]
     return [*own, *_scalers(guess)]
 
 
@@ -123,7 +123,7 @@ def _profile(
     captured: tuple[Attribute, ...],
     answers: Mapping[Attribute, axdr.Value | Refusal],
 ) -> Profile:
-    asked = replace(buffer, index=_CAPTURE_PERIOD)
+    asked = buffer.beside(_CAPTURE_PERIOD)
     period = answers[asked]
     if isinstance(period, Refusal):
         raise period.error(f"reading {asked}")
@@ -200,14 +200,14 @@ def _clock(buffer: Attribute, captured: Sequence[Attribute]) -> int:
 
 
 def _scalers(captured: Sequence[Attribute]) -> list[Attribute]:
-    return [replace(captured[index], index=3) for index, _ in _registers(captured)]
+    return [captured[index].beside(3) for index, _ in _registers(captured)]
 
 
 def _channels(
     columns: Sequence[Attribute], scalers: Mapping[Attribute, axdr.Value | Refusal]
 ) -> Iterator[Channel]:
     for index, meaning in _registers(columns):
-        asked = replace(columns[index], index=3)
+        asked = columns[index].beside(3)
         value = scalers[asked]
         if isinstance(value, Refusal):
             raise value.error(f"reading the scaler of a captured register, {asked}")

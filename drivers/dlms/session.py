@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
-from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -180,7 +179,7 @@ class DlmsSession(Operations):
         plain : numbers without a scale
         """
         new = [attribute for attribute in asked if attribute not in self._scales]
-        scalers = [replace(attribute, index=3) for attribute in new]
+        scalers = [attribute.beside(3) for attribute in new]
         wanted = [*asked, *scalers, *plain]
         values = yield from self._link.association.get_all(wanted)
         answers = {

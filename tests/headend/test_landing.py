@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headend import landing, pieces
-from headend.landing import Answer
+from headend.landing_rows import Answer
 from schemas import database, quality
 from schemas.event import EndDeviceEvent
 from schemas.reading import IntervalBlock, RegisterReading

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from drivers.dlms.session import DlmsDriver
+from drivers.dlms.wrapper_line import Wrapped
 from drivers.driver import Endpoint
 from drivers.errors import (
     AccessDenied,
@@ -379,3 +380,36 @@ async def test_an_empty_period_has_no_blocks(served: Served) -> None:
         assert await session.read_intervals(later) == []
         assert await session.read_register_history(later) == []
         assert await session.read_events(later) == []
+
+
+async def test_what_a_session_is_for_is_asked_of_the_meter_at_once(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bytes] = []
+    exchange = Wrapped.exchange
+
+    async def counted(self: Wrapped, apdu: bytes) -> bytes:
+        asked.append(apdu)
+        return await exchange(self, apdu)
+
+    monkeypatch.setattr(Wrapped, "exchange", counted)
+    day = Period(served.now - timedelta(days=2), served.now - timedelta(days=1))
+    driver = DlmsDriver()
+
+    async def read(*expected: str) -> tuple[int, list[object]]:
+        endpoint = replace(served.endpoint("M00001"), expected=frozenset(expected))
+        async with driver.session(endpoint) as session:
+            asked.clear()
+            found: list[object] = [*await session.read_register_history(day)]
+            found += await session.read_events(day)
+            for block in await session.read_intervals(day):
+                found.append((block.reading_type, block.start, block.values.tolist()))
+            return len(asked), found
+
+    # The first meter shows what such meters capture.
+    await read()
+    by_and_by, values = await read()
+    at_once, same = await read("register_history", "events", "intervals", "clock")
+    assert same == values
+    assert values
+    assert by_and_by - at_once == 2
