@@ -113,9 +113,7 @@ def _read(connection: Connection, head: Head, kind: Format, sets: Sequence[int])
     days = head.starts_on, head.ends_on
     try:
         with uncollected.uncollected():
-            return delivery_records.read(
-                connection, sets, *days, with_series=kind.series, wide=kind.wide
-            )
+            return delivery_records.read(connection, sets, *days, with_series=kind.series)
     except SeriesError as gone:
         raise DeliveryError(str(gone)) from gone
 

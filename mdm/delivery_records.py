@@ -83,13 +83,8 @@ def read(
     ends_on: date,
     *,
     with_series: bool = False,
-    wide: bool = False,
 ) -> Found:
     """Read determinant sets of a cycle.
-
-    Parameters
-    ----------
-    wide : whether wide sheets are wanted; else their usage points are among the records
 
     Raises
     ------
@@ -104,11 +99,7 @@ def read(
     for number in (number for page in paged for number in page.sets):
         del records[number]
     lines = _lines(connection, list(records))
-    own = {n: one._replace(lines=lines[n]) for n, one in records.items()}
-    if wide:
-        return Found(paged, own)
-    apart = Found([page for page in paged if page.sheet.wide], {})
-    return Found([page for page in paged if not page.sheet.wide], own | apart.numbered())
+    return Found(paged, {n: one._replace(lines=lines[n]) for n, one in records.items()})
 
 
 def _heads(

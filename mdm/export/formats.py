@@ -53,7 +53,6 @@ class Format:
     of_sheets : writes records and sheets as ``render`` writes all of them as records; None where
         each usage point must be taken out of its sheet first. Of a sheet's usage points such a
         format says the same and refuses the same, whatever their figures are.
-    wide : whether it writes wide sheets, too
     """
 
     suffix: str
@@ -66,7 +65,6 @@ class Format:
     series: bool = False
     usage_points: int = 1000
     of_sheets: RenderSheets | None = None
-    wide: bool = False
 
     @property
     def says_all(self) -> bool:
@@ -103,8 +101,8 @@ _MSCONS: Final = Format(
 )
 
 FORMATS: Final = {
-    "csv": Format("csv", "text/csv", csv_.render, of_sheets=csv_.of_sheets, wide=True),
-    "json": Format("json", "application/json", json_.render, of_sheets=json_.of_sheets, wide=True),
+    "csv": Format("csv", "text/csv", csv_.render, of_sheets=csv_.of_sheets),
+    "json": Format("json", "application/json", json_.render, of_sheets=json_.of_sheets),
     "parquet": Format(
         *("parquet", "application/vnd.apache.parquet", parquet.render),
         "determinants with all their fields, as typed columns",

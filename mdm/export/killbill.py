@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from mdm.export import form, points, usage
+from mdm.export import form, points, usage, usage_sheet
 from mdm.export.form import Piece
 from mdm.export.record import Head, Record
 from mdm.export.sheet import Sheet
@@ -78,10 +78,16 @@ def _day(time_zone: str, second: int) -> str:
 def _pieces(found: Sheet) -> Iterator[Piece]:
     shared, zones = Points.of(found), [record.time_zone for record in found.records]
     yield form.texts([_start(record) for record in found.records])
-    for line, heading in enumerate(found.headings):
-        unit = form.json_text(_unit(heading.name, heading.part))
-        before = "," if line else "["
-        yield form.fixed(f'{before}{{"unitType":{unit},"usageRecords":[{{"recordDate":"')
+    yield form.fixed("[")
+    for number, line in enumerate(usage_sheet.figures(found)):
+        heading = found.headings[line]
+        yield form.fixed(f'{"," if number else ""}{{"unitType":')
+        if heading.of_device:
+            units = [_unit(heading.name, device) for device in found.end_devices]
+            yield form.texts([form.json_text(unit) for unit in units])
+        else:
+            yield form.fixed(form.json_text(_unit(heading.name, heading.part)))
+        yield form.fixed(',"usageRecords":[{"recordDate":"')
         yield form.texts(_days(zones, shared.at(found, line).tolist()))
         yield form.fixed('","amount":"')
         yield form.decimals(found.units[:, line], heading.places)

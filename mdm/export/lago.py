@@ -52,7 +52,8 @@ def events(records: Iterable[Record]) -> Iterator[list[str]]:
 
 def sheet(found: Sheet) -> Iterator[list[str]]:
     """Write the events of each usage point of a sheet, as ``events`` does of its records."""
-    return (text.split(usage_sheet.SEPARATOR) for text in form.filled(_pieces(found)))
+    texts = form.filled(_pieces(found))
+    return (text.split(usage_sheet.SEPARATOR) if text else [] for text in texts)
 
 
 def batches(written: Iterable[Sequence[str]]) -> Iterator[Sequence[str]]:
@@ -78,12 +79,14 @@ def _whole(written: Iterable[Sequence[str]]) -> bytes:
 
 def _pieces(found: Sheet) -> Iterator[Piece]:
     shared = Points.of(found)
-    for line, heading in enumerate(found.headings):
-        yield form.fixed(f'{usage_sheet.SEPARATOR if line else ""}{{"transaction_id":')
+    yield form.texts([""] * len(found.records))
+    for number, line in enumerate(usage_sheet.figures(found)):
+        name = form.json_text(found.headings[line].name)
+        yield form.fixed(f'{usage_sheet.SEPARATOR if number else ""}{{"transaction_id":')
         yield from usage_sheet.identity(shared, found, line)
         yield form.fixed(',"external_subscription_id":')
         yield shared.subjects
-        yield form.fixed(f',"code":{form.json_text(heading.name)},"timestamp":')
+        yield form.fixed(f',"code":{name},"timestamp":')
         yield form.whole(shared.at(found, line))
         yield form.fixed(',"properties":')
         yield from usage_sheet.properties(shared, found, line)

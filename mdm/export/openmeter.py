@@ -57,10 +57,11 @@ def _event(one: Usage) -> str:
 
 def _pieces(found: Sheet) -> Iterator[Piece]:
     shared = Points.of(found)
-    for line, heading in enumerate(found.headings):
+    yield form.texts([""] * len(found.records))
+    for line in usage_sheet.figures(found):
         yield form.fixed('{"specversion":"1.0","id":')
         yield from usage_sheet.identity(shared, found, line)
-        kind = form.json_text({"source": SOURCE, "type": heading.name})
+        kind = form.json_text({"source": SOURCE, "type": found.headings[line].name})
         yield form.fixed(f',{kind[1:-1]},"subject":')
         yield shared.subjects
         yield form.fixed(',"time":"')

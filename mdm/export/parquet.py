@@ -88,15 +88,25 @@ def _of_sheet(head: Head, found: Sheet) -> list[Packed]:
         for name, values in (
             ("determinant", [heading.name for heading in found.headings]),
             ("reading_type", [heading.reading_type for heading in found.headings]),
-            ("part", [heading.part for heading in found.headings]),
             ("unit", [heading.unit for heading in found.headings]),
             ("rounding", [heading.rounding for heading in found.headings]),
             ("note", [heading.note for heading in found.headings]),
         )
     }
+    named["part"] = _parts(found)
     figures = {column.name: column for column in _figures(found, line)}
     own = {**named, **figures}
     return [*shared, *(own[name] for name in csv_.COLUMNS[len(cells) :])]
+
+
+def _parts(found: Sheet) -> Packed:
+    """Give each row's part: its line's, or its usage point's end device."""
+    points, lines = found.units.shape
+    texts = [*(heading.part for heading in found.headings), *found.end_devices]
+    place = np.tile(np.arange(lines), (points, 1))
+    of_device = [line for line, heading in enumerate(found.headings) if heading.of_device]
+    place[:, of_device] = lines + np.arange(points)[:, None]
+    return _packed("part", texts).taken(place.ravel())
 
 
 def _figures(found: Sheet, line: NDArray[np.intp]) -> Iterator[Packed]:
@@ -104,7 +114,8 @@ def _figures(found: Sheet, line: NDArray[np.intp]) -> Iterator[Packed]:
     places = np.array([heading.places for heading in found.headings], np.int64)[line]
     octets = parquet_column.decimals(found.units.ravel(), places)
     rows = len(line)
-    yield _numbers("value", octets, np.ones(rows, np.bool_))
+    absent = np.array([heading.absent for heading in found.headings], np.bool_)
+    yield _numbers("value", octets, ~absent[line])
     yield _numbers("starts_at", found.starts_at.ravel() * _MICROS)
     yield _numbers("ends_at", found.ends_at.ravel() * _MICROS)
     for name, column in zip(_COUNTS, np.moveaxis(found.counts, 2, 0), strict=True):

@@ -58,11 +58,6 @@ class Sheet:
     counts: NDArray[np.int32]
     end_devices: Sequence[str] = ()
 
-    @property
-    def wide(self) -> bool:
-        """Whether a line is of an end device or has no figures: not every format writes that."""
-        return any(heading.of_device or heading.absent for heading in self.headings)
-
     def sums(self) -> Iterator[tuple[Heading, Decimal]]:
         """Give the sum over all usage points of each line that has figures."""
         for line, heading in enumerate(self.headings):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import multiprocessing
 import os
 import signal
@@ -14,8 +15,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from mdm import cycle, delivery, delivery_files, delivery_folder, delivery_line
+from mdm import cycle, delivery, delivery_files, delivery_folder, delivery_line, delivery_records
 from mdm.acknowledgement import Acknowledgement
+from mdm.export.formats import FORMATS
 from schemas import database, quality
 from schemas.database import Connection
 from tests.mdm import billing
@@ -95,6 +97,23 @@ def test_pages_and_lines_stand_in_one_order(
     assert len(files) == 3
     again = delivery.package(connection, town, export)
     delivery_folder.put(tmp_path, export.name, again)
+
+
+@pytest.mark.parametrize("name", sorted(n for n, f in FORMATS.items() if not f.series))
+def test_every_format_writes_pages_as_lines(
+    connection: Connection, town: cycle.Cycle, name: str
+) -> None:
+    kind, head = FORMATS[name], delivery_files.head(town, "A-1", NOW, "miqyas")
+    rows = connection.execute("SELECT id FROM determinant_set ORDER BY id DESC").fetchall()
+    sets = [row[0] for row in rows]
+    found = delivery_records.read(connection, sets, town.starts_on, town.ends_on)
+    assert (len(found.records), sum(len(page.sets) for page in found.paged)) == (2, 4)
+    (file,) = (made := delivery_files.packed(connection, head, name, [("f", sets)])).files
+    assert file.content == kind.render(head, found.whole())
+    left_out = {one for record in found.whole() for one in kind.omissions(record)}
+    told = json.loads(made.manifest).get("left_out", [])
+    assert {(one["what"], one["why"]) for one in told} == left_out
+    assert delivery_files.refusals(connection, head, name, sets) == {}
 
 
 def test_a_page_that_corrects_says_what_was_billed(
