@@ -44,6 +44,12 @@ def of(connection: Connection, end_device_ids: Sequence[int], *, now: datetime) 
     return {row[0]: Place(*row[1:]) for row in connection.execute(_SQL["of"], key)}
 
 
+def newest(connection: Connection, usage_point: str) -> str | None:
+    """Name the end device that came last to a usage point; None if none ever did."""
+    row = connection.execute(_SQL["newest"], {"mrid": usage_point}).fetchone()
+    return str(row[0]) if row else None
+
+
 def history(connection: Connection, end_device: str) -> list[Place]:
     """List where one end device is and was installed, newest first."""
     return [Place(*row) for row in connection.execute(_SQL["history"], {"mrid": end_device})]

@@ -14,7 +14,7 @@ import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -56,6 +56,7 @@ def application(url: str, *, hosts: Collection[str] = ()) -> Guarded:
         routes=[
             Route("/", _fleet, name="fleet"),
             Route("/meters/{mrid:path}", _meter, name="meter"),
+            Route("/usage-points/{mrid:path}", _usage_point, name="usage_point"),
             Route("/balance", _balance, name="balance"),
             Route("/worklist", _worklist, name="worklist"),
             Route("/worklist/{number:int}", _finding, name="finding"),
@@ -88,6 +89,14 @@ def _meter(request: Request) -> Response:
     with _reading(request) as connection:
         reader, content = meter_page.content(connection, mrid, language.of(request))
     return _page(request, "meter.html", reader, content)
+
+
+def _usage_point(request: Request) -> Response:
+    """Lead from a usage point to the meter that is there, or was there last."""
+    mrid = request.path_params["mrid"]
+    with _reading(request) as connection:
+        device = meter_page.at_usage_point(connection, mrid)
+    return RedirectResponse(f"/meters/{quote(device, safe='')}", status_code=303)
 
 
 def _balance(request: Request) -> Response:
@@ -210,6 +219,7 @@ def _templates() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.globals["reason"] = reasons.said
+    made.globals["point_url"] = lambda mrid: f"/usage-points/{quote(mrid, safe='')}"
     made.globals["meter_url"] = lambda mrid: f"/meters/{quote(mrid, safe='')}"
     made.filters["number"] = showing.number
     made.filters["percent"] = showing.percent

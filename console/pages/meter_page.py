@@ -83,6 +83,20 @@ def content(connection: Connection, mrid: str, language: Language) -> tuple[Read
     }
 
 
+def at_usage_point(connection: Connection, mrid: str) -> str:
+    """Name the meter that is installed at a usage point, or was there last.
+
+    Raises
+    ------
+    Refusal
+        if there is none.
+    """
+    device = places.newest(connection, mrid.replace("\0", "\ufffd"))
+    if device is None:
+        raise Refusal(404, "no_usage_point", mrid)
+    return device
+
+
 _NOTHING: dict[str, Any] = {
     "charts": (),
     "findings": (),

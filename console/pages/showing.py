@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -14,6 +15,7 @@ from schemas import facts, quality, reading_type
 
 _STEPS = (("days", 86400), ("hours", 3600), ("minutes", 60))
 _FEW = 10
+_WINDOW = re.compile(r"(\d+) min")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class Reader:
     def length(self, length: timedelta) -> str:
         """Write a length of time in its largest unit, rounded down."""
         seconds = max(0, int(length.total_seconds()))
+        if seconds < 60:
+            return self.word("under_a_minute")
         name, step = next((s for s in _STEPS if seconds >= s[1]), _STEPS[-1])
         return self.counted(name, seconds // step)
 
@@ -61,6 +65,17 @@ class Reader:
         if 3 <= count % 100 <= _FEW:
             form = "few"
         return self.word(f"{name}:{form}").replace("#", f"{count:,}")
+
+    def part(self, part: str) -> str:
+        """Name a part of a figure: a time-of-use period, a window, what it was computed by."""
+        window = _WINDOW.fullmatch(part)
+        if window:
+            return self.counted("minutes", int(window[1]))
+        words = (self._named(f"part:{word}") or word for word in part.split(" "))
+        return " ".join(words)
+
+    def _named(self, key: str) -> str | None:
+        return language.words(self.language).get(key)
 
     def quality(self, code: int) -> str:
         """Say what a quality code means."""

@@ -159,6 +159,17 @@ def test_a_meter_that_refuses_says_since_when_why_and_what_to_do(client: httpx.C
     assert "M2: the meter refuses <our> key" in text
 
 
+def test_a_usage_point_leads_to_its_meter(client: httpx.Client) -> None:
+    found = client.get("/usage-points/UP2")
+    assert (found.status_code, found.headers["location"]) == (303, "/meters/M2")
+    evil = client.get(f"/usage-points/{quote('<i>UP3</i>', safe='')}", follow_redirects=True)
+    assert town.EVIL in words(evil)
+    lost = client.get("/usage-points/NOBODY?lang=ar")
+    assert lost.status_code == 404
+    assert "لا توجد نقطة استهلاك بهذا الاسم" in words(lost)
+    client.get("/?lang=en")
+
+
 def test_a_meter_that_is_read_by_hand_is_not_called_silent(client: httpx.Client) -> None:
     text = words(client.get("/meters/H1"))
     assert "It is read by hand." in text

@@ -17,7 +17,7 @@ from console.pages.showing import Reader
 from drivers.control import ImageStatus, SwitchPosition
 from headend import control_kinds, controls, diagnosis, talking
 from headend.diagnosis import Condition
-from mdm import tariff
+from mdm import calendar_file, tariff
 from schemas import quality, reading_type
 from schemas.period import local_day
 from tests.console import town
@@ -54,6 +54,21 @@ def test_every_word_is_used_somewhere() -> None:
     assert unused == []
 
 
+def test_every_shipped_time_of_use_period_has_words() -> None:
+    folder = Path(calendar_file.__file__).with_name("calendars")
+    periods = {
+        period
+        for file in folder.glob("*.toml")
+        for period in calendar_file.named(file.stem).periods
+    }
+    assert len(periods) > 8
+    assert [name for name in sorted(periods) if f"part:{name}" not in language.words("ar")] == []
+    reader = _reader("ar")
+    assert reader.part("off_peak") == "خارج الذروة"
+    assert reader.part("peak 2026-06-01/2026-06-04 A_1") == "ذروة 2026-06-01/2026-06-04 A_1"
+    assert (reader.part("30 min"), _reader("en").part("30 min")) == ("30 دقيقة", "30 minutes")
+
+
 @pytest.mark.parametrize(
     ("count", "english", "arabic"),
     [
@@ -78,7 +93,7 @@ def _reader(chosen: language.Language) -> Reader:
 
 def test_figures_and_moments() -> None:
     reader = _reader("en")
-    assert reader.length(timedelta(seconds=59)) == "0 minutes"
+    assert reader.length(timedelta(seconds=59)) == "under a minute"
     assert reader.length(timedelta(hours=47)) == "1 day"
     assert reader.moment(town.NOW) == "2026-06-05 09:00"
     assert reader.moment(town.NOW, "Asia/Kuwait") == "2026-06-05 09:00"
