@@ -21,13 +21,12 @@ _SQL = statements.load("headend", "census.sql")
 
 
 class Group(NamedTuple):
-    """Installed meters of one verdict in one time zone; ``verdict`` is None if read by hand.
+    """Installed meters of one verdict; ``verdict`` is None if they are read by hand.
 
     ``key`` tells the comparisons that they have in common.
     """
 
     key: str
-    time_zone: str
     meters: int
     verdict: Verdict | None
 
@@ -43,11 +42,16 @@ class Page:
 def groups(connection: Connection, *, now: datetime) -> list[Group]:
     """Count the meters that are installed now by how they are."""
     rows = connection.execute(_SQL["groups"], _limits(now)).fetchall()
-    judged = verdicts(connection, [row[4] for row in rows if not row[1]], now=now)
-    return [
-        Group(_named(by_hand, key), zone, meters, judged.get(one))
-        for key, by_hand, zone, meters, one in rows
-    ]
+    judged = verdicts(connection, [one for _, by_hand, _, one in rows if not by_hand], now=now)
+    return [Group(key, meters, judged.get(one)) for key, _, meters, one in rows]
+
+
+def everything(
+    connection: Connection, *, now: datetime, limit: int, offset: int = 0
+) -> tuple[int, ...]:
+    """List meters that are installed now by their numbers, in the order of their names."""
+    page = {"now": now, "limit": limit, "offset": offset}
+    return tuple(row[0] for row in connection.execute(_SQL["all"], page))
 
 
 def members(
@@ -60,7 +64,7 @@ def members(
     limit: int,
     offset: int = 0,
 ) -> Page:
-    """List meters that are installed now, by name.
+    """List meters that are installed now, by name, and count those that there are.
 
     Parameters
     ----------
@@ -69,7 +73,7 @@ def members(
     oldest : whether the longest silent come first
     """
     wanted = {
-        "groups": None if keys is None else list(keys),
+        "keys": None if keys is None else list(keys),
         "text": text or None,
         "oldest": oldest,
         "limit": limit,
@@ -96,8 +100,3 @@ def _limits(now: datetime) -> dict[str, object]:
         "silence": diagnosis.SILENCE,
         "clock": diagnosis.CLOCK_LIMIT.total_seconds(),
     }
-
-
-def _named(by_hand: bool, key: str) -> str:
-    """Name a group as the list of members asks for it."""
-    return f"{'true' if by_hand else 'false'} {key}"

@@ -133,6 +133,11 @@ def groups(
     return [Group(*row) for row in rows]
 
 
+def severities(connection: Connection) -> dict[str, int]:
+    """Count what is open by severity."""
+    return {row[0]: row[1] for row in connection.execute(_SQL["severities"])}
+
+
 def accept(
     connection: Connection,
     ids: Sequence[int],

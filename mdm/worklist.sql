@@ -1,11 +1,33 @@
 -- name: findings
-SELECT f.id, f.channel_id, p.mrid, t.name, c.interval_seconds, p.time_zone, f.day, f.starts_at,
+-- First which, then what stands beside them: of a page's findings only.
+WITH wanted AS MATERIALIZED (
+    SELECT f.*, p.mrid, p.time_zone, p.billing_group, c.reading_type_id, c.interval_seconds
+    FROM finding f
+    JOIN channel c ON c.id = f.channel_id
+    JOIN usage_point p ON p.id = c.usage_point_id
+    WHERE (%(state)s::text IS NULL OR f.state = %(state)s)
+      AND (%(rule)s::text IS NULL OR f.rule = %(rule)s)
+      AND (%(severity)s::text IS NULL OR f.severity = %(severity)s)
+      AND (%(usage_point)s::text IS NULL OR p.mrid = %(usage_point)s)
+      AND (%(billing_group)s::text IS NULL OR p.billing_group = %(billing_group)s)
+      AND (%(assigned_to)s::text IS NULL OR (
+          f.id = ANY(ARRAY(
+              SELECT e.finding_id FROM finding_event e
+              WHERE e.kind = 'assigned' AND e.assignee = %(assigned_to)s))
+          AND %(assigned_to)s = (
+              SELECT e.assignee FROM finding_event e
+              WHERE e.finding_id = f.id AND e.kind = 'assigned' ORDER BY e.id DESC LIMIT 1)))
+      AND (%(number)s::bigint IS NULL OR f.id = %(number)s)
+      AND (%(start)s::timestamptz IS NULL OR f.ends_at > %(start)s)
+      AND (%(end)s::timestamptz IS NULL OR f.starts_at < %(end)s)
+    ORDER BY f.severity = 'info', f.day, f.channel_id, f.starts_at, f.id
+    LIMIT %(limit)s OFFSET %(offset)s
+)
+SELECT f.id, f.channel_id, f.mrid, t.name, f.interval_seconds, f.time_zone, f.day, f.starts_at,
        f.ends_at, f.rule, f.severity, f.action, f.observed, f."limit", f.found_at, f.state,
-       f.decided_by, f.decided_at, f.reason, p.billing_group, a.assignee, h.held_until
-FROM finding f
-JOIN channel c ON c.id = f.channel_id
-JOIN usage_point p ON p.id = c.usage_point_id
-JOIN reading_type t ON t.id = c.reading_type_id
+       f.decided_by, f.decided_at, f.reason, f.billing_group, a.assignee, h.held_until
+FROM wanted f
+JOIN reading_type t ON t.id = f.reading_type_id
 LEFT JOIN LATERAL (
     SELECT e.assignee FROM finding_event e
     WHERE e.finding_id = f.id AND e.kind = 'assigned' ORDER BY e.id DESC LIMIT 1
@@ -14,17 +36,10 @@ LEFT JOIN LATERAL (
     SELECT e.held_until FROM finding_event e
     WHERE e.finding_id = f.id AND e.kind = 'held' ORDER BY e.id DESC LIMIT 1
 ) h ON true
-WHERE (%(state)s::text IS NULL OR f.state = %(state)s)
-  AND (%(rule)s::text IS NULL OR f.rule = %(rule)s)
-  AND (%(severity)s::text IS NULL OR f.severity = %(severity)s)
-  AND (%(usage_point)s::text IS NULL OR p.mrid = %(usage_point)s)
-  AND (%(billing_group)s::text IS NULL OR p.billing_group = %(billing_group)s)
-  AND (%(assigned_to)s::text IS NULL OR a.assignee = %(assigned_to)s)
-  AND (%(number)s::bigint IS NULL OR f.id = %(number)s)
-  AND (%(start)s::timestamptz IS NULL OR f.ends_at > %(start)s)
-  AND (%(end)s::timestamptz IS NULL OR f.starts_at < %(end)s)
 ORDER BY f.severity = 'info', f.day, f.channel_id, f.starts_at, f.id
-LIMIT %(limit)s OFFSET %(offset)s
+
+-- name: severities
+SELECT severity, count(*) FROM finding WHERE state = 'open' GROUP BY severity
 
 -- name: groups
 SELECT f.rule, f.severity, f.action, count(*), count(DISTINCT c.usage_point_id), min(f.starts_at),

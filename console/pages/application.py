@@ -73,13 +73,18 @@ def application(url: str, *, hosts: Collection[str] = ()) -> Guarded:
     )
     app.state.url = url
     app.state.rates = Recent(_RATE_SECONDS)
+    app.state.judged = Recent(0)
     return Guarded(app, hosts)
 
 
 def _fleet(request: Request) -> Response:
     with _reading(request) as connection:
         reader, content = fleet_page.content(
-            connection, request.query_params, language.of(request), request.app.state.rates
+            connection,
+            request.query_params,
+            language.of(request),
+            request.app.state.rates,
+            request.app.state.judged,
         )
     return _page(request, "fleet.html", reader, content)
 

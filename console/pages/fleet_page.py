@@ -54,19 +54,20 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
+class Judged:
+    """How the fleet is: groups of meters that are alike, and who has been silent the longest."""
+
+    groups: Sequence[Group]
+    silent: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
 class _Fleet:
-    """The fleet at a moment, by groups of meters that are alike."""
+    """The fleet as a page asks for it."""
 
     connection: Connection
     now: datetime
     groups: Sequence[Group]
-
-    def zone(self) -> ZoneInfo:
-        """Choose the zone in which most usage points are."""
-        common: Counter[str] = Counter()
-        for group in self.groups:
-            common[group.time_zone] += group.meters
-        return ZoneInfo(common.most_common(1)[0][0] if common else "UTC")
 
     def counts(self) -> Counter[str]:
         """Count the meters by kind; who talks with a warning is not counted among who talks."""
@@ -86,8 +87,9 @@ class _Fleet:
         """Tell of some meters where they are and how, in the order of their numbers here."""
         at = places.of(self.connection, ids, now=self.now)
         how = census.verdicts(self.connection, ids, now=self.now)
-        by_hand = {number for number in ids if at[number].protocol == "manual"}
-        return [Row(at[n], None if n in by_hand else how[n]) for n in ids]
+        by_hand = {number for number, place in at.items() if place.protocol == "manual"}
+        # What was listed a moment ago may have been taken down since.
+        return [Row(at[n], None if n in by_hand else how[n]) for n in ids if n in at]
 
 
 def content(
@@ -95,6 +97,7 @@ def content(
     query: Mapping[str, str],
     language: Language,
     rates: Recent[ReadRate],
+    judged: Recent[Judged],
 ) -> tuple[Reader, dict[str, Any]]:
     """Ask for everything that the page shows.
 
@@ -103,10 +106,12 @@ def content(
     query : ``q`` narrows the list to names with a text, ``show`` to one of ``KINDS``, ``page``
         turns its pages; whatever else stands there counts for nothing
     rates : keeps the read rate, which of 3 M intervals takes half a second to count
+    judged : keeps how the fleet is, which of 100,000 meters takes as long
     """
     now = store.now(connection)
-    fleet = _Fleet(connection, now, census.groups(connection, now=now))
-    reader = Reader(language, fleet.zone(), now)
+    seen = judged.answer("fleet", lambda: _judged(connection, now))
+    fleet = _Fleet(connection, now, seen.groups)
+    reader = Reader(language, cycle_status.zone(connection), now)
     days = _rate_period(now, reader.zone)
     counts = fleet.counts()
     return reader, {
@@ -118,7 +123,7 @@ def content(
         "unknown": unknown_devices.count(connection),
         "strangers": unknown_devices.awaiting(connection, limit=_STRANGERS),
         "cycles": _cycles(connection),
-        "silent": _silent(fleet) if counts["silent"] else (),
+        "silent": fleet.rows(seen.silent),
         "listing": _listing(fleet, query),
         "kinds": KINDS,
     }
@@ -135,16 +140,12 @@ def _kind(verdict: Verdict | None) -> str:
     return "warning" if verdict.words.level == "warning" else "talking"
 
 
-def _silent(fleet: _Fleet) -> list[Row]:
-    """List the first meters that do not talk, the longest silent before the others."""
-    found = census.members(
-        fleet.connection,
-        now=fleet.now,
-        keys=fleet.keys("silent"),
-        oldest=True,
-        limit=_FIRST_SILENT,
-    )
-    return fleet.rows(found.ids)
+def _judged(connection: Connection, now: datetime) -> Judged:
+    """Count the fleet, and name the first meters that do not talk, the longest silent first."""
+    fleet = _Fleet(connection, now, census.groups(connection, now=now))
+    keys = fleet.keys("silent")
+    silent = census.members(connection, now=now, keys=keys, oldest=True, limit=_FIRST_SILENT)
+    return Judged(fleet.groups, silent.ids if keys else ())
 
 
 def _rate_period(now: datetime, zone: ZoneInfo) -> Period:
@@ -155,10 +156,7 @@ def _rate_period(now: datetime, zone: ZoneInfo) -> Period:
 
 
 def _findings(connection: Connection) -> Counter[str]:
-    counts: Counter[str] = Counter()
-    for group in worklist.groups(connection):
-        counts[group.severity] += group.findings
-    return counts
+    return Counter(worklist.severities(connection))
 
 
 def _cycles(connection: Connection) -> list[Status]:
@@ -186,6 +184,11 @@ def _listing(fleet: _Fleet, query: Mapping[str, str]) -> Listing:
 def _page(fleet: _Fleet, text: str, kind: str, number: int) -> census.Page:
     if "\0" in text:
         return census.Page((), 0)
+    if not text and kind == "all":
+        ids = census.everything(
+            fleet.connection, now=fleet.now, limit=_PAGE, offset=(number - 1) * _PAGE
+        )
+        return census.Page(ids, fleet.counts().total())
     return census.members(
         fleet.connection,
         now=fleet.now,

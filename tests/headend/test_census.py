@@ -104,4 +104,8 @@ def test_members_are_found_by_text_and_page(connection: Connection) -> None:
     assert found.found == 10
     assert len(found.ids) == 4
     assert "M010" in names
+    whole = census.everything(connection, now=NOW, limit=METERS)
+    assert whole == census.members(connection, now=NOW, limit=METERS).ids
+    assert whole[4:8] == census.everything(connection, now=NOW, limit=4, offset=4)
+    assert len(whole) == METERS
     assert census.members(connection, now=NOW, text="nobody", limit=4) == census.Page((), 0)
