@@ -229,16 +229,22 @@ FROM correction c JOIN determinant_set n ON n.id = c.new_set_id
 WHERE n.cycle_id = %(cycle)s
 
 -- name: sums
-SELECT d.unit, t.commodity, sum(d.value) FILTER (WHERE s.state = 'billed'), sum(d.value)
-FROM determinant_set s
-JOIN determinant d ON d.determinant_set_id = s.id AND d.name = 'consumption'
-JOIN reading_type t ON t.id = d.reading_type_id
-WHERE s.cycle_id = %(cycle)s AND s.state <> 'superseded' AND NOT EXISTS (
-    SELECT FROM determinant_set newer
-    WHERE newer.cycle_id = s.cycle_id AND newer.usage_point_id = s.usage_point_id
-      AND newer.version > s.version AND newer.state <> 'superseded')
-GROUP BY d.unit, t.commodity
-ORDER BY t.commodity, d.unit
+-- Summed by reading type first: what each type measures is then asked once, not for each bill.
+SELECT g.unit, t.commodity, sum(g.billed), sum(g.total)
+FROM (
+    SELECT d.unit, d.reading_type_id, sum(d.value) FILTER (WHERE s.state = 'billed') AS billed,
+           sum(d.value) AS total
+    FROM determinant_set s
+    JOIN determinant d ON d.determinant_set_id = s.id AND d.name = 'consumption'
+    WHERE s.cycle_id = %(cycle)s AND s.state <> 'superseded' AND NOT EXISTS (
+        SELECT FROM determinant_set newer
+        WHERE newer.cycle_id = s.cycle_id AND newer.usage_point_id = s.usage_point_id
+          AND newer.version > s.version AND newer.state <> 'superseded')
+    GROUP BY d.unit, d.reading_type_id
+) g
+JOIN reading_type t ON t.id = g.reading_type_id
+GROUP BY g.unit, t.commodity
+ORDER BY t.commodity, g.unit
 
 -- name: holds
 SELECT s.id, p.mrid, p.sector, s.version, s.state, s.computed_at, h.gate, h.detail

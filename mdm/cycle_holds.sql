@@ -2,11 +2,10 @@
 WITH unsettled AS (
     SELECT s.id, c.billing_group, c.starts_on, c.ends_on, p.mrid, s.sector, p.time_zone,
            s.version, s.state, s.computed_at, said.gates, said.details,
-           greatest(said.newest, s.computed_at) AS since, a.assignee, d.value, d.unit
+           greatest(said.newest, s.computed_at) AS since, a.assignee
     FROM determinant_set s
     JOIN billing_cycle c ON c.id = s.cycle_id
     JOIN usage_point p ON p.id = s.usage_point_id
-    LEFT JOIN determinant d ON d.determinant_set_id = s.id AND d.name = 'consumption' AND d.part = ''
     LEFT JOIN LATERAL (
         SELECT e.assignee FROM determinant_event e
         WHERE e.determinant_set_id = s.id AND e.kind = 'assigned' ORDER BY e.id DESC LIMIT 1
@@ -37,13 +36,19 @@ WITH unsettled AS (
       AND (%(usage_point)s::text IS NULL OR p.mrid = %(usage_point)s)
       AND (%(ids)s::bigint[] IS NULL OR s.id = ANY(%(ids)s))
 )
-SELECT id, billing_group, starts_on, ends_on, mrid, sector, time_zone, version, state, since,
-       coalesce(gates, '{}'), coalesce(details, '{}'), assignee, value, unit
-FROM unsettled
-WHERE (%(gate)s::text IS NULL OR %(gate)s = ANY(gates))
-  AND (%(assigned_to)s::text IS NULL OR assignee = %(assigned_to)s)
-ORDER BY starts_on, since, billing_group, mrid
-LIMIT %(limit)s OFFSET %(offset)s
+, wanted AS MATERIALIZED (
+    SELECT * FROM unsettled
+    WHERE (%(gate)s::text IS NULL OR %(gate)s = ANY(gates))
+      AND (%(assigned_to)s::text IS NULL OR assignee = %(assigned_to)s)
+    ORDER BY starts_on, since, billing_group, mrid
+    LIMIT %(limit)s OFFSET %(offset)s
+)
+SELECT w.id, w.billing_group, w.starts_on, w.ends_on, w.mrid, w.sector, w.time_zone, w.version,
+       w.state, w.since, coalesce(w.gates, '{}'), coalesce(w.details, '{}'), w.assignee,
+       d.value, d.unit
+FROM wanted w
+LEFT JOIN determinant d ON d.determinant_set_id = w.id AND d.name = 'consumption' AND d.part = ''
+ORDER BY w.starts_on, w.since, w.billing_group, w.mrid
 
 -- name: causes
 SELECT w.gate, count(*), min(w.since)

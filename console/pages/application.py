@@ -74,6 +74,7 @@ def application(url: str, *, hosts: Collection[str] = ()) -> Guarded:
     app.state.url = url
     app.state.rates = Recent(_RATE_SECONDS)
     app.state.judged = Recent(0)
+    app.state.statuses = Recent(0)
     return Guarded(app, hosts)
 
 
@@ -85,6 +86,7 @@ def _fleet(request: Request) -> Response:
             language.of(request),
             request.app.state.rates,
             request.app.state.judged,
+            request.app.state.statuses,
         )
     return _page(request, "fleet.html", reader, content)
 
@@ -132,7 +134,10 @@ def _finding(request: Request) -> Response:
 def _billing(request: Request) -> Response:
     with _reading(request) as connection:
         reader, content = billing_page.content(
-            connection, request.query_params, language.of(request)
+            connection,
+            request.query_params,
+            language.of(request),
+            request.app.state.statuses,
         )
     return _page(request, "billing.html", reader, content)
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -98,6 +99,7 @@ def content(
     language: Language,
     rates: Recent[ReadRate],
     judged: Recent[Judged],
+    statuses: Recent[Status],
 ) -> tuple[Reader, dict[str, Any]]:
     """Ask for everything that the page shows.
 
@@ -107,6 +109,7 @@ def content(
         turns its pages; whatever else stands there counts for nothing
     rates : keeps the read rate, which of 3 M intervals takes half a second to count
     judged : keeps how the fleet is, which of 100,000 meters takes as long
+    statuses : keeps how far cycles are
     """
     now = store.now(connection)
     seen = judged.answer("fleet", lambda: _judged(connection, now))
@@ -122,7 +125,7 @@ def content(
         "quarantined": quarantine.count_open(connection),
         "unknown": unknown_devices.count(connection),
         "strangers": unknown_devices.awaiting(connection, limit=_STRANGERS),
-        "cycles": _cycles(connection),
+        "cycles": _cycles(connection, statuses),
         "silent": fleet.rows(seen.silent),
         "listing": _listing(fleet, query),
         "kinds": KINDS,
@@ -159,9 +162,12 @@ def _findings(connection: Connection) -> Counter[str]:
     return Counter(worklist.severities(connection))
 
 
-def _cycles(connection: Connection) -> list[Status]:
+def _cycles(connection: Connection, statuses: Recent[Status]) -> list[Status]:
     newest = cycle.cycles(connection)[-_CYCLES:]
-    return [cycle_status.status(connection, one) for one in reversed(newest)]
+    return [
+        statuses.answer(one.id, partial(cycle_status.status, connection, one))
+        for one in reversed(newest)
+    ]
 
 
 def _listing(fleet: _Fleet, query: Mapping[str, str]) -> Listing:

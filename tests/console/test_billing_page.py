@@ -132,7 +132,7 @@ def test_what_fits_no_bill_waits_for_a_person(client: httpx.Client) -> None:
     page = client.get("/billing?group=A&lang=en")
     text = words(page)
     assert "1 stray acknowledgements oldest:" in text
-    assert f"UP-{EVIL}, version 7 #1 rejected nobody lives there {EVIL}" in text
+    assert f"UP-{EVIL} , version 7 #1 rejected nobody lives there {EVIL}" in text
     assert "it is not in the export" in text
     assert EVIL not in page.text
     # What is of no known group is everybody's; this one is of A.
