@@ -55,7 +55,7 @@ def _everything(url: str) -> Report:
     """Take batches until nothing is left."""
     done = Report()
     with show.out.status("validating…") as status:
-        while (part := _batch(url)).taken:
+        while (part := _batch(url)).taken or part.looked:
             done += part
             status.update(f"{done.intervals:,} intervals validated…")
     return done

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 import psycopg
 
-from mdm import csv_rows
+from mdm import csv_rows, vee_late
 from mdm.registry_row import Rejected
+from mdm.vee_late import Late
 from schemas import statements
 from schemas.database import Connection
 
@@ -41,8 +42,8 @@ class _Bad(ValueError):
 def check_meters(connection: Connection, lines: Iterable[str], *, now: datetime) -> Report:
     """Take which usage point's meter counts the same flow as another's, from a day until a day.
 
-    Days that are validated from now on know it; what was known before is kept for those that were.
-    Importing the same file again changes nothing.
+    Days that were validated without it are validated again where it may change something; what was
+    known before is kept. Importing the same file again changes nothing.
 
     Raises
     ------
@@ -58,7 +59,7 @@ def check_meters(connection: Connection, lines: Iterable[str], *, now: datetime)
             continue
         try:
             with connection.transaction():
-                changed = _check_meter(connection, cells)
+                changed = _check_meter(connection, cells, now)
         except _Bad as bad:
             report.rejected.append(Rejected(line, bad.column, bad.value, bad.reason))
         except psycopg.errors.ExclusionViolation:
@@ -70,7 +71,7 @@ def check_meters(connection: Connection, lines: Iterable[str], *, now: datetime)
     return report
 
 
-def _check_meter(connection: Connection, cells: Mapping[str, str]) -> bool:
+def _check_meter(connection: Connection, cells: Mapping[str, str], now: datetime) -> bool:
     point, check = (
         _read(cells, name, lambda text: _place(connection, text)) for name in CHECK_COLUMNS[:2]
     )
@@ -81,14 +82,27 @@ def _check_meter(connection: Connection, cells: Mapping[str, str]) -> bool:
     if until and until <= since:
         raise _Bad("until", cells["until"], f"must be after from, {since}")
     row = {"usage_point": point, "check": check, "starts_on": since, "ends_on": until}
-    return any(connection.execute(_SQL[name], row).rowcount for name in ("put_check", "end_check"))
+    known = connection.execute(_SQL["check"], row).fetchone()
+    if known is not None and known[0] == until:
+        return False
+    connection.execute(_SQL["put_check" if known is None else "end_check"], row)
+    # Where only its end was moved, days before the earlier of both ends have what they had.
+    far = now.date() + timedelta(days=2)
+    first = since if known is None else min(known[0] or far, until or far)
+    last = (until or far) if known is None else max(known[0] or far, until or far)
+    if first < last:
+        late = Late(kind="check_meter", usage_point=point, first=first,
+                    last=last - timedelta(days=1), own=True)  # fmt: skip
+        vee_late.note(connection, [late], now=now)
+    return True
 
 
 def temperatures(connection: Connection, lines: Iterable[str], *, now: datetime) -> Report:
     """Take temperatures of days, or the means of those of hours, by place.
 
     A place is a billing group, or a time zone for all usage points whose billing group has none. A
-    moment belongs to the date that it says; the mean is that of the file's moments of a day.
+    moment belongs to the date that it says; the mean is that of the file's moments of a day. Days
+    that were validated without are validated again where an estimator may use them.
 
     Raises
     ------
@@ -106,13 +120,25 @@ def temperatures(connection: Connection, lines: Iterable[str], *, now: datetime)
             days.setdefault((place, day), []).append(_read(cells, "celsius", _celsius))
         except _Bad as bad:
             report.rejected.append(Rejected(line, bad.column, bad.value, bad.reason))
-    for (place, day), found in days.items():
+    changed: dict[tuple[str, bool], list[date]] = {}
+    for (place, day), found in sorted(days.items()):
         values = {"place": place, "day": day, "celsius": math.fsum(found) / len(found),
                "readings": len(found), "now": now}  # fmt: skip
-        changed = connection.execute(_SQL["put_temperature"], values).rowcount
-        report.changed += changed
-        report.unchanged += not changed
+        known = connection.execute(_SQL["temperature"], values).fetchone() is not None
+        if connection.execute(_SQL["put_temperature"], values).rowcount:
+            changed.setdefault((place, known), []).append(day)
+            report.changed += 1
+        else:
+            report.unchanged += 1
+    vee_late.note(connection, _late(changed), now=now)
     return report
+
+
+def _late(changed: Mapping[tuple[str, bool], list[date]]) -> Iterator[Late]:
+    """Tell of which days of which places the temperature is new, or another than before."""
+    for (place, known), days in changed.items():
+        for first, last in vee_late.stretches(days):
+            yield Late(kind="temperature", place=place, first=first, last=last, own=known)
 
 
 def _read(cells: Mapping[str, str], column: str, reader: Callable[[str], Any]) -> Any:

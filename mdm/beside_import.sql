@@ -4,19 +4,22 @@ SELECT id FROM usage_point WHERE mrid = %(mrid)s
 -- name: record_at
 SELECT set_config('miqyas.now', %(now)s, true)
 
+-- name: check
+SELECT ends_on FROM check_meter
+WHERE usage_point_id = %(usage_point)s AND check_usage_point_id = %(check)s
+  AND starts_on = %(starts_on)s
+
 -- name: put_check
-INSERT INTO check_meter AS m (usage_point_id, check_usage_point_id, starts_on, ends_on)
-SELECT %(usage_point)s, %(check)s, %(starts_on)s, %(ends_on)s
-WHERE NOT EXISTS (
-    SELECT FROM check_meter k
-    WHERE k.usage_point_id = %(usage_point)s AND k.check_usage_point_id = %(check)s
-      AND k.starts_on = %(starts_on)s
-)
+INSERT INTO check_meter (usage_point_id, check_usage_point_id, starts_on, ends_on)
+VALUES (%(usage_point)s, %(check)s, %(starts_on)s, %(ends_on)s)
 
 -- name: end_check
 UPDATE check_meter SET ends_on = %(ends_on)s
 WHERE usage_point_id = %(usage_point)s AND check_usage_point_id = %(check)s
   AND starts_on = %(starts_on)s AND ends_on IS DISTINCT FROM %(ends_on)s
+
+-- name: temperature
+SELECT FROM day_temperature WHERE place = %(place)s AND day = %(day)s LIMIT 1
 
 -- name: put_temperature
 INSERT INTO day_temperature AS t (place, day, celsius, readings, imported_at)
@@ -42,6 +45,12 @@ WHERE c.interval_seconds > 0 AND t.accumulation = 'delta'
   AND NOT EXISTS (SELECT FROM virtual_channel v WHERE v.channel_id = c.id)
 GROUP BY 1, 2, 3, 4, 5
 ORDER BY 1, 2, 3, 4, 5
+
+-- name: profile
+SELECT FROM class_profile
+WHERE sector = %(sector)s AND tariff = %(tariff)s AND reading_type_id = %(reading_type)s
+  AND interval_seconds = %(interval)s
+LIMIT 1
 
 -- name: put_profile
 INSERT INTO class_profile (sector, tariff, reading_type_id, interval_seconds, day_kind, made_at,

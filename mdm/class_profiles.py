@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mdm import intake_layout, readings, readings_columns
+from mdm import intake_layout, readings, readings_columns, vee_late
 from mdm.intake_layout import Layout, Weeks
+from mdm.vee_late import Late
 from schemas import statements
 from schemas.database import Connection
 from schemas.period import Period
@@ -20,6 +21,7 @@ DAY_KINDS: Final = ("weekday", "weekend", "holiday")
 # Profiles keep thousandths of the scaled unit: a class of small users has small means.
 _THOUSAND: Final = 1000
 _TOGETHER: Final = 500
+_BACK: Final = timedelta(days=366)
 _SQL = statements.load("mdm", "beside_import.sql")
 
 
@@ -38,6 +40,7 @@ def make(
     """Make the profile of each class anew from the record's whole measured days.
 
     Estimated, doubtful and incomplete days count for nothing, nor do days on which clocks change.
+    A class's first profile has the days of the last year validated again that it may fill.
 
     Parameters
     ----------
@@ -93,11 +96,16 @@ def _add(
 def _keep(
     connection: Connection, key: tuple[str, str, int, int], sums: _Sums, now: datetime
 ) -> bool:
+    about = {"sector": key[0], "tariff": key[1], "reading_type": key[2], "interval": key[3]}
+    if sums.days.any() and connection.execute(_SQL["profile"], about).fetchone() is None:
+        today = now.date()
+        late = Late(kind="class_profile", sector=key[0], tariff=key[1], reading_type=key[2],
+                    interval=key[3], first=today - _BACK, last=today)  # fmt: skip
+        vee_late.note(connection, [late], now=now)
     for kind, name in enumerate(DAY_KINDS):
         days = int(sums.days[kind])
         if days:
-            row = {
-                "sector": key[0], "tariff": key[1], "reading_type": key[2], "interval": key[3],
+            row = about | {
                 "day_kind": name, "now": now, "days": days, "usage_points": len(sums.points[kind]),
                 "values": (sums.total[kind] * _THOUSAND // days).tolist(),
             }  # fmt: skip

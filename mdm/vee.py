@@ -19,6 +19,7 @@ from mdm import (
     readings,
     readings_columns,
     vee_findings,
+    vee_late,
     vee_light,
     vee_registers,
     vee_weeks,
@@ -55,6 +56,7 @@ class Report:
     late : channel-days that were validated again because something came late for them
     again : channel-days that were validated again in all: also beside those, where they depend
     again_seconds : what that took, by the clock that the run was given [s]
+    looked : usage points that were looked at for what came late beside readings
     """
 
     taken: int = 0
@@ -70,6 +72,7 @@ class Report:
     late: int = 0
     again: int = 0
     again_seconds: float = 0.0
+    looked: int = 0
 
     def __add__(self, other: Report) -> Report:
         return Report(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Report)))
@@ -86,8 +89,9 @@ def run(
 ) -> Report:
     """Take in what has arrived, validate the days it touches and record what changed.
 
-    One call is one batch in the caller's transaction; nothing is left to do when ``taken`` is 0.
-    Any number of workers may do this at the same time: each takes usage points of its own.
+    One call is one batch in the caller's transaction; nothing is left to do when ``taken`` and
+    ``looked`` are 0. What came late beside readings is looked at when nothing else is due. Any
+    number of workers may do this at the same time: each takes usage points of its own.
 
     Parameters
     ----------
@@ -96,9 +100,14 @@ def run(
     limit : arrivals to start a batch from
     clock : tells the cost of what is done again, such as ``time.perf_counter`` [s]; None for none
     """
-    taken = intake.claim(connection, now=now, limit=limit)
+    taken, looked = intake.claim(connection, now=now, limit=limit), 0
     if taken is None:
-        return Report()
+        found = vee_late.reopen(connection, now=now)
+        looked = found.points
+        if found.arrivals:
+            taken = intake.claim(connection, now=now, limit=limit)
+    if taken is None:
+        return Report(looked=looked)
     how = _How(now, weeks or vee_weeks.shipped(), rule_sets or ruleset.shipped(), clock=clock)
     report = _validate(connection, taken, how)
     names = intake.names(connection, taken.unknown)
@@ -112,7 +121,7 @@ def run(
     )
     intake.settle(connection, taken, now=now)
     done = Report(taken=len(taken.arrivals), deferred=len(taken.touched.later), quarantined=lost)
-    return report + done
+    return report + done + Report(looked=looked)
 
 
 def validate(

@@ -11,8 +11,9 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 
-from mdm import usage_points, virtual_file
+from mdm import usage_points, vee_late, virtual_file
 from mdm.registry_row import Rejected
+from mdm.vee_late import Late
 from mdm.virtual_file import Definition, Term
 from schemas import reading_type, statements
 from schemas.database import Connection
@@ -124,7 +125,11 @@ def _store(
         reason = f"a virtual channel cannot be made of itself: {way}"
         return Rejected(line, "virtual", wanted.virtual, reason)
     if touched:
-        _compute(connection, channel, wanted, touched)
+        first, last = _compute(connection, channel, wanted, touched)
+        last = min(last, now.date() + timedelta(days=1))
+        if wanted.kind == "balance" and first <= last:
+            late = Late(kind="node", channel=channel, first=first, last=last, own=True)
+            vee_late.note(connection, [late], now=now)
     return None
 
 
@@ -186,8 +191,8 @@ def _compute(
     channel: int,
     wanted: Definition,
     touched: list[tuple[date, date | None]],
-) -> None:
-    """Have the days that changed terms touch computed, as far as there is something."""
+) -> tuple[date, date]:
+    """Have the days that changed terms touch computed, as far as there is something; give them."""
     zone = ZoneInfo(wanted.time_zone)
     first = min(starts for starts, _ in touched)
     last = max(ends or _FAR for _, ends in touched) - timedelta(days=1)
@@ -197,3 +202,4 @@ def _compute(
         "ends_at": local_day(last, zone).end,
     }
     connection.execute(_SQL["compute_from"], stretch)
+    return first, last

@@ -22,6 +22,7 @@ STATEMENT_FILES = [
     "intake.sql",
     "intake_beside.sql",
     "vee.sql",
+    "vee_late.sql",
     "worklist.sql",
     "billed_days.sql",
     "editing.sql",
