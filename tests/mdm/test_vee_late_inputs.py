@@ -13,7 +13,6 @@ from mdm.vee import Report
 from mdm.virtual_file import COLUMNS
 from schemas import database, quality, statements
 from schemas.database import Connection
-from tests.mdm import record
 from tests.mdm.beside import (
     GAP,
     HOUR,
