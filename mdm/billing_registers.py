@@ -31,15 +31,19 @@ def gathered(
     spans: Mapping[int, Sequence[Span]],
     period: Period,
     *,
+    cycle: Period,
     known_at: datetime,
 ) -> dict[int, Span]:
     """Give the meter's own billing period nearest to a period, by usage point.
 
-    None where one meter did not store both its ends, or the tariff does not ask for them.
+    None where one meter was not there all the time or did not store both ends, or the tariff does
+    not ask for them.
 
     Parameters
     ----------
     spans : the installations of the period
+    cycle : of which the period is a part, or all; where it begins or ends inside, another tariff
+        or consumer does, and only a reading of that very moment parts the two
     """
     if BILLING_REGISTER not in tariff.sources:
         return {}
@@ -55,24 +59,44 @@ def gathered(
         reading = Reading(int(read_at.timestamp()), *rest)
         if reading.usable:
             stored[point, installation].append(reading)
+    slack = (
+        NEAR if period.start == cycle.start else timedelta(0),
+        NEAR if period.end == cycle.end else timedelta(0),
+    )
     found = {}
     for point, several in spans.items():
-        for stretch in (span.stretch for span in several):
-            span = _between(stretch, stored.get((point, stretch.installation_id), ()), period)
+        stretch = _whole([span.stretch for span in several], period)
+        if stretch is not None:
+            readings = stored.get((point, stretch.installation_id), ())
+            span = _between(stretch, readings, period, slack)
             if span is not None:
                 found[point] = span
     return found
 
 
-def _between(stretch: Stretch, readings: Sequence[Reading], period: Period) -> Span | None:
-    start = _nearest(readings, period.start)
-    end = _nearest(readings, period.end)
+def _whole(stretches: Sequence[Stretch], period: Period) -> Stretch | None:
+    """Give the stretch of the only meter that was there, None if it was not all the time."""
+    if len({stretch.installation_id for stretch in stretches}) != 1:
+        return None
+    first, last = stretches[0], stretches[-1]
+    bounds = int(period.start.timestamp()), int(period.end.timestamp())
+    return first if (first.starts_at, last.ends_at) == bounds else None
+
+
+def _between(
+    stretch: Stretch,
+    readings: Sequence[Reading],
+    period: Period,
+    slack: tuple[timedelta, timedelta],
+) -> Span | None:
+    start = _nearest(readings, period.start, slack[0])
+    end = _nearest(readings, period.end, slack[1])
     if start is None or end is None or start.read_at >= end.read_at:
         return None
     return Span(replace(stretch, starts_at=start.read_at, ends_at=end.read_at), start, end)
 
 
-def _nearest(readings: Sequence[Reading], moment: datetime) -> Reading | None:
+def _nearest(readings: Sequence[Reading], moment: datetime, slack: timedelta) -> Reading | None:
     at = int(moment.timestamp())
-    near = [r for r in readings if abs(r.read_at - at) <= NEAR.total_seconds()]
+    near = [r for r in readings if abs(r.read_at - at) <= slack.total_seconds()]
     return min(near, key=lambda reading: (abs(reading.read_at - at), reading.read_at), default=None)

@@ -72,7 +72,9 @@ def gathered(
         found = _spans(connection, one, ids, part, known_at)
         for point, several in found.items():
             spans[point] += several
-        own = billing_registers.gathered(connection, one, found, part, known_at=known_at)
+        own = billing_registers.gathered(
+            connection, one, found, part, cycle=period, known_at=known_at
+        )
         for point, span in own.items():
             dials[point].setdefault(BILLING_REGISTER, []).append(span)
         for point, by_kind in _dials(connection, one, ids, part, known_at).items():

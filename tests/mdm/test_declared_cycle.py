@@ -271,12 +271,17 @@ def store_billing_registers(connection: Connection, mrid: str, *moments: datetim
     )
 
 
-def test_the_meters_own_billing_period_goes_first(connection: Connection) -> None:
+def by_billing_registers() -> Tariffs:
+    """Give a tariff that prefers the meter's own billing period."""
     text = BASE.replace('"london"', '"kuwait"').replace(
         "determinants = []", 'determinants = ["consumption"]'
     )
     text = text.replace('["interval"]', '["billing_register", "register", "interval"]')
-    known = collected(tariff_file.parse(text, "works.toml"))
+    return collected(tariff_file.parse(text, "works.toml"))
+
+
+def test_the_meters_own_billing_period_goes_first(connection: Connection) -> None:
+    known = by_billing_registers()
     first, last = PERIOD.start + timedelta(minutes=5), PERIOD.end + timedelta(minutes=7)
     for mrid in ("UP-1", "UP-2"):
         point = add_works(connection, mrid, [100] * SLOTS)
@@ -300,6 +305,47 @@ def test_the_meters_own_billing_period_goes_first(connection: Connection) -> Non
     ]
     replayed(connection, this, "UP-1")
     assert replay.of_usage_point(connection, this, "UP-1").versions == 3 + 2 + 2
+
+
+def test_a_meter_that_came_in_the_period_ends_no_billing_period_of_it(
+    connection: Connection,
+) -> None:
+    exchanged = PERIOD.start + timedelta(hours=10)
+    point = add_works(connection, "UP-1", [100] * SLOTS)
+    connection.execute(
+        "UPDATE installation SET ends_at = %s WHERE id = %s", [exchanged, point.installation]
+    )
+    old = {PERIOD.start: 5_000, exchanged: 9_000}
+    billing.record_register(connection, point.register, point.installation, old)
+    new = billing.add_meter(connection, point.id, "M-new", starts_at=exchanged)
+    # It stored its own zero two hours after it came, less than a day after the cycle began.
+    stored = exchanged + timedelta(hours=2)
+    dials = {exchanged: 0, stored: 800, PERIOD.end: 24_800}
+    billing.record_register(connection, point.register, new, dials)
+    store_billing_registers(connection, "M-new", stored, PERIOD.end)
+    cycle.run(connection, june(connection), now=NOW, tariffs=by_billing_registers())
+    row = connection.execute("SELECT value, note FROM billing").fetchone()
+    # 4,000 Wh by the old meter, 24,800 Wh by the new one: nothing of the first day is lost.
+    assert row == (Decimal("28.800"), "by register")
+
+
+def test_a_new_consumer_does_not_pay_for_the_day_before(connection: Connection) -> None:
+    point = add_works(connection, "UP-1", [100] * SLOTS)
+    first, moved_in = PERIOD.start + timedelta(minutes=5), PERIOD.start + timedelta(days=1)
+    dials = {PERIOD.start: 0, first: 30, moved_in: 9_600, PERIOD.end: 28_800}
+    billing.record_register(connection, point.register, point.installation, dials)
+    store_billing_registers(connection, "M-UP-1", first, PERIOD.end)
+    connection.execute(
+        "INSERT INTO usage_point_term (usage_point_id, starts_on, tariff, account)"
+        " VALUES (%s, '2026-06-02', 'works', 'new')",
+        [point.id],
+    )
+    cycle.run(connection, june(connection), now=NOW, tariffs=by_billing_registers())
+    rows = connection.execute("SELECT value, note FROM billing ORDER BY part").fetchall()
+    assert rows == [
+        (Decimal("9.600"), "by register; tariff works"),
+        (Decimal("19.200"), "by register; tariff works"),
+    ]
 
 
 @pytest.mark.storage
