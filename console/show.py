@@ -7,11 +7,15 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
+import psycopg
 import structlog
+from procrastinate.exceptions import ConnectorException
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+_CHATTY = ("psycopg.pool", "apscheduler")
 
 out = Console()
 err = Console(stderr=True)
@@ -69,3 +73,13 @@ def log_events(level: int = logging.INFO) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+    if logging.lastResort is not None:
+        logging.lastResort.addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Leave out what libraries say each second while the database is away: we say it once."""
+    if record.name.startswith(_CHATTY) and record.levelno < logging.ERROR:
+        return False
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, ConnectorException | psycopg.OperationalError)

@@ -40,11 +40,13 @@ def run(
             _tell_summed(sum_days(url))
             return
         looked: datetime | None = None
+        before = ""
         with show.until_stopped("Validating what arrives."):
             while True:
                 done = _everything(url)
-                if done.taken:
-                    show.done(told(done))
+                if done.taken and (said := told(done)) != before:
+                    show.done(said)
+                    before = said
                 _tell_virtual(virtual_days(url))
                 _tell_summed(sum_days(url))
                 looked = look_for_reads(url, looked)

@@ -139,6 +139,7 @@ class Collector:
         """Talk to all at the same time; write results in groups as they come."""
         groups = shared_lines.groups(asking, dict(self._drivers))
         pending = {asyncio.create_task(self._read_line(this, group)) for group in groups}
+        begun = list(pending)
         flushed = time.monotonic()
         try:
             while pending:
@@ -155,7 +156,8 @@ class Collector:
         finally:
             for task in pending:
                 task.cancel()
-            await asyncio.gather(*pending, return_exceptions=True)
+            # Of several that failed at once the first was raised; the others are no news.
+            await asyncio.gather(*begun, return_exceptions=True)
             await self._leases.give_back(one.request.device.id for one in asking)
 
     async def _read_line(self, this: _Round, group: Sequence[Asking]) -> None:

@@ -16,7 +16,7 @@ from psycopg.errors import UniqueViolation
 from psycopg.types.json import Jsonb
 
 from headend.control_kinds import SWITCHES
-from schemas import database, statements
+from schemas import database, parameters, statements
 from schemas.database import Connection
 
 _SQL = statements.load("headend", "control_ledger.sql")
@@ -86,8 +86,8 @@ def of_devices(
     """
     found: dict[int, list[Due]] = {}
     wanted = {
-        "end_devices": list(end_device_ids), "now": now,
-        "only": None if only is None else list(only),
+        "end_devices": parameters.numbers(end_device_ids), "now": now,
+        "only": None if only is None else parameters.numbers(only),
     }  # fmt: skip
     for row in connection.execute(_SQL["of_devices"], wanted):
         found.setdefault(row[1], []).append(Due(*row))

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from schemas import database, statements
+from schemas import database, parameters, statements
 from schemas.database import Connection
 
 _SQL = statements.load("headend", "counters.sql")
@@ -27,7 +27,7 @@ def reserve(connection: Connection, end_device_id: int, count: int) -> int:
     """
     if not connection.autocommit:
         raise ValueError("invocation counters must be reserved on a connection in autocommit mode")
-    wanted = {"end_devices": [end_device_id], "count": count}
+    wanted = {"end_devices": parameters.numbers([end_device_id]), "count": count}
     [row] = connection.execute(_SQL["reserve"], wanted).fetchall()
     return int(row[1])
 
@@ -87,7 +87,7 @@ class Source:
             return {}
         with self._lock:
             rows = self._connection.get().execute(
-                _SQL["reserve"], {"end_devices": wanted, "count": size}
+                _SQL["reserve"], {"end_devices": parameters.numbers(wanted), "count": size}
             )
             return {device: Run(self, device, first, size) for device, first in rows}
 

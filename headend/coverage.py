@@ -9,7 +9,7 @@ from typing import Any
 
 from headend import gaps
 from headend.devices import Device
-from schemas import reading_type, statements
+from schemas import parameters, reading_type, statements
 from schemas.database import Connection
 from schemas.period import Period
 
@@ -72,7 +72,8 @@ def _covered(
     if not ids:
         return {}
     rows = connection.execute(
-        _SQL[statement], {"ids": ids, "since": window.start, "until": window.end}
+        _SQL[statement],
+        {"ids": parameters.numbers(ids), "since": window.start, "until": window.end},
     )
     return {device: (_periods(stretches), _names(types)) for device, stretches, types in rows}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from drivers.dlms.security_settings import Wanted
@@ -12,7 +13,7 @@ from drivers.driver import Endpoint
 from drivers.errors import LocalProtocolError
 from headend import keys
 from headend.vault import Vault, VaultError
-from schemas import reading_type, statements
+from schemas import parameters, reading_type, statements
 from schemas.database import Connection
 from schemas.period import Period
 
@@ -87,21 +88,29 @@ class Device:
 
     def registers(self) -> list[str]:
         """List the reading types to ask for, by commodity: what counts, and by which ratio."""
-        return [
-            name
-            for name, kind in reading_type.table().items()
-            if kind.commodity == self.commodity
-            and (kind.accumulation == "cumulative" or name in reading_type.RATIOS)
-        ]
+        return list(_registers(self.commodity))
 
     def first_installed(self) -> datetime:
         """Tell since when it has been installed anywhere; long ago if it never was."""
         return self.installed[0].start if self.installed else _LONG_AGO
 
 
+@cache
+def _registers(commodity: str | None) -> tuple[str, ...]:
+    return tuple(
+        name
+        for name, kind in reading_type.table().items()
+        if kind.commodity == commodity
+        and (kind.accumulation == "cumulative" or name in reading_type.RATIOS)
+    )
+
+
 def load(connection: Connection, ids: Sequence[int]) -> list[Device]:
     """Load end devices by id; ids that the registry does not have are left out."""
-    return [_device(row) for row in connection.execute(_SQL["devices"], {"ids": list(ids)})]
+    return [
+        _device(row)
+        for row in connection.execute(_SQL["devices"], {"ids": parameters.numbers(ids)})
+    ]
 
 
 def named(connection: Connection, mrid: str) -> Device:

@@ -13,7 +13,7 @@ import structlog
 from headend import controls, plan, schedule
 from headend.exchange import Order
 from headend.schedule import Schedule
-from schemas import statements
+from schemas import parameters, statements
 from schemas.database import Connection
 
 _log = structlog.get_logger(__name__)
@@ -101,6 +101,12 @@ def queue(connection: Connection) -> Queue:
 def has_jobs(connection: Connection, queue_name: str) -> bool:
     """Tell whether a worker would find a job in a queue now."""
     row = connection.execute(_SQL["has_jobs"], {"queue": queue_name}).fetchone()
+    return bool(row and row[0])
+
+
+def has_more(connection: Connection, queue_name: str, now: datetime) -> bool:
+    """Tell whether a job waits, or a meter or a control may be due again: a cheap question."""
+    row = connection.execute(_SQL["has_more"], {"queue": queue_name, "now": now}).fetchone()
     return bool(row and row[0])
 
 
@@ -196,8 +202,8 @@ def _add(
     rows = [
         {
             "reason": reason, "schedule": schedule_id, "segment": batch.segment_id,
-            "end_devices": list(batch.end_device_ids), "reads": list(reads), "due_at": due_at,
-            "not_before": batch.not_before, "failing": failing,
+            "end_devices": parameters.numbers(batch.end_device_ids), "reads": list(reads),
+            "due_at": due_at, "not_before": batch.not_before, "failing": failing,
         }
         for batch in batches
     ]  # fmt: skip

@@ -100,6 +100,18 @@ SELECT count(*) FILTER (WHERE released_at IS NULL)::integer,
        min(not_before)
 FROM collection_batch WHERE finished_at IS NULL
 
+-- name: has_more
+SELECT EXISTS (
+    SELECT FROM procrastinate_jobs
+    WHERE queue_name = %(queue)s AND status = 'todo'
+      AND (scheduled_at IS NULL OR scheduled_at <= now())
+) OR EXISTS (
+    SELECT FROM device_status WHERE next_attempt <= %(now)s AND NOT held
+) OR EXISTS (
+    SELECT FROM end_device_control
+    WHERE state IN ('requested', 'approved', 'running', 'unknown') AND next_attempt <= %(now)s
+)
+
 -- name: has_jobs
 SELECT EXISTS (
     SELECT FROM procrastinate_jobs

@@ -161,7 +161,7 @@ class Pool:
             if ended is not None and not isinstance(ended, _AWAY):
                 raise ended
             # Where it ended by itself, the connection that hears of new jobs was lost.
-            reason = str(ended or "").strip() or "its connection was lost"
+            reason = _words(ended) or "its connection was lost"
             _log.warning("worker.database.away", reason=reason)
             pause = _FIRST_PAUSE if time.monotonic() - began > _LONGEST_PAUSE else pause
             with contextlib.suppress(TimeoutError):
@@ -195,6 +195,8 @@ class Pool:
                 if not handed and not waiting:
                     return self.work.done
                 await self._worker(wait=False)
+                if handed and not await asyncio.to_thread(_has_more, connection, now):
+                    return self.work.done
                 if not handed:
                     # What waits may be locked by a worker that died and is not yet missed.
                     await asyncio.sleep(_LOCKED_PAUSE)
@@ -241,6 +243,18 @@ def _turn(connection: Connection, now: datetime) -> tuple[int, bool]:
     waiting = dispatch.has_jobs(connection, QUEUE)
     connection.commit()
     return handed, waiting
+
+
+def _words(error: BaseException | None) -> str:
+    """Give what was really wrong: the queue's own error says no more than that there was one."""
+    cause = error.__cause__ if error is not None else None
+    return str(cause or error or "").strip()
+
+
+def _has_more(connection: Connection, now: datetime) -> bool:
+    found = dispatch.has_more(connection, QUEUE, now)
+    connection.commit()
+    return found
 
 
 @asynccontextmanager

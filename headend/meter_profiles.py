@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 
 from drivers import kept
 from drivers.meter_profile import MeterProfile
-from schemas import statements
+from schemas import parameters, statements
 from schemas.database import Connection
 
 _SQL = statements.load("headend", "meter_profiles.sql")
@@ -61,7 +61,7 @@ def newest(connection: Connection, end_device_id: int) -> Known | None:
 
 def of_devices(connection: Connection, end_device_ids: Sequence[int]) -> dict[int, MeterProfile]:
     """Give what meters last said that they offer, by end device; those never asked are left out."""
-    wanted = {"end_devices": list(end_device_ids)}
+    wanted = {"end_devices": parameters.numbers(end_device_ids)}
     rows = connection.execute(_SQL["newest_of"], wanted).fetchall()
     return {number: _offers(connection, bytes(digest)) for number, digest in rows}
 

@@ -9,7 +9,7 @@ from headend import keys
 from headend.control_kinds import ControlError
 from headend.keys import sealed_name
 from headend.vault import Vault
-from schemas import statements
+from schemas import parameters, statements
 from schemas.database import Connection
 
 _SQL = statements.load("headend", "pending_keys.sql")
@@ -78,7 +78,9 @@ def opened(
 def sealed_of(connection: Connection, end_device_ids: Sequence[int]) -> dict[int, dict[str, bytes]]:
     """Give keys that are on their way into meters, sealed, by end device and kind."""
     found: dict[int, dict[str, bytes]] = {}
-    rows = connection.execute(_SQL["of_devices"], {"end_devices": list(end_device_ids)})
+    rows = connection.execute(
+        _SQL["of_devices"], {"end_devices": parameters.numbers(end_device_ids)}
+    )
     for number, kind, sealed in rows:
         found.setdefault(number, {})[kind] = sealed
     return found

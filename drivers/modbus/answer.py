@@ -52,12 +52,18 @@ Said = tuple[int, ...] | errors.DriverError
 
 
 class Answers:
-    """Makes requests and finds their answers, one at a time; the framer of a connection."""
+    """Makes requests and finds their answers, one at a time; the framer of a connection.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    after : transaction number of the last request on the connection before: a gateway whose meter
+        answers late gives that answer to whoever is connected then
+    """
+
+    def __init__(self, after: int = 0) -> None:
+        self.transaction = after
         self._stream = bytearray()
         self._request: Request | None = None
-        self._transaction = 0
         self._strange = 0
 
     @property
@@ -67,8 +73,8 @@ class Answers:
 
     def ask(self, unit: int, span: Span) -> bytes:
         """Give the frame of a request; from here on its answer is looked for, and no other."""
-        self._transaction = self._transaction % 0xFFFF + 1
-        self._request, self._strange = Request(self._transaction, unit, span), 0
+        self.transaction = self.transaction % 0xFFFF + 1
+        self._request, self._strange = Request(self.transaction, unit, span), 0
         return frame(self._request)
 
     def feed(self, data: bytes) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from drivers import errors
-from drivers.modbus import rtu
+from drivers.modbus import answer, rtu
 from drivers.modbus.answer import Request, Said
 from drivers.modbus.place import Answers, Place
 from drivers.modbus.register_map import Span
@@ -24,18 +24,27 @@ class Line:
     Requests from several sessions (units behind one gateway, meters of one bus) take turns. After a
     failure that can leave half an answer under way the connection is closed, so that no answer is
     ever taken for another one's.
+
+    Parameters
+    ----------
+    after : number of the last transaction with the place before
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, after: int = 0) -> None:
         self.place = place
         self.round_trips = 0
         self._turn = asyncio.Lock()
-        self._answers: Answers = place.answers()
+        self._answers: Answers = place.answers(after)
         self._stream: Stream[Said] | None = None
         self._quiet_from = 0.0
         self._late: Request | None = None
         self._failure: errors.DriverError | None = None
         self._failed_at = 0.0
+
+    @property
+    def transaction(self) -> int:
+        """Number of the last transaction, 0 if there was none."""
+        return self._answers.transaction if isinstance(self._answers, answer.Answers) else 0
 
     async def connect(self, seconds: float) -> None:
         """Make the connection, if it does not stand.
@@ -91,7 +100,7 @@ class Line:
         loop = asyncio.get_running_loop()
         if self._failure is not None and loop.time() < self._failed_at + _GIVEN_UP_SECONDS:
             raise type(self._failure)(str(self._failure))
-        self._answers = self.place.answers()
+        self._answers = self.place.answers(self.transaction)
         try:
             self._stream = await self.place.open(self._answers, seconds)
         except errors.DriverError as error:
@@ -141,13 +150,15 @@ class Lines:
 
     def __init__(self) -> None:
         self._lines: dict[tuple[int, Place], tuple[Line, int]] = {}
+        # Of whichever line was closed last: it need not be the same place's, only another number.
+        self._after = 0
 
     @contextmanager
     def line(self, place: Place) -> Iterator[Line]:
         """Take part in the line to a place; the last one to leave closes it."""
         key = (id(asyncio.get_running_loop()), place)
         line, users = self._lines.get(key, (None, 0))
-        line = line or Line(place)
+        line = line or Line(place, self._after)
         self._lines[key] = line, users + 1
         try:
             yield line
@@ -156,4 +167,5 @@ class Lines:
             self._lines[key] = line, users
             if not users:
                 del self._lines[key]
+                self._after = max(line.transaction, self._after) % 0xFFFF
                 line.close()

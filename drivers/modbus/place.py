@@ -60,9 +60,14 @@ class Place:
         """Time that the longest request and answer take on a serial line [s]."""
         return self.characters.seconds(2 * _LONGEST_FRAME) if self.characters else 0.0
 
-    def answers(self) -> Answers:
-        """Give what makes requests and finds their answers."""
-        return answer.Answers() if self.framing == "tcp" else rtu.Answers()
+    def answers(self, after: int = 0) -> Answers:
+        """Give what makes requests and finds their answers.
+
+        Parameters
+        ----------
+        after : number of the last transaction before, where there are such numbers
+        """
+        return answer.Answers(after) if self.framing == "tcp" else rtu.Answers()
 
     async def open(self, answers: Answers, seconds: float) -> Stream[Said]:
         """Make the connection, or open the port.

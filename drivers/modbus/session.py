@@ -35,7 +35,8 @@ class ModbusSession(BareSession):
     def __init__(self, line: Line, endpoint: Endpoint, found: dict[Key, RegisterMap]) -> None:
         super().__init__(f"{endpoint.end_device}: a {endpoint.profile} meter")
         self._line, self._endpoint, self._found = line, endpoint, found
-        self._unit, self._seconds = _unit(endpoint), _seconds(endpoint)
+        self._unit = _unit(endpoint, line.place)
+        self._seconds = _seconds(endpoint, line.place)
         self._key = (line.place, self._unit, endpoint.profile)
 
     async def identify(self) -> Identity:
@@ -212,10 +213,10 @@ class ModbusDriver:
             by what the caller should do; LocalProtocolError if the endpoint is not a Modbus one.
         """
         where = _place(endpoint)
-        _check(endpoint)
+        _check(endpoint, where)
         with self._lines.line(where) as line:
             try:
-                await line.connect(_seconds(endpoint))
+                await line.connect(_seconds(endpoint, where))
             except errors.DriverError as error:
                 raise type(error)(f"{endpoint.end_device}: {error}") from error
             yield ModbusSession(line, endpoint, self._found)
@@ -239,8 +240,8 @@ def _is_inside(span: Span, request: Span) -> bool:
     return span.function == request.function and starts_inside
 
 
-def _check(endpoint: Endpoint) -> None:
-    _unit(endpoint)
+def _check(endpoint: Endpoint, where: Place) -> None:
+    _unit(endpoint, where)
     if not profiles.is_known(endpoint.profile):
         known = ", ".join(profiles.names())
         _wrong(endpoint, f"no Modbus register map {endpoint.profile!r}; known: {known}")
@@ -253,24 +254,24 @@ def _place(endpoint: Endpoint) -> Place:
         _wrong(endpoint, str(error))
 
 
-def _unit(endpoint: Endpoint) -> int:
+def _unit(endpoint: Endpoint, where: Place) -> int:
     try:
         unit = int(endpoint.address.get("unit", 1))
     except ValueError:
         unit = -1
     # On a serial line 0 is everybody, whom nobody answers for.
-    lowest, highest = (0, 255) if _place(endpoint).framing == "tcp" else (1, 247)
+    lowest, highest = (0, 255) if where.framing == "tcp" else (1, 247)
     if not lowest <= unit <= highest:
         said = f"address unit={endpoint.address['unit']} is not a unit {lowest} … {highest}"
         _wrong(endpoint, said)
     return unit
 
 
-def _seconds(endpoint: Endpoint) -> float:
+def _seconds(endpoint: Endpoint, where: Place) -> float:
     """Give the longest wait for an answer [s]: a dead meter of a bus delays all others."""
     asked = endpoint.address.get("timeout")
     if asked is None:
-        usual = _BUS_SECONDS if _place(endpoint).path else endpoint.timeout
+        usual = _BUS_SECONDS if where.path else endpoint.timeout
         return min(usual, endpoint.timeout)
     try:
         seconds = float(asked)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from drivers import errors
 from drivers.driver import Endpoint
-from drivers.modbus.line import Line
+from drivers.modbus.line import Line, Lines
 from drivers.modbus.place import Place
 from drivers.modbus.register_map import Span
 from drivers.modbus.session import ModbusDriver
@@ -237,6 +237,28 @@ async def test_after_a_failure_the_next_read_gets_its_own_answer() -> None:
             await line.read(3, Span(3, 0x10, 2), 0.2)
         assert await line.read(3, Span(3, 0x10, 2), 5) == (1, 0xE240)
         line.close()
+
+
+async def test_an_answer_that_a_gateway_brings_to_the_next_connection_is_passed_over() -> None:
+    """Its meter answered late, when the one who had asked was gone: same unit, same words."""
+    asked: list[bytes] = []
+
+    def nothing(request: bytes) -> list[bytes | float | None]:
+        asked.append(request)
+        return [0.3]
+
+    def late(request: bytes) -> list[bytes | float | None]:
+        asked.append(request)
+        return [frame(asked[0], bytes([3, 4, 9, 9, 9, 9])), 0.02, frame(request, GOOD)]
+
+    async with peer(nothing, late, late) as port:
+        lines, place = Lines(), Place("127.0.0.1", port)
+        with lines.line(place) as line, pytest.raises(errors.TimedOut):
+            await line.read(3, Span(3, 0x10, 2), 0.1)
+        for _ in range(2):
+            with lines.line(place) as line:
+                assert await line.read(3, Span(3, 0x10, 2), 5) == (1, 0xE240)
+    assert len({request[:2] for request in asked}) == 3
 
 
 async def test_units_of_a_gateway_share_a_connection() -> None:
