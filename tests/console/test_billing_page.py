@@ -128,6 +128,19 @@ def test_what_waits_and_why(client: httpx.Client) -> None:
     assert "UP-silent" not in mine
 
 
+def test_reasons_are_said_in_arabic(client: httpx.Client) -> None:
+    billing = client.get("/billing?lang=ar")
+    assert "الفترات التي هي مقدرة: 80 من 288 ( 27.78 % )، والحد الأعلى 25 %" in words(billing)
+    assert "ليست في التصدير" in words(billing)
+    silent = client.get("/meters/M-UP-silent?lang=ar")
+    assert "لا توجد للعداد M-UP-silent قراءة صالحة عند البداية، 2026-06-01 00:00" in words(silent)
+    for page in (billing, silent):
+        # What is English is marked so; only receivers write it.
+        english = re.findall(r'lang="en">([^<]*)<', page.text)
+        assert [text for text in english if "script" not in text] == ["English"]
+    client.get("/?lang=en")
+
+
 def test_what_fits_no_bill_waits_for_a_person(client: httpx.Client) -> None:
     page = client.get("/billing?group=A&lang=en")
     text = words(page)

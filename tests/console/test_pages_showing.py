@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import time
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import get_args
 from zoneinfo import ZoneInfo
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 
 from console.pages import interval_chart, language, showing
+from console.pages.recent import Recent
 from console.pages.showing import Reader
 from drivers.control import ImageStatus, SwitchPosition
 from headend import control_kinds, controls, diagnosis, talking
@@ -89,6 +92,24 @@ def test_counted_nouns(count: int, english: str, arabic: str) -> None:
 
 def _reader(chosen: language.Language) -> Reader:
     return Reader(chosen, KUWAIT, town.NOW)
+
+
+def test_an_answer_is_kept_for_as_long_as_it_was_dear() -> None:
+    asked: list[str] = []
+
+    def dear(what: str) -> str:
+        asked.append(what)
+        time.sleep(0.2)
+        return what
+
+    recent = Recent[str](0)
+    answers = [recent.answer(about, partial(dear, about)) for about in ("a", "b", "a", "b")]
+    assert answers == ["a", "b", "a", "b"]
+    assert asked == ["a", "b"]
+    cheap = Recent[int](0)
+    assert cheap.answer("c", lambda: 1) == 1
+    time.sleep(0.1)
+    assert cheap.answer("c", lambda: 2) == 2
 
 
 def test_figures_and_moments() -> None:
