@@ -111,7 +111,8 @@ def status(
             if holds:
                 _holds(connection, one)
     if not found:
-        show.done("No billing cycles yet. Begin with: miqyas bill run GROUP FIRST_DAY UNTIL")
+        what = f"of the billing group {group!r} " if group else ""
+        show.done(f"No billing cycles {what}yet. Begin with: miqyas bill run GROUP FIRST_DAY UNTIL")
 
 
 @app.command("export")
@@ -152,9 +153,16 @@ def export(
         refused = delivery.refused(
             connection, chosen, file_format=file_format, now=store.now(connection)
         )
+        stuck = [one for one in delivery.exports(connection, chosen) if one.state == "prepared"]
     _refused(file_format, refused)
     if not done.exports:
         show.done(_why_nothing(after, phase))
+    for one in stuck:
+        show.problem(
+            f"{one.name} is claimed for {one.target} and has not been delivered"
+            f"{f' ({one.problem})' if one.problem else ''}: deliver it there, with"
+            f" --to {one.target}"
+        )
     for one in done.exports:
         show.done(
             f"{one.name} to {one.target}: {show.count(one.items, 'usage point')}, "

@@ -130,7 +130,10 @@ def to_date(
 def _plans(file: str) -> list[Plan]:
     """Read a file, or a calendar of cycles that comes with the program."""
     if Path(file).is_file():
-        return cycle_plan.parse(Path(file).read_text("utf-8"), file)
+        try:
+            return cycle_plan.parse(Path(file).read_text("utf-8"), file)
+        except UnicodeDecodeError as error:
+            raise PlanError(f"{file} is not text in UTF-8; save it so") from error
     shipped = cycle_plan.shipped()
     if file not in shipped:
         raise PlanError(f"{file} is no file, and none of the shipped ones: {', '.join(shipped)}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import inspect
 import logging
 import signal
@@ -12,7 +11,6 @@ from importlib import metadata
 from typing import Annotated
 
 import click
-import psycopg
 import typer
 
 from console import (
@@ -26,6 +24,7 @@ from console import (
     doctor,
     explain_command,
     export_commands,
+    failures,
     listen_command,
     probe_command,
     quarantine_commands,
@@ -60,6 +59,7 @@ from mdm.csv_rows import HeadingError
 from mdm.cycle import CycleError
 from mdm.cycle_plan import PlanError
 from mdm.delivery_files import DeliveryError
+from mdm.delivery_targets import TargetError
 from mdm.explain import ExplainError
 from mdm.readings_export import ReadingsExportError
 from mdm.replay import ReplayError
@@ -68,6 +68,8 @@ from mdm.strays import StrayError
 from mdm.tariff import TariffError
 from mdm.worklist_days import WorklistError
 from schemas.cluster import ServerError
+from schemas.database import NewerSchema
+from schemas.period import PeriodError
 from simulators.broker import BrokerError
 from simulators.control import FleetError
 from simulators.fleet_file import BadFleet
@@ -91,7 +93,9 @@ _REFUSALS = (
     FleetError,
     GroupError,
     HeadingError,
+    NewerSchema,
     NotReadable,
+    PeriodError,
     PlanError,
     ReadingsExportError,
     ReplayError,
@@ -100,6 +104,7 @@ _REFUSALS = (
     ScorecardError,
     ServerError,
     StrayError,
+    TargetError,
     TariffError,
     UnknownDevice,
     UnknownFormat,
@@ -107,19 +112,6 @@ _REFUSALS = (
     VaultError,
     WorklistError,
 )
-
-# What to do about failures of files and connections that no command answers for itself.
-_REMEDIES = {
-    errno.EACCES: "What to do: give this account access to it, or choose another place.",
-    errno.EADDRINUSE: "What to do: choose another port, or stop the program that has it.",
-    errno.EDQUOT: "What to do: make room there, then run the command again.",
-    errno.EFBIG: "What to do: raise the limit of a file's size (ulimit -f).",
-    errno.EISDIR: "What to do: name a file; this is a folder.",
-    errno.ENOENT: "What to do: make the folder first, or look at the name.",
-    errno.ENOSPC: "What to do: make room there, then run the command again.",
-    errno.ENOTDIR: "What to do: name a folder; a part of this is a file.",
-    errno.EROFS: "What to do: choose another place; this one can only be read.",
-}
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -234,27 +226,12 @@ def main() -> None:
     _need_text(sys.argv[1:])
     try:
         app(prog_name="miqyas")
-    except psycopg.errors.DiskFull as error:
-        show.problem(f"The database's disk is full, nothing was changed: {error}".strip())
-        show.problem("What to do: make room where the database is, then run the command again.")
-        sys.exit(1)
-    except psycopg.OperationalError as error:
-        show.problem(f"The database did not answer: {error}".strip())
-        show.problem("What to do: run `miqyas doctor`.")
-        sys.exit(1)
-    except psycopg.errors.InsufficientPrivilege as error:
-        show.problem(f"The database refuses: {error}".strip())
-        show.problem("What to do: make the role of MIQYAS_DATABASE_URL the database's owner.")
-        sys.exit(1)
-    except psycopg.DataError as error:
-        show.problem(f"The database cannot take what was given: {error}".strip())
-        sys.exit(1)
-    except _REFUSALS as error:
-        show.problem(str(error))
-        sys.exit(1)
-    except OSError as error:
-        show.problem(f"{error.filename or 'A file or connection'}: {error.strerror or error}.")
-        show.problem(_REMEDIES.get(error.errno or 0, "What to do: look at its name and its place."))
+    except (*_REFUSALS, *failures.OF_THE_WORLD) as error:
+        told = [str(error)] if isinstance(error, _REFUSALS) else failures.told(error)
+        if not told:
+            raise
+        for line in told:
+            show.problem(line)
         sys.exit(1)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)

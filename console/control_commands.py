@@ -21,9 +21,10 @@ app = typer.Typer(
 control_files.add_to(app)
 
 Number = Annotated[int, typer.Argument(metavar="CONTROL", help="As `miqyas control list` says.")]
-_STATES = ", ".join(
-    ("requested", "approved", "running", "done", "failed", "expired", "cancelled", "unknown")
-)
+_KNOWN_STATES = (
+    "requested", "approved", "running", "done", "failed", "expired", "cancelled", "unknown",
+)  # fmt: skip
+_STATES = ", ".join(_KNOWN_STATES)
 
 
 def _simple(name: str, kind: str, text: str) -> None:
@@ -98,6 +99,8 @@ def list_controls(
 
     Example: miqyas control list --state requested --state unknown
     """
+    if wrong := set(state or ()) - set(_KNOWN_STATES):
+        raise typer.BadParameter(f"{min(wrong)!r} is none of {_STATES}", param_hint="--state")
     with store.connection() as connection:
         found = controls.listed(
             connection,

@@ -27,8 +27,10 @@ FleetName = Annotated[
     typer.Argument(metavar="FLEET", help="A TOML file, or a name: demo, small, lines, collect."),
 ]
 _CONTROL_PORT = 8075
-DlmsPort = Annotated[int, typer.Option(help="Of DLMS meters.")]
-ModbusPort = Annotated[int, typer.Option(help="Of Modbus meters.")]
+DlmsPort = Annotated[int, typer.Option(min=0, max=65535, help="Of DLMS meters.")]
+ModbusPort = Annotated[int, typer.Option(min=0, max=65535, help="Of Modbus meters.")]
+BrokerPort = Annotated[int, typer.Option(min=0, max=65535, help="Of the MQTT broker.")]
+ControlPort = Annotated[int, typer.Option(min=0, max=65535, help="Port of the control API.")]
 Output = Annotated[Path | None, typer.Option("--out", help="A file; else standard output.")]
 
 
@@ -37,8 +39,8 @@ def run(
     fleet: FleetName,
     port: DlmsPort = fleets.DEFAULT_PORTS["dlms"],
     modbus_port: ModbusPort = fleets.DEFAULT_PORTS["modbus"],
-    broker_port: Annotated[int, typer.Option(help="Of the MQTT broker.")] = 1883,
-    control: Annotated[int, typer.Option(help="Port of the control API.")] = _CONTROL_PORT,
+    broker_port: BrokerPort = 1883,
+    control: ControlPort = _CONTROL_PORT,
 ) -> None:
     """Serve a fleet and a broker on this machine until stopped (Ctrl-C).
 
@@ -88,7 +90,7 @@ def live_by(
             help="Move the fleet's clock there first: 2026-06-05T00:30+03:00.",
         ),
     ] = None,
-    control: Annotated[int, typer.Option(help="Port of the control API.")] = _CONTROL_PORT,
+    control: ControlPort = _CONTROL_PORT,
     *,
     off: Annotated[bool, typer.Option("--off", help="Go back to the machine's time.")] = False,
 ) -> None:

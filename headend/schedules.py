@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from headend import crontab, schedule
@@ -12,6 +13,7 @@ from schemas import statements
 from schemas.database import Connection
 
 _SQL = statements.load("headend", "schedules.sql")
+_YEAR: Final = 366 * 86_400
 
 
 class ScheduleError(ValueError):
@@ -121,8 +123,11 @@ def _check(made: Schedule, now: datetime) -> None:
         f"misfire {made.misfire!r}; choose from {', '.join(schedule.MISFIRES)}": (
             made.misfire not in schedule.MISFIRES
         ),
-        "stagger and grace are seconds, 0 or more": (
-            made.stagger_seconds < 0 or made.grace_seconds < 0
+        f"interval {made.interval_seconds} s; at most a year, {_YEAR}": (
+            (made.interval_seconds or 0) > _YEAR
+        ),
+        f"stagger and grace are seconds, from 0 to {_YEAR}": not (
+            0 <= made.stagger_seconds <= _YEAR and 0 <= made.grace_seconds <= _YEAR
         ),
         "a clock is kept within seconds, 1 or more": (
             made.keep_clock_seconds is not None and made.keep_clock_seconds < 1

@@ -117,7 +117,8 @@ def temperatures(connection: Connection, lines: Iterable[str], *, now: datetime)
             continue
         try:
             place, day = _read(cells, "place", _named), _read(cells, "time", _date_of)
-            days.setdefault((place, day), []).append(_read(cells, "celsius", _celsius))
+            degrees = _read(cells, "celsius", _celsius)
+            days.setdefault((place, day), []).append(degrees)
         except _Bad as bad:
             report.rejected.append(Rejected(line, bad.column, bad.value, bad.reason))
     changed: dict[tuple[str, bool], list[date]] = {}

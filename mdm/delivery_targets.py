@@ -19,6 +19,10 @@ Send = Callable[[str, str, Package, Way], Iterator[Sequence[Acknowledgement]]]
 Answers = Callable[[str, Sought, Way], list[Answer]]
 
 
+class TargetError(ValueError):
+    """A target that cannot be; the message says why, and what there is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A kind of target.
@@ -61,24 +65,33 @@ def plain(target: str) -> str:
 
     Raises
     ------
-    ValueError
+    TargetError
         if it carries a password, or looks like an address of a kind that there is not.
     """
+    try:
+        return _plain(target)
+    except TargetError:
+        raise
+    except ValueError as error:
+        raise TargetError(str(error)) from error
+
+
+def _plain(target: str) -> str:
     scheme = _scheme(target)
     if scheme not in KINDS:
         if "://" in target:
             known = ", ".join(f"{name}:" for name in KINDS)
-            raise ValueError(f"no target is called {scheme}:; known: {known} and folders")
+            raise TargetError(f"no target is called {scheme}:; known: {known} and folders")
         return str(Path(target).resolve())
     if scheme == "database":
         if target != delivery_database.TARGET:
-            raise ValueError(f"the database's views are called {delivery_database.TARGET}")
+            raise TargetError(f"the database's views are called {delivery_database.TARGET}")
         return target
     if scheme == "sftp":
         delivery_sftp.Place.of(target)
     elif urlsplit(target).username is not None:
         # It would be kept, and shown in messages.
-        raise ValueError("an address must not carry a user or a password")
+        raise TargetError("an address must not carry a user or a password")
     return target.rstrip("/")
 
 
@@ -113,7 +126,7 @@ def format_for(target: str, chosen: str | None) -> str:
     """
     only = of(target).format
     if only is not None and chosen not in (None, only):
-        raise ValueError(f"{target} takes the format {only!r} only, not {chosen!r}")
+        raise TargetError(f"{target} takes the format {only!r} only, not {chosen!r}")
     return only or chosen or "json"
 
 

@@ -202,9 +202,10 @@ def _moved(value: int, operation: Add | Scale) -> int:
     if isinstance(operation, Add):
         moved = value + operation.amount
     else:
-        moved = int((value * operation.factor).quantize(_SCALED, ROUND_HALF_UP))
+        exact = value * operation.factor
+        moved = int(exact.quantize(_SCALED, ROUND_HALF_UP)) if abs(exact) < 2**31 else 2**31
     if abs(moved) >= 2**31:
-        raise WorklistError(f"{moved} does not fit into 32 bits")
+        raise WorklistError(f"{value} would become a value that does not fit into 32 bits")
     return moved
 
 

@@ -68,6 +68,8 @@ def assign(
     WorklistError
         if a finding is gone or not open; then nothing is changed.
     """
+    if assignee is not None and not assignee.strip():
+        raise WorklistError("say to whom: the name is empty")
     worklist.open_findings(connection, ids)
     note(connection, ids, "assigned", person=person, reason="", now=now, assignee=assignee)
 

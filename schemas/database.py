@@ -35,6 +35,10 @@ _OPTIONS = "-c timezone=UTC -c application_name=miqyas"
 _kept_open: dict[str, ConnectionPool[Connection]] = {}
 
 
+class NewerSchema(RuntimeError):
+    """A newer program has changed the database; the message says what to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class About:
     """What a database server says of itself.
@@ -190,6 +194,11 @@ def migrate(url: str) -> list[str]:
     Returns
     -------
     names of the migrations that ran now
+
+    Raises
+    ------
+    NewerSchema
+        if migrations have run that this program does not have.
     """
     with connect(url, autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", [_MIGRATION_LOCK])
@@ -199,7 +208,13 @@ def migrate(url: str) -> list[str]:
             "name text PRIMARY KEY, ran_at timestamptz NOT NULL DEFAULT now())"
         )
         done = set(_ran(connection))
-        pending = [(name, body) for name, body in _migrations() if name not in done]
+        known = _migrations()
+        if newer := sorted(done - {name for name, _ in known}):
+            raise NewerSchema(
+                f"The database has the schema of a newer Miqyas (migration {newer[-1]}), which this"
+                " program does not know; nothing was changed. What to do: update this program."
+            )
+        pending = [(name, body) for name, body in known if name not in done]
         for name, body in pending:
             with connection.transaction():
                 connection.execute(body.encode())

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Final
 from zoneinfo import ZoneInfo
+
+_OUT_OF_REACH: Final = "is out of reach; give days from 1900 to 8999"
+
+
+class PeriodError(ValueError):
+    """A day or a stretch of time that cannot be; the message says which."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -14,8 +21,8 @@ class Period:
 
     Raises
     ------
-    ValueError
-        if a bound has no zone or the end is before the start.
+    PeriodError
+        if a bound has no zone or is out of reach, or the end is before the start.
     """
 
     start: datetime
@@ -23,11 +30,14 @@ class Period:
 
     def __post_init__(self) -> None:
         if self.start.tzinfo is None or self.end.tzinfo is None:
-            raise ValueError(f"period {self.start} … {self.end} needs times with a zone")
-        object.__setattr__(self, "start", self.start.astimezone(UTC))
-        object.__setattr__(self, "end", self.end.astimezone(UTC))
+            raise PeriodError(f"period {self.start} … {self.end} needs times with a zone")
+        try:
+            object.__setattr__(self, "start", self.start.astimezone(UTC))
+            object.__setattr__(self, "end", self.end.astimezone(UTC))
+        except OverflowError as error:
+            raise PeriodError(f"{self.start} … {self.end} {_OUT_OF_REACH}") from error
         if self.end < self.start:
-            raise ValueError(f"period ends ({self.end}) before it starts ({self.start})")
+            raise PeriodError(f"period ends ({self.end}) before it starts ({self.start})")
 
     @property
     def duration(self) -> timedelta:
@@ -50,10 +60,19 @@ class Period:
 
 
 def local_day(day: date, zone: ZoneInfo) -> Period:
-    """Give a local day's period: 23, 24 or 25 hours where clocks change."""
-    start = datetime.combine(day, time.min, zone)
-    end = datetime.combine(day + timedelta(days=1), time.min, zone)
-    return Period(start.astimezone(UTC), end.astimezone(UTC))
+    """Give a local day's period: 23, 24 or 25 hours where clocks change.
+
+    Raises
+    ------
+    PeriodError
+        if it is one of the first or last that a calendar has.
+    """
+    try:
+        start = datetime.combine(day, time.min, zone)
+        end = datetime.combine(day + timedelta(days=1), time.min, zone)
+        return Period(start.astimezone(UTC), end.astimezone(UTC))
+    except OverflowError as error:
+        raise PeriodError(f"the day {day.isoformat()} {_OUT_OF_REACH}") from error
 
 
 def local_days(period: Period, zone: ZoneInfo) -> Iterator[tuple[date, Period]]:

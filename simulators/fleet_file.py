@@ -129,6 +129,8 @@ def read(path: str | Path, *, meters: int | None = None) -> Description:
     except OSError:
         known = ", ".join(sorted(known.stem for known in FOLDER.glob("*.toml")))
         raise BadFleet(f"{path}: no such file; fleets known by name: {known}") from None
+    except UnicodeDecodeError as wrong:
+        raise BadFleet(f"{file} is not text in UTF-8; save it so") from wrong
     except (KeyError, TypeError, ValueError) as wrong:
         raise BadFleet(f"{file}: {wrong.args[0] if wrong.args else wrong}") from wrong
 

@@ -119,7 +119,11 @@ def read(path: Path) -> RuleSet:
     RuleSetError
         saying which key of which table is wrong and what is allowed.
     """
-    return parse(path.read_text(encoding="utf-8"), path.name)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise RuleSetError(f"{path} is not text in UTF-8 ({error.reason}); save it so") from error
+    return parse(text, path.name)
 
 
 def select(rule_sets: Iterable[RuleSet], name: str, day: date) -> RuleSet:

@@ -78,7 +78,11 @@ def parse(data: bytes) -> Parsed:
     what is good, and the rows that could not be read; never an exception
     """
     parsed = Parsed()
-    rows = csv.reader(io.StringIO(text_of(data), newline=""))
+    try:
+        rows = csv.reader(io.StringIO(text_of(data), newline=""))
+    except BadField as wrong:
+        parsed.reject(0, wrong)
+        return parsed
     runs: dict[tuple[str, str, int], _Run] = {}
     header: list[str] | None = None
     for line, row in _lines(rows, parsed):
@@ -91,7 +95,7 @@ def parse(data: bytes) -> Parsed:
             parsed.reject(line, wrong)
             if header is None:
                 return parsed
-    if header is None:
+    if header is None and not parsed.rejected:
         parsed.reject(0, BadField("file", "", "is empty"))
     for run in runs.values():
         _finish(run, parsed)

@@ -132,7 +132,15 @@ def amount(column: str, written: str, scale: Decimal, largest: int) -> tuple[int
 
 
 def text_of(data: bytes) -> str:
-    """Decode a file's bytes: UTF-8, with or without its mark, else Latin-1."""
+    """Decode a file's bytes: UTF-8, with or without its mark, else Latin-1.
+
+    Raises
+    ------
+    BadField
+        if it is in UTF-16, as spreadsheets call "Unicode text".
+    """
+    if data[:2] in {b"\xff\xfe", b"\xfe\xff"}:
+        raise BadField("file", "", "is in UTF-16; save it with the encoding UTF-8")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
