@@ -307,3 +307,49 @@ def test_a_register_alone_and_a_register_beside_intervals() -> None:
     # 9,600 Wh by intervals, 9,650 Wh by register.
     assert whole.difference == -50 * 10**6
     assert [str(d.value) for d in whole.determinants[:5]] == ["9.7", "0.000", "9.650", "9.7", "9.6"]
+
+
+def test_registers_by_time_of_use_have_a_page_by_hand() -> None:
+    period = days(date(2026, 6, 1), 1, KUWAIT)
+    total = 'total = "active_energy_import"'
+    made = tariff(
+        intervals=False,
+        sources=("register",),
+        lines=("consumption",),
+        declared=DECLARED.format(name="by hour", total=total),
+        places=3,
+    )
+    town = Batch(
+        tariff=made,
+        calendar=calendar_file.named("kuwait"),
+        zone=KUWAIT,
+        period=period,
+        usage_points=[1, 2, 3],
+        channels={},
+        spans={point: [meter(period, 9_000, 9_100)] for point in (1, 2, 3)},
+        blocks=_no_blocks(period),
+        dials={
+            1: {T1: [meter(period, 10, 80)], T2: [meter(period, 9_990, 20)]},
+            # 40 Wh more than the total's register counted.
+            2: {T1: [meter(period, 0, 100)], T2: [meter(period, 0, 40)]},
+            3: {T1: [meter(period, 10, 80)], T2: [replace(meter(period, 0, 30), start=None)]},
+        },
+    )
+    found = batches.results(town)
+    # The third's night was not read when the period began.
+    assert [p for p, result in found.items() if isinstance(result.determinants, Page)] == [1, 2]
+    said = {
+        point: [(d.name, d.part, None if d.value is None else str(d.value)) for d in r.determinants]
+        for point, r in found.items()
+    }
+    name, check = "time_of_use_register", "register_sum_difference"
+    assert said[1] == [
+        ("consumption", "", "0.100"), (name, "by hour day", "0.070"),
+        (name, "by hour night", "0.030"), (check, "by hour", "0.000"),
+    ]  # fmt: skip
+    assert [line[2] for line in said[2]] == ["0.100", "0.100", "0.040", "-0.040"]
+    assert [line[2] for line in said[3]] == ["0.100", "0.070", None, None]
+    for point in (1, 2):
+        lines = found[point].determinants
+        assert composition.digests(found)[point] == determinant.digest(tuple(lines))
+        assert lines[3].counts == Counts(actual=3, edited=3)
