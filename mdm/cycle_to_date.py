@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
-from mdm import calendar_file, cycle, cycle_calendar, cycle_inputs, tariff_file
+from mdm import (
+    billing_terms,
+    calendar_file,
+    cycle,
+    cycle_calendar,
+    cycle_inputs,
+    tariff_file,
+    tariff_parts,
+)
 from mdm.cycle import CycleError
 from mdm.determinants.determinant import Counts, Determinant
 from mdm.tariff import Tariffs
@@ -57,7 +65,12 @@ def to_date(
     starts_on, ends_on = _running(connection, point.billing_group, today)
     if starts_on >= today:
         return None
-    tariff = (tariffs or tariff_file.standing()).on(point.tariff, point.commodity, starts_on)
+    tariff = tariff_parts.during(
+        tariffs or tariff_file.standing(),
+        *(point.tariff, point.commodity),
+        days=(starts_on, today),
+        terms=billing_terms.terms(connection, [point.id], today).get(point.id, ()),
+    )
     period = Period(local_day(starts_on, zone).start, local_day(today, zone).start)
     calendar = calendar_file.named(tariff.calendar)
     batch = cycle_inputs.gathered(connection, tariff, calendar, [point], period, known_at=now)
