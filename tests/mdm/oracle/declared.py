@@ -313,11 +313,13 @@ def time_of_use_register(scope: Scope, keys: Keys) -> Lines:
     lines: Lines = {}
     unit, tariff = unit_of(scope, keys), scope.tariff
     exact: list[Fraction | None] = []
-    for period, kind in keys["registers"].items():
+    # A tariff's definition has its tables in the order of their names; of equals the first counts.
+    dials = dict(sorted(keys["registers"].items()))
+    for period, kind in dials.items():
         exact.append(registers.used(scope, kind, tariff.interval, [period]).micro)
     parts = [one / IN_UNIT[unit] for one in exact if one is not None]
     values = iter(shared(parts, tariff.quantity))
-    for period, one in zip(keys["registers"], exact, strict=True):
+    for period, one in zip(dials, exact, strict=True):
         value = None if one is None else next(values)
         lines["time_of_use_register", period] = Line(value, unit)
     if "total" in keys:
