@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -157,7 +157,8 @@ def planned_values(
             raise WorklistError(
                 f"{channel}: {value} at {worklist_days.utc(moment)} does not fit into 32 bits"
             )
-    new = {moment: (value, code) for moment, value in values.items()}
+    # Whoever gives a time with another offset is shown it in UTC, like all others.
+    new = {moment.astimezone(UTC): (value, code) for moment, value in values.items()}
     return _plan(connection, channel_id, channel, before, new)
 
 

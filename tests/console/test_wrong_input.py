@@ -65,6 +65,21 @@ def test_what_cannot_be_is_said_without_a_traceback(
     assert not files["out"].exists()
 
 
+def record_day(miqyas: Shell, tmp_path: Path) -> None:
+    """Bring half hours of a day into the record."""
+    registered(miqyas, tmp_path, "UP1", "M1", "Asia/Kuwait")
+    file = tmp_path / "june.csv"
+    rows = "".join(
+        f"M1,{IMPORT},2026-06-01T{hour:02}:{minute:02}:00+03:00,1800,0.25,kWh,\n"
+        for hour in range(24)
+        for minute in (0, 30)
+    )
+    heading = "end_device,reading_type,starts_at,interval_seconds,value,unit,quality\n"
+    file.write_text(heading + rows)
+    assert miqyas("import", "readings", "--format", "csv", file).status == 0
+    assert miqyas("vee", "run").status == 0
+
+
 @pytest.mark.parametrize(
     ("words", "arguments"),
     [
@@ -79,22 +94,22 @@ def test_what_cannot_be_is_said_without_a_traceback(
 def test_an_edit_that_cannot_be_changes_nothing(
     miqyas: Shell, tmp_path: Path, words: str, arguments: list[str], database_url: str
 ) -> None:
-    registered(miqyas, tmp_path, "UP1", "M1", "Asia/Kuwait")
-    file = tmp_path / "june.csv"
-    rows = "".join(
-        f"M1,{IMPORT},2026-06-01T{hour:02}:{minute:02}:00+03:00,1800,0.25,kWh,\n"
-        for hour in range(24)
-        for minute in (0, 30)
-    )
-    heading = "end_device,reading_type,starts_at,interval_seconds,value,unit,quality\n"
-    file.write_text(heading + rows)
-    assert miqyas("import", "readings", "--format", "csv", file).status == 0
-    assert miqyas("vee", "run").status == 0
+    record_day(miqyas, tmp_path)
     said = miqyas("worklist", "edit", "UP1", IMPORT, *arguments, *_WHO)
     assert said.status == 1
     assert words in said.err
 
     assert one_row(database_url, "SELECT max(version) FROM interval_block") == (1,)
+
+
+def test_an_edit_is_shown_in_utc_whatever_offset_it_was_given_in(
+    miqyas: Shell, tmp_path: Path
+) -> None:
+    record_day(miqyas, tmp_path)
+    edit = ("worklist", "edit", "UP1", IMPORT, "--set", "2026-06-01T12:00:00+03:00=412")
+    said = miqyas(*edit, *_WHO)
+    assert said.status == 0
+    assert "2026-06-01 09:00 250 412 valid edited" in said.lines
 
 
 def test_a_temperature_that_is_none_takes_nothing_with_it(miqyas: Shell, tmp_path: Path) -> None:

@@ -97,6 +97,21 @@ def test_findings_estimates_and_bills_are_compared(connection: Connection) -> No
     assert tables(connection) == before
 
 
+def test_what_differs_is_told_whole_and_kept_in_part(connection: Connection) -> None:
+    heard: dict[str, list[object]] = {"findings": [], "days": [], "determinants": []}
+    told = backtest.backtest(
+        connection, [changed()], date(2026, 6, 2), date(2026, 6, 3), now=NOW,
+        in_force=record.RULES, weeks=WEEKS, keep=0,
+        tell={kind: rows.extend for kind, rows in heard.items()},
+    )  # fmt: skip
+    assert (told.findings, told.days, told.determinants) == ([], [], [])
+    assert {kind: len(rows) for kind, rows in heard.items()} == {
+        **dict.fromkeys(heard, 0),
+        **told.differing,
+    }
+    assert told.differing["days"] == 1
+
+
 def test_the_same_rules_change_nothing(connection: Connection) -> None:
     told = run(connection, record.RULES[0])
     assert told.intervals == 96
