@@ -169,6 +169,13 @@ def test_a_register_beside_intervals_of_another_quantity_is_checked(
     assert (done.registers, done.opened, done.closed) == (1, 0, 0)
 
 
+def test_a_quadrant_that_is_never_used_is_nothing_to_remark(connection: Connection) -> None:
+    land(connection, RISES)
+    land(connection, [0] * len(RISES), kind=REACTIVE)
+    validate(connection)
+    assert not about_registers(connection)
+
+
 def test_after_an_exchange_a_meter_without_intervals_is_checked(database_url: str) -> None:
     with database.connect(database_url) as connection:
         point = record.usage_point(connection, "UP-1")
