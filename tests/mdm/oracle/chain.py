@@ -53,12 +53,12 @@ def placed(connection: Connection, town: Town, at: datetime | None = None) -> Pl
     """Put a town into the registry, and into the final record as of a moment."""
     made = Placed(connection, town, stated(town.tariffs))
     for house in town.houses:
-        _place(made, house)
+        place(made, house)
     record_town(made, town.houses, at or made.over)
     return made
 
 
-def _place(made: Placed, house: House) -> None:
+def place(made: Placed, house: House) -> None:
     made.points[house.mrid] = _id(
         made.connection,
         "INSERT INTO usage_point (mrid, commodity, sector, time_zone, tariff, billing_group)"
