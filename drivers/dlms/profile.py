@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 from drivers.dlms import axdr, profile_buffer
@@ -187,9 +188,15 @@ def _capture_object(entry: axdr.Value) -> Attribute:
         case (int(class_id), bytes(name), int(index), int()) if (
             len(name) == 6 and 0 <= class_id <= 0xFFFF and 0 <= index <= 0x7F
         ):
-            return Attribute(class_id, Obis.from_bytes(name), index)
+            return _captured(class_id, name, index)
         case _:
             raise RemoteProtocolError(f"{entry!r} is no capture object")
+
+
+@lru_cache(maxsize=4096)
+def _captured(class_id: int, name: bytes, index: int) -> Attribute:
+    """Give an attribute; meters of a kind capture the same ones, and tell so in each session."""
+    return Attribute(class_id, Obis.from_bytes(name), index)
 
 
 def _clock(buffer: Attribute, captured: Sequence[Attribute]) -> int:

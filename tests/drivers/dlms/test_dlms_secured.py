@@ -184,6 +184,20 @@ def test_a_changed_answer_opens_nothing(name: str, place: int) -> None:
         line.read()
 
 
+def test_a_meter_whose_counter_jumps_back_is_believed_in_a_new_session_only() -> None:
+    """It was started anew, or somebody else answers: within a session nobody can tell."""
+    line = Line("gmac-suite-0")
+    line.open()
+    line.read()
+    line.model.own_counter = 0
+    with pytest.raises(RemoteProtocolError, match="sent again"):
+        line.read()
+    line.model.own_counter = 0
+    line.connect()
+    line.open()
+    assert axdr.decode(line.read())[0] == METERS["gmac-suite-0"].mrid.encode()
+
+
 @pytest.mark.parametrize("name", CIPHERED)
 def test_a_counter_that_the_meter_has_seen_is_out_of_sync(name: str) -> None:
     line = Line(name)
