@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
+from itertools import pairwise
 
 from tests.mdm.oracle.intervals import Scope, slots
 from tests.mdm.oracle.world import ACTUAL, EDITED, ESTIMATED, KIND_OF, Known, Meter
@@ -83,16 +83,39 @@ def _cut(
 
     A piece of one reading at an end says nothing, and is left out.
     """
-    if not first or not last or step(first[1].value, last[1].value, meter.modulus) is not None:
+    if not first or not last:
         return [(first, last)]
     falls = [
-        n for n, ((_, a), (_, b)) in enumerate(itertools.pairwise(readings))
+        n
+        for n, ((_, a), (_, b)) in enumerate(pairwise(readings))
         if step(a.value, b.value, meter.modulus) is None
-    ]  # fmt: skip
+    ]
+    if step(first[1].value, last[1].value, meter.modulus) is not None:
+        return _doubted(readings, falls) or [(first, last)]
     if len(falls) != 1 or len(readings) == 2:
         return [(first, last)]
     runs = [readings[: falls[0] + 1], readings[falls[0] + 1 :]]
     return [(run[0], run[-1]) for run in runs if len(run) > 1]
+
+
+def _doubted(
+    readings: Sequence[Read], falls: Sequence[int]
+) -> list[tuple[Read | None, Read | None]]:
+    """Cut out the fall of a dial that shows more at the end all the same: it says nothing.
+
+    That is seen where a reading lies beyond those at the ends, and neither of these is estimated.
+    """
+    (_, low), (_, high) = readings[0], readings[-1]
+    measured = ESTIMATED not in (KIND_OF[low.code], KIND_OF[high.code])
+    beyond = any(_beyond(known.value, low.value, high.value) for _, known in readings)
+    if not (falls and measured and beyond):
+        return []
+    row = [readings[0], readings[falls[0]], readings[falls[0] + 1], readings[-1]]
+    return [(a, b) for a, b in pairwise(row) if a[0] != b[0]]
+
+
+def _beyond(value: int, low: int, high: int) -> bool:
+    return not low <= value <= high if low <= high else low > value > high
 
 
 def _bounds(scope: Scope, meter: Meter) -> tuple[datetime, datetime]:
