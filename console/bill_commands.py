@@ -17,6 +17,7 @@ from console import (
     bill_cycle_commands,
     bill_daily_commands,
     bill_holds_commands,
+    bill_redirect_command,
     bill_strays_command,
     bill_workers,
     show,
@@ -46,6 +47,7 @@ bill_cycle_commands.add_to(app)
 bill_daily_commands.add_to(app)
 bill_balances_command.add_to(app)
 bill_strays_command.add_to(app)
+bill_redirect_command.add_to(app)
 app.add_typer(bill_holds_commands.app, name="holds")
 
 GroupName = Annotated[str, typer.Argument(metavar="GROUP", help="Billing group of the registry.")]
@@ -161,7 +163,7 @@ def export(
         show.problem(
             f"{one.name} is claimed for {one.target} and has not been delivered"
             f"{f' ({one.problem})' if one.problem else ''}: deliver it there, with"
-            f" --to {one.target}"
+            f" --to {one.target}, or elsewhere: see `miqyas bill redirect --help`"
         )
     for one in done.exports:
         show.done(
@@ -222,7 +224,7 @@ def release(
     --by "Noura" --reason "agreed by phone"
     """
     with store.connection() as connection:
-        chosen = _chosen(connection, group, first.date())
+        chosen = cycle_status.chosen(connection, group, first.date())
         cycle.release(
             connection, chosen, usage_point, person=by, reason=reason, now=store.now(connection)
         )
@@ -236,7 +238,7 @@ def corrections(group: GroupName, first: First) -> None:
     Example: miqyas bill corrections monthly 2026-06-01
     """
     with store.connection() as connection:
-        chosen = _chosen(connection, group, first.date())
+        chosen = cycle_status.chosen(connection, group, first.date())
         bill_corrections.shown(
             cycle_status.corrections(connection, chosen),
             correction_log.logged(connection, chosen.id),
@@ -264,7 +266,7 @@ def replay_sets(
     """
     files = 0
     with store.connection() as connection:
-        chosen = _chosen(connection, group, first.date())
+        chosen = cycle_status.chosen(connection, group, first.date())
         if usage_point:
             found = [replay.of_usage_point(connection, chosen, usage_point, version)]
         else:
@@ -298,20 +300,11 @@ def _made_again(
     return len(whole.files)
 
 
-def _chosen(connection: Connection, group: str, first: date) -> Cycle:
-    found = cycle.cycles(connection, billing_group=group, starts_on=first)
-    if not found:
-        raise cycle.CycleError(
-            f"billing group {group!r} has no cycle from {first}; see `miqyas bill status`"
-        )
-    return found[0]
-
-
 @contextmanager
 def _settled(group: str, first: date) -> Iterator[tuple[Connection, Cycle]]:
     """Give a connection whose every step lasts, and the cycle."""
     with store.url() as url, database.connect(url, autocommit=True) as connection:
-        yield connection, _chosen(connection, group, first)
+        yield connection, cycle_status.chosen(connection, group, first)
 
 
 def _status(connection: Connection, one: Cycle) -> None:

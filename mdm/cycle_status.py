@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from mdm.cycle import Cycle
+from mdm.cycle import Cycle, CycleError, cycles
 from schemas import statements
 from schemas.database import Connection
 
@@ -91,6 +91,22 @@ class CorrectedFigure:
     difference: Decimal
     old_estimated: int
     new_estimated: int
+
+
+def chosen(connection: Connection, billing_group: str, first: date) -> Cycle:
+    """Give a group's cycle that begins on a day.
+
+    Raises
+    ------
+    CycleError
+        if there is none.
+    """
+    found = cycles(connection, billing_group=billing_group, starts_on=first)
+    if not found:
+        raise CycleError(
+            f"billing group {billing_group!r} has no cycle from {first}; see `miqyas bill status`"
+        )
+    return found[0]
 
 
 def status(connection: Connection, cycle: Cycle) -> Status:
