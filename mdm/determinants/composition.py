@@ -125,7 +125,10 @@ class _Page:
         for source in self.account.tariff.sources:
             line = next(iter(self._by(source)))
             if line.value is not None and (source != "interval" or line.counts.missing == 0):
-                note = f"by {source}{line.note if source == names.BILLING_REGISTER else ''}"
+                note = f"by {source}"
+                if source == names.BILLING_REGISTER:
+                    # From when to when it is, or what had to be bridged.
+                    note += line.note if line.note.startswith(" ") else f", {line.note}"
                 yield self._line(names.CONSUMPTION, kind, "", line.value, line.counts, note=note)
                 return
             whys.append(line.note or f"{line.counts.missing} intervals are missing")

@@ -30,7 +30,7 @@ NOT_REASONS = (
 PIECES = (
     " one after another", " that moves by .*? s", " inside its time-of-use periods", " from .*?",
     ".*? to .*?", ".*? .*? a day, .*? had .*?", "last year's same period", "the last period",
-    ".*? UTC", ".*?; .*?",
+    ".*? UTC", ".*?; .*?", ", .*?", " ",
 )  # fmt: skip
 """What others are put together from."""
 
