@@ -86,16 +86,24 @@ WHERE channel_id = ANY(%(channels)s::integer[]) AND read_at = ANY(%(moments)s::t
 ORDER BY channel_id, read_at, installation_id, version DESC
 
 -- name: beyond
--- Stretches inside of which a register showed less than at the start or more than at the end.
-SELECT DISTINCT b.channel_id, b.installation_id
-FROM unnest(%(channels)s::integer[], %(installations)s::integer[], %(since)s::bigint[],
-            %(until)s::bigint[], %(low)s::bigint[], %(high)s::bigint[])
-    AS b (channel_id, installation_id, since, until, low, high)
-JOIN register_reading r ON r.channel_id = b.channel_id AND r.installation_id = b.installation_id
-    AND r.read_at > %(start)s AND r.read_at < %(end)s AND r.recorded_at <= %(known_at)s
-WHERE r.read_at > to_timestamp(b.since) AND r.read_at < to_timestamp(b.until)
-  AND CASE WHEN b.low <= b.high THEN r.value < b.low OR r.value > b.high
-           ELSE r.value > b.high AND r.value < b.low END
+-- Stretches inside of which a register fell, but for the one fall that its ends tell of, if they do.
+SELECT channel_id, installation_id
+FROM (
+    SELECT b.channel_id, b.installation_id, b.low > b.high AS told,
+           r.value < lag(r.value, 1, b.low) OVER of_one AS fell,
+           lead(r.value) OVER of_one IS NULL AND r.value > b.high AS fell_at_last
+    FROM unnest(%(channels)s::integer[], %(installations)s::integer[], %(since)s::bigint[],
+                %(until)s::bigint[], %(low)s::bigint[], %(high)s::bigint[])
+        AS b (channel_id, installation_id, since, until, low, high)
+    JOIN register_reading r ON r.channel_id = b.channel_id
+        AND r.installation_id = b.installation_id
+        AND r.read_at > %(start)s AND r.read_at < %(end)s AND r.recorded_at <= %(known_at)s
+    WHERE r.read_at > to_timestamp(b.since) AND r.read_at < to_timestamp(b.until)
+    WINDOW of_one AS (PARTITION BY b.channel_id, b.installation_id, b.since
+                      ORDER BY r.read_at, r.version)
+) readings
+GROUP BY channel_id, installation_id, told
+HAVING count(*) FILTER (WHERE fell) + count(*) FILTER (WHERE fell_at_last) > told::integer
 
 -- name: rule_sets
 SELECT id, rule_set || '@' || rule_set_digest

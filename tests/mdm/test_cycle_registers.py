@@ -251,7 +251,7 @@ def test_a_register_that_fell_and_passed_its_start_again_is_not_believed(
 ) -> None:
     noon = PERIOD.start + timedelta(hours=12)
     evening = PERIOD.start + timedelta(hours=18)
-    points = [billing.add_point(connection, f"UP-{number}") for number in range(5)]
+    points = [billing.add_point(connection, f"UP-{number}") for number in range(7)]
     fell = ends(500, 700) | {noon: 900, evening: 4}
     read(connection, points[0], fell)
     # A reading that somebody has doubted already says nothing.
@@ -265,8 +265,14 @@ def test_a_register_that_fell_and_passed_its_start_again_is_not_believed(
     # Beside intervals that are whole, those are billed.
     read(connection, points[4], fell)
     billing.record_intervals(connection, points[4].interval, [4] * SLOTS)
+    # It fell between what it showed at the ends; and after it had rolled over.
+    read(connection, points[5], ends(500, 700) | {noon: 650, evening: 600})
+    read(connection, points[6], ends(10**9 - 100, 100) | {noon: 60, evening: 30})
     run = cycle.run(connection, june(connection), now=NOW)
-    assert (run.written, run.problems) == (5, ())
+    assert (run.written, run.problems) == (7, ())
+    for mrid, high, low in (("UP-5", 650, 600), ("UP-6", 60, 30)):
+        told = f"the register of M-{mrid} fell from {high} to {low}, and that is no rollover"
+        assert consumption(connection, mrid) == (None, told)
     note = "the register of M-UP-0 fell from 900 to 4, and that is no rollover"
     assert consumption(connection, "UP-0") == (None, note)
     assert consumption(connection, "UP-1") == (Decimal("0.200"), "")
@@ -277,7 +283,7 @@ def test_a_register_that_fell_and_passed_its_start_again_is_not_believed(
         "SELECT value, note FROM billing WHERE determinant = 'consumption' AND usage_point = 'UP-4'"
     ).fetchone()
     assert billed == (Decimal("1.152"), "by interval")
-    for number in range(5):
+    for number in range(7):
         assert replay.of_usage_point(connection, june(connection), f"UP-{number}").identical
     # Somebody looks, and finds the reading of the noon wrong and that of the evening, too.
     read(connection, points[0], {noon: 900, evening: 4}, code=quality.SUSPECT, at=later(1))
