@@ -48,7 +48,7 @@ from mdm import (
     readings,
 )
 from mdm.cycle import Cycle
-from mdm.determinants import composition, days, pages, profile, supply
+from mdm.determinants import composition, days, profile, supply
 from schemas import database
 from schemas.database import Connection
 
@@ -62,7 +62,6 @@ _PHASES: Final[phases.Phases] = (
     (profile, "arrange", "figures"),
     (supply, "figures", "figures"),
     (days, "figures", "figures"),
-    (pages, "composed", "figures"),
     (composition, "digests", "digests"),
     (cycle_inputs, "digests", "digests"),
     (cycle_inputs, "gathered", "registry out"),

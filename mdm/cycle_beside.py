@@ -35,7 +35,10 @@ def beside(connection: Connection, batch: Batch) -> dict[int, Beside]:
     days = _days(connection, batch) if gates.looks_at_days else {}
     former = _former(connection, batch) if gates.usage else {}
     return {
-        point: Beside(seconds, (last - first).days, days.get(point), former.get(point, {}))
+        point: Beside(
+            *(seconds, (last - first).days, days.get(point), former.get(point, {})),
+            registers_only=gates.registers_only and not batch.channels.get(point),
+        )
         for point in batch.usage_points
     }
 

@@ -35,7 +35,7 @@ def drafts(
             usage_point_id=point,
             determinants=result.determinants,
             holds=holds[point],
-            waits=waits and bool(holds[point] or not cycle_gates.complete(result)),
+            waits=waits and bool(holds[point] or not cycle_gates.complete(result, beside[point])),
             spans=batch.spans.get(point, ()),
             dials=batch.dials.get(point, {}),
             facts=batch.facts[point].text if point in batch.facts else "",

@@ -73,12 +73,14 @@ class Beside:
     ----------
     seconds : length of the period [s], 0 if unknown
     local_days : the same in local days
+    registers_only : whether it has no channel of intervals and its tariff lets it be billed so
     """
 
     seconds: int = 0
     local_days: int = 0
     days: Days | None = None
     former: Mapping[Against, Former] = field(default_factory=dict)
+    registers_only: bool = False
 
 
 _NOTHING: Final = Beside()
@@ -94,9 +96,10 @@ def holds(tariff: Tariff, result: Result, beside: Beside = _NOTHING) -> tuple[Ho
     return tuple(Hold(gate, "; ".join(dict.fromkeys(why))) for gate, why in found.items())
 
 
-def complete(result: Result) -> bool:
+def complete(result: Result, beside: Beside = _NOTHING) -> bool:
     """Tell whether nothing is missing or estimated, so that waiting would bring nothing."""
-    return not result.counts.missing and not result.counts.estimated
+    counts = result.counts
+    return beside.registers_only or not (counts.missing or counts.estimated)
 
 
 def _holds(tariff: Tariff, result: Result, beside: Beside) -> Iterator[Hold]:
@@ -106,8 +109,9 @@ def _holds(tariff: Tariff, result: Result, beside: Beside) -> Iterator[Hold]:
             yield Hold("consumption", determinant.note)
     if result.overlapping:
         yield Hold("overlap", "two channels have intervals of the same time")
-    yield from _shares(tariff, result.counts, beside.days)
-    if beside.days is not None:
+    if not beside.registers_only:
+        yield from _shares(tariff, result.counts, beside.days)
+    if beside.days is not None and not beside.registers_only:
         yield from _days(tariff, beside.days)
         yield from _unique(tariff, beside.days)
     yield from _length(tariff, beside.local_days)

@@ -60,6 +60,8 @@ class Gates:
     period_days : shortest and longest period [days]
     usage : against former periods
     determinants : limits of single determinants: name, quality, share [%]
+    registers_only : whether a usage point that has no channel of intervals is billed by registers:
+        gates on intervals and days do not look at it, and nothing is waited for
     shares : the gates of ``SHARES`` that there are, with their limits
     """
 
@@ -79,6 +81,7 @@ class Gates:
     period_days: tuple[int, int] | None = None
     usage: Usage | None = None
     determinants: tuple[tuple[str, str, Decimal], ...] = ()
+    registers_only: bool = False
     shares: tuple[tuple[str, Decimal], ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -101,7 +104,7 @@ class Gates:
 
 _PERCENT: Final = (*SHARES, "unique_values", "register_difference", "days_covered")
 _DAYS: Final = ("days_without_actuals", "consecutive_days_without_actuals")
-_KNOWN: Final = (*_PERCENT, *_DAYS, "period_days", "usage", "determinants")
+_KNOWN: Final = (*_PERCENT, *_DAYS, "period_days", "usage", "determinants", "registers_only")
 
 
 def gates(entry: Mapping[str, Any]) -> Gates:
@@ -121,6 +124,7 @@ def gates(entry: Mapping[str, Any]) -> Gates:
         period_days=_span(entry["period_days"]) if "period_days" in entry else None,
         usage=_usage(entry["usage"]) if "usage" in entry else None,
         determinants=_of_determinants(entry.get("determinants", {})),
+        registers_only=_flag("registers_only", entry.get("registers_only", False)),
     )
 
 
@@ -134,6 +138,12 @@ def wait_days(entry: Mapping[str, Any]) -> int | None:
     if unknown := sorted(entry.keys() - {"wait_days"}):
         raise ValueError(f"unknown key {unknown[0]!r} in window; known: wait_days")
     return _days("window.wait_days", entry["wait_days"]) if entry else None
+
+
+def _flag(name: str, value: object) -> bool:
+    if value is not True and value is not False:
+        raise ValueError(f"{name} must be true or false, not {value!r}")
+    return value
 
 
 def _percent(name: str, value: object) -> Decimal:

@@ -164,6 +164,17 @@ def test_a_small_difference_is_neither_high_nor_low() -> None:
     assert cycle_gates.holds(batch.tariff, result, beside) == ()
 
 
+def test_what_has_registers_only_is_not_looked_at_by_intervals() -> None:
+    gates = "registers_only = true\nmissing = 1\ndays_without_actuals = 0"
+    batch, result = looked_at([quality.MISSING] * SLOTS, gates=gates)
+    empty = Days(expected=10, without_actuals=10, longest=10)
+    for registers_only in (False, True):
+        beside, held = Beside(days=empty, registers_only=registers_only), not registers_only
+        holds = cycle_gates.holds(batch.tariff, result, beside)
+        assert [hold.gate for hold in holds] == ["missing", "days_without_actuals"] * held
+        assert cycle_gates.complete(result, beside) is not held
+
+
 def test_single_determinants_have_limits_of_their_own() -> None:
     codes = codes_of_days()
     # Ten of the night's 288 slots: 1 % of all 964, 3.5 % of the night's.
@@ -191,6 +202,7 @@ def test_single_determinants_have_limits_of_their_own() -> None:
         ("usage = { against = ['last_year'], lower = 5 }", "unknown key 'lower'"),
         ("determinants = { block_demand = { odd = 1 } }", "unknown 'odd'"),
         ("determinants = { reactive = { missing = 1 } }", "'reactive', which the tariff does"),
+        ("registers_only = 1", "must be true or false, not 1"),
         ("weird = 3", "unknown gate 'weird'"),
     ],
 )

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from importlib import resources
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -13,9 +14,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from mdm import cycle, daily_group, delivery, delivery_folder, replay
+from mdm import cycle, daily_group, delivery, delivery_folder, replay, tariff_file
 from mdm.determinants import determinant, pages
 from mdm.determinants.determinant import Counts, Determinant
+from mdm.tariff import collected
 from schemas import database, quality
 from schemas.database import Connection
 from tests.mdm import billing
@@ -289,6 +291,30 @@ def test_a_register_that_fell_and_passed_its_start_again_is_not_believed(
     read(connection, points[0], {noon: 900, evening: 4}, code=quality.SUSPECT, at=later(1))
     cycle.run(connection, june(connection), now=later(2))
     assert consumption(connection, "UP-0") == (Decimal("0.200"), "")
+
+
+def test_a_meter_with_registers_only_is_billed_where_its_tariff_lets_it_be(
+    connection: Connection,
+) -> None:
+    points = [billing.add_point(connection, f"UP-{number}") for number in range(3)]
+    for point in points[:2]:
+        connection.execute("DELETE FROM channel WHERE id = %s", [point.interval])
+    connection.execute("UPDATE usage_point SET tariff = 'strict' WHERE mrid = 'UP-1'")
+    for point in points:
+        read(connection, point, ends(500, 700))
+    terms = resources.files("mdm").joinpath("tariffs/kuwait.toml").read_text("utf-8")
+    strict = terms.replace("registers_only = true", "").replace("kw-residential", "strict")
+    both = [*tariff_file.parse(terms, "kuwait.toml"), *tariff_file.parse(strict, "strict.toml")]
+    tariffs = collected({tariff.label: tariff for tariff in both}.values())
+    cycle.run(connection, june(connection), now=NOW, tariffs=tariffs)
+    states = connection.execute(
+        "SELECT p.mrid, s.state FROM determinant_set s JOIN usage_point p"
+        " ON p.id = s.usage_point_id ORDER BY 1"
+    ).fetchall()
+    # The last one has a channel of intervals, of which all are missing.
+    assert states == [("UP-0", "ready"), ("UP-1", "held"), ("UP-2", "held")]
+    assert consumption(connection, "UP-0") == (Decimal("0.200"), "")
+    assert replay.of_usage_point(connection, june(connection), "UP-0").identical
 
 
 def test_another_multiplier_needs_a_reading_when_it_begins(connection: Connection) -> None:
