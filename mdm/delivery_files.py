@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import tempfile
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -24,6 +26,8 @@ from schemas.database import Connection
 _SQL = statements.load("mdm", "delivery.sql")
 # A month of a thousand quarter-hour channels is 3 M intervals: some 60 MB at a time.
 _TOGETHER: Final = 1000
+# Files that are read ahead, each by a connection of its own.
+_READERS: Final = 2
 
 
 class DeliveryError(RuntimeError):
@@ -83,20 +87,29 @@ def packed(
     parts : name of each file and the determinant sets that go in it
     keep : given each file as it is done; from another thread, which alone uses the connection then
     tell : told how many sets each file that is done has
-    committed : whether the sets are: then several files are read by a connection of their own
+    committed : whether the sets are: then several files are read by connections of their own
     """
     kind, tally, files = formats.named(format_), Tally(), list[File]()
     # Without a name; it is gone as soon as nobody has it any more, however the program ends.
     store = tempfile.TemporaryFile()  # noqa: SIM115  # its files are read after this has ended
-    aside = committed and len(parts) > 1
     with ExitStack() as open_:
         line = open_.enter_context(delivery_line.opened())
-        reader = open_.enter_context(database.again(connection)) if aside else connection
-        reading = open_.enter_context(delivery_line.opened()) if aside else line
-        coming = [reading.asked(_read, reader, head, kind, sets) for _, sets in parts[:1]]
-        for number, (name, sets) in enumerate(parts, 1):
-            found = reading.answered(coming.pop())
-            coming += [reading.asked(_read, reader, head, kind, s) for _, s in parts[number:][:1]]
+        readers = [(line, connection)]
+        if committed and len(parts) > 1:
+            readers = []
+            for _ in range(_READERS):
+                # Whatever goes wrong, a line ends before its connection does.
+                another = open_.enter_context(database.again(connection))
+                readers.append((open_.enter_context(delivery_line.opened()), another))
+        asked = (
+            (reading, reading.asked(_read, reader, head, kind, sets))
+            for (_, sets), (reading, reader) in zip(parts, itertools.cycle(readers), strict=False)
+        )
+        coming = deque(itertools.islice(asked, len(readers)))
+        for name, sets in parts:
+            reading, answer = coming.popleft()
+            found = reading.answered(answer)
+            coming += itertools.islice(asked, 1)
             content = _written(kind, head, found)
             _counted(tally, kind, found)
             digest = hashlib.sha256(content).hexdigest()
