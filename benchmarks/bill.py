@@ -30,9 +30,12 @@ import multiprocessing
 import resource
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
+from unittest.mock import patch
 
 from benchmarks import bill_fleet, bill_pandas, phases, scratch
 from mdm import (
@@ -94,15 +97,31 @@ def close(url: str, first: int, of: int) -> Worker:
     with database.connect(url, autocommit=not of) as connection:
         backend = connection.info.backend_pid
         before = time.process_time() + phases.cpu_of(backend)
-        with phases.watched(backend, _PHASES) as watch:
+        with phases.watched(backend, _PHASES) as watch, _beside() as readers:
             if of:
                 _compute(connection, first, of)
             else:
                 _export(connection)
             spent = watch.done()
-        cpu = time.process_time() + phases.cpu_of(backend) - before
+        cpu = time.process_time() + phases.cpu_of(backend) - before + sum(readers)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return Worker(started, time.time(), cpu, peak, spent)
+
+
+@contextmanager
+def _beside() -> Iterator[list[float]]:
+    """Note the CPU time [s] of each backend that is opened beside the worker's own, at its end."""
+    spent: list[float] = []
+    again = database.again
+
+    @contextmanager
+    def noted(connection: Connection) -> Iterator[Connection]:
+        with again(connection) as other:
+            yield other
+            spent.append(phases.cpu_of(other.info.backend_pid))
+
+    with patch.object(database, "again", noted):
+        yield spent
 
 
 def measured(url: str, points: int) -> tuple[dict[str, Any], list[tuple[str, str, str]]]:
