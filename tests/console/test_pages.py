@@ -192,7 +192,7 @@ def test_names_are_shown_as_they_are_and_never_run(client: httpx.Client) -> None
     for at in ("/", f"/meters/{quote(town.EVIL, safe='')}", "/?q=%3Cscript%3Ealert(1)"):
         page = client.get(at)
         assert page.status_code == 200
-        assert "<script>" not in page.text
+        assert "<script" not in page.text.replace(town.SCRIPT, "")
         assert "<b>cell" not in page.text
     page = client.get(f"/meters/{quote(town.EVIL, safe='')}")
     assert town.EVIL in words(page)

@@ -35,7 +35,7 @@ def test_what_is_not_there_is_said_in_plain_words(
     page = client.get(at)
     assert page.status_code == status
     assert says in page.text
-    assert "<script>" not in page.text
+    assert "<script" not in page.text.replace(town.SCRIPT, "")
 
 
 def test_a_page_cannot_be_posted_to(client: httpx.Client) -> None:

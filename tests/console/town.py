@@ -34,6 +34,8 @@ NOW = billing.NOW
 """2026-06-05 09:00 in Kuwait."""
 
 EVIL = "M/3?<script>alert('x')</script>&\"#%"
+# The one script that pages have; any other would be somebody's name that ran.
+SCRIPT = '<script src="/static/live.js" defer></script>'
 INTERVALS_READ = 336
 
 _INTERVAL, _REGISTER = "active_energy_import_interval", "active_energy_import"
