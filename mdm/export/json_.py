@@ -110,7 +110,15 @@ def _cells(found: Sheet, line: int, heading: Heading) -> Iterator[Piece]:
         yield form.fixed(',"value":"')
         yield form.decimals(found.units[:, line], heading.places)
         yield form.fixed('"')
-    yield form.fixed(f',"unit":{form.json_text(heading.unit)},"starts_at":"')
+    yield form.fixed(f',"unit":{form.json_text(heading.unit)},')
+    yield from provenance(found, line)
+    yield form.fixed("}")
+
+
+def provenance(found: Sheet, line: int) -> Iterator[Piece]:
+    """Give members of an object: when a line of a sheet was, its counts by quality, its rules."""
+    heading = found.headings[line]
+    yield form.fixed('"starts_at":"')
     yield form.moments(found.starts_at[:, line])
     yield form.fixed('","ends_at":"')
     yield form.moments(found.ends_at[:, line])
@@ -119,4 +127,4 @@ def _cells(found: Sheet, line: int, heading: Heading) -> Iterator[Piece]:
         yield form.fixed(f',"{name}":')
         yield form.whole(column)
     told = {"rounding": heading.rounding, "note": heading.note}
-    yield form.fixed(f",{form.json_text(told)[1:]}")
+    yield form.fixed(f",{form.json_text(told)[1:-1]}")

@@ -9,8 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from mdm.determinants.determinant import Counts
-from mdm.export import form
+from mdm.export import form, json_
 from mdm.export.form import Piece
 from mdm.export.record import Record
 from mdm.export.sheet import Heading, Sheet
@@ -87,16 +86,9 @@ def properties(points: Points, found: Sheet, line: int) -> Iterator[Piece]:
     yield figure
     yield form.fixed(f'","unit":{form.json_text(heading.unit)},"part":"')
     yield points.part(heading)
-    yield form.fixed(f'","reading_type":{form.json_text(heading.reading_type)},"starts_at":"')
-    yield form.moments(found.starts_at[:, line])
-    yield form.fixed('","ends_at":"')
-    yield form.moments(found.ends_at[:, line])
-    yield form.fixed('"')
-    for name, column in zip(Counts._fields, found.counts[:, line].T, strict=True):
-        yield form.fixed(f',"{name}":')
-        yield form.whole(column)
-    told = {"rounding": heading.rounding, "note": heading.note}
-    yield form.fixed(f",{form.json_text(told)[1:-1]},")
+    yield form.fixed(f'","reading_type":{form.json_text(heading.reading_type)},')
+    yield from json_.provenance(found, line)
+    yield form.fixed(",")
     yield points.ends
 
 
