@@ -24,6 +24,7 @@ from mdm import (
     usage_points,
     vee,
     vee_findings,
+    vee_rule_sets,
     vee_weeks,
 )
 from mdm.backtest_changes import DayChange, DeterminantChange, FindingChange, Names, RuleCount, Side
@@ -207,7 +208,7 @@ class _Look:
                 self.connection, work, weeks=self.weeks, now=self.now, add_channels=False
             ):
                 for side, sets in zip(sides, self.sets, strict=True):
-                    for rule_set, chosen in vee.by_rule_set(cube, work.commodity, sets):
+                    for rule_set, chosen in vee_rule_sets.by_rule_set(cube, work.commodity, sets):
                         _add(side, chosen, rule_set)
         return sides
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mdm import cycle_beside, cycle_gates, cycle_inputs
+from mdm import cycle_beside, cycle_digests, cycle_gates, cycle_inputs
 from mdm.cycle_sets import Draft
 from mdm.determinants import composition
 from mdm.determinants.batch import Batch
@@ -26,8 +26,8 @@ def drafts(
         point: cycle_gates.holds(batch.tariff, result, beside[point])
         for point, result in found.items()
     }
-    versions = cycle_inputs.named_versions(batch)
-    inputs = cycle_inputs.digests(batch, versions)
+    versions = cycle_digests.named_versions(batch)
+    inputs = cycle_digests.digests(batch, versions)
     rule_sets = cycle_inputs.rule_sets(connection, batch)
     digests = composition.digests(found)
     return [

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from mdm import calendar_file, cycle_inputs, readings, tariff_file
+from mdm import calendar_file, cycle_digests, readings, tariff_file
 from mdm.cycle import Cycle
 from mdm.delivery import Export
 from mdm.determinants import batch as batches
@@ -140,7 +140,7 @@ def of_set(connection: Connection, number: int) -> Replay:
     before = _determinants(connection, number)
     differences = _differences(before, computed)
     for field, was, now in (
-        ("digest of its inputs", stored.input_digest, cycle_inputs.digests(batch)[number]),
+        ("digest of its inputs", stored.input_digest, cycle_digests.digests(batch)[number]),
         ("digest", stored.digest, determinant.digest(computed)),
     ):
         if was != now:

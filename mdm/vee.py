@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 import numpy as np
@@ -22,6 +22,7 @@ from mdm import (
     vee_late,
     vee_light,
     vee_registers,
+    vee_rule_sets,
     vee_weeks,
 )
 from mdm.intake import Claim
@@ -212,7 +213,7 @@ def _outcomes(
     connection: Connection, share: Share, part: Intake, how: _How
 ) -> tuple[list[_Run], NDArray[np.bool_]]:
     """Run the engine by rule set; give also which channels of a light share need more history."""
-    chosen = list(by_rule_set(part, share.work.commodity, how.rule_sets))
+    chosen = list(vee_rule_sets.by_rule_set(part, share.work.commodity, how.rule_sets))
     lack = np.zeros(len(part.channels), np.bool_)
     light = share.light
     if light is None:
@@ -240,34 +241,6 @@ def _without(chosen: Sequence[tuple[RuleSet, Intake]], lack: NDArray[np.bool_]) 
             lost = None if part.lost is None else part.lost & cube.target[:, :, None]
             found.append(_Run(rules, replace(part, cube=cube, lost=lost), engine.run(cube, rules)))
     return found
-
-
-def by_rule_set(
-    part: Intake, commodity: str, rule_sets: Sequence[RuleSet]
-) -> Iterator[tuple[RuleSet, Intake]]:
-    """Part target days by the rule set of the channel and its version in force on the day."""
-    known = rule_sets or ruleset.shipped()
-    for name, rows in _names(part, commodity, known).items():
-        target = part.cube.target & rows[:, None]
-        wanted = np.flatnonzero(target.any(axis=0)).tolist()
-        in_force = {
-            n: ruleset.select(known, name, part.layout.first + timedelta(days=n)) for n in wanted
-        }
-        for rule_set in {each.digest: each for each in in_force.values()}.values():
-            mine = np.zeros(part.layout.count, np.bool_)
-            mine[[n for n, each in in_force.items() if each.digest == rule_set.digest]] = True
-            yield rule_set, replace(part, cube=replace(part.cube, target=target & mine))
-
-
-def _names(part: Intake, commodity: str, known: Sequence[RuleSet]) -> dict[str, NDArray[np.bool_]]:
-    """Name each channel's rule set: export has one of its own, where it is among the known."""
-    own = f"{commodity}_export"
-    kinds = readings_columns.distinct(part.channels.reading_type)
-    exports = [n for n in kinds.tolist() if reading_type.of_id(n).export]
-    export = np.isin(part.channels.reading_type, exports)
-    if not export.any() or own not in {each.name for each in known}:
-        return {commodity: np.ones(len(part.channels), np.bool_)}
-    return {commodity: ~export, own: export}
 
 
 def _record(

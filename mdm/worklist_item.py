@@ -14,7 +14,15 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mdm import intake, intake_cube, readings_columns, vee, vee_weeks, worklist, worklist_reads
+from mdm import (
+    intake,
+    intake_cube,
+    readings_columns,
+    vee_rule_sets,
+    vee_weeks,
+    worklist,
+    worklist_reads,
+)
 from mdm.intake_cube import Intake
 from mdm.intake_layout import Weeks
 from mdm.worklist import Item
@@ -161,7 +169,7 @@ def _estimates(
     blank = replace(part, cube=replace(cube, values=values, quality=codes), settled=None)
     made, kinds = values[row].copy(), codes[row].copy()
     commodity = reading_type.named(item.reading_type).commodity
-    for rule_set, chosen in vee.by_rule_set(blank, commodity, rule_sets):
+    for rule_set, chosen in vee_rule_sets.by_rule_set(blank, commodity, rule_sets):
         outcome = engine.run(chosen.cube, rule_set)
         mine = chosen.cube.target[row]
         made[mine], kinds[mine] = outcome.values[row][mine], outcome.quality[row][mine]

@@ -10,7 +10,7 @@ from decimal import Decimal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mdm import cycle_inputs
+from mdm import cycle_digests
 from mdm.determinants.batch import Batch
 from mdm.determinants.facts import Facts
 from mdm.determinants.registers import Reading, Span, Stretch
@@ -50,7 +50,7 @@ def described(span: Span) -> list[object]:
 
 def expected(batch: Batch, point: int) -> str:
     """Give the digest as it is defined; sets of all years were stored with it."""
-    versions = cycle_inputs.named_versions(batch)
+    versions = cycle_digests.named_versions(batch)
     channels = [
         [c.id, c.interval_seconds, versions[c.id][0].tolist(), versions[c.id][1].tolist()]
         for c in batch.every_channel(point)
@@ -72,5 +72,5 @@ def test_the_digest_is_that_of_the_text(
     first = town.usage_points[0]
     facts = {first: Facts(peaks={'"k"': (5, 6)})} if fact else {}
     batch = replace(town, spans={first: spans}, dials={first: dials}, facts=facts)
-    made = cycle_inputs.digests(batch)
+    made = cycle_digests.digests(batch)
     assert made == {point: expected(batch, point) for point in batch.usage_points}
