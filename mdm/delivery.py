@@ -290,7 +290,8 @@ def _noted(connection: Connection, export: Export) -> Iterator[None]:
     try:
         yield
     except DeliveryError as problem:
-        connection.execute(_SQL["mark_problem"], {"export": export.id, "problem": str(problem)})
+        what = {"export": export.id, "target": export.target, "problem": str(problem)}
+        connection.execute(_SQL["mark_problem"], what)
         raise
 
 
@@ -339,7 +340,9 @@ def _send(connection: Connection, export: Export, whole: Package, now: datetime,
     for answers in kind.send(export.target, export.name, whole, way):
         with connection.transaction():
             acknowledge(connection, export, answers, now=now)
-    connection.execute(_SQL["mark_delivered"], {"export": export.id, "now": now})
+    # Whoever sends it elsewhere meanwhile has it delivered there, too.
+    done = {"export": export.id, "target": export.target, "now": now}
+    connection.execute(_SQL["mark_delivered"], done)
 
 
 def _open(export: Export) -> bool:

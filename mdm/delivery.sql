@@ -69,7 +69,7 @@ WHERE s.id = ANY(%(sets)s)
 
 -- name: mark_delivered
 UPDATE export SET delivered_at = coalesce(delivered_at, %(now)s), problem = NULL
-WHERE id = %(export)s
+WHERE id = %(export)s AND target = %(target)s
 
 -- name: mark_problem
-UPDATE export SET problem = %(problem)s WHERE id = %(export)s
+UPDATE export SET problem = %(problem)s WHERE id = %(export)s AND target = %(target)s

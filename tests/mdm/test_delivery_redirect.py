@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from mdm import cycle_status, delivery, delivery_redirect, delivery_targets
+from mdm import cycle_status, delivery, delivery_folder, delivery_redirect, delivery_targets
 from mdm.acknowledgement import Acknowledgement
 from mdm.cycle import Cycle, CycleError
 from mdm.delivery import Export
-from mdm.delivery_files import DeliveryError
+from mdm.delivery_files import DeliveryError, Package
 from schemas import database
 from schemas.database import Connection
 from tests.mdm import billing
@@ -106,6 +106,25 @@ def test_a_redirection_that_cannot_be_changes_nothing(
             delivery_redirect.redirect(connection, this, export.name, to, **WHO, now=later(2))
     assert delivery.exports(connection, this) == [export]
     assert connection.execute("SELECT count(*) FROM export_redirect").fetchone() == (0,)
+
+
+def test_what_goes_elsewhere_while_it_is_delivered_is_delivered_there_too(
+    connection: Connection, this: Cycle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong, right = str(tmp_path / "wrong"), str(tmp_path / "right")
+    put = delivery_folder.put
+
+    def slow(folder: Path, name: str, package: Package) -> Path:
+        done = put(folder, name, package)
+        delivery_redirect.redirect(connection, this, name, right, **WHO, now=later(1))
+        return done
+
+    monkeypatch.setattr(delivery_folder, "put", slow)
+    (export,) = delivery.deliver(connection, this, target=wrong, now=later(1)).exports
+    assert (export.target, export.state) == (right, "prepared")
+    monkeypatch.undo()
+    (export,) = delivery.deliver(connection, this, target=right, now=later(2)).exports
+    assert (export.target, export.state) == (right, "delivered")
 
 
 def test_a_cycle_that_is_not_there_is_said(connection: Connection, this: Cycle) -> None:
